@@ -1,0 +1,198 @@
+"""Multi-layer perceptrons, with softmax regression, and the course's names for their parts."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn import layers, normalization
+from jaxnn.types import Array, Model, Params, State
+
+
+def mlp(
+    num_features: int,
+    hidden: Sequence[int],
+    num_classes: int,
+    *,
+    activation: str = "relu",
+    batch_norm: bool = False,
+    init: str = "xavier_uniform",
+) -> Model:
+    """A multi-layer perceptron with any number of hidden layers; `hidden=()` is softmax regression.
+
+    Z[l] = W[l] A[l-1] + b[l],  A[l] = g(Z[l]),  A[0] = x,  logits = Z[last]
+
+    With batch norm, hidden layers have Z[l] = batch_norm(W[l] A[l-1]): subtracting the mean would
+    cancel b, so there is none.
+
+    Args:
+      num_features: F; inputs (B, ...) are flattened in C order.
+      hidden: units of each hidden layer, such as (25, 12).
+      num_classes: C.
+      activation: "relu", "tanh", "sigmoid", "leaky_relu" or "identity".
+      batch_norm: on the hidden layers, before the activation.
+      init: see `init_dense`.
+
+    Returns:
+      a `Model`. `init(key)` gives `params`, a tuple with a dict for each layer: `kernel`
+      (units out, units in) and `bias`, or `scale` and `offset` with batch norm; and `state`, a
+      tuple with the running averages of each batch-norm layer. `apply(params, state, x, *,
+      is_training, key, weights, dropout, batch_norm_decay)` gives logits (B, C) and the new
+      state. Equal arguments give the identical Model, so that `jit` knows it again.
+
+    >>> model = mlp(12288, (25, 12), 6)
+    >>> params, state = model.init(jax.random.key(1))
+    >>> logits, state = model.apply(params, state, jnp.zeros((32, 64, 64, 3)))
+    >>> logits.shape, [layer["kernel"].shape for layer in params]
+    ((32, 6), [(25, 12288), (12, 25), (6, 12)])
+    """
+    for name, width in (("num_features", num_features), ("num_classes", num_classes)):
+        _check_units(name, width)
+    if isinstance(hidden, int | str):
+        raise ValueError(f"hidden got {hidden!r}; expected a sequence of unit counts, (25, 12)")
+    for width in hidden:
+        _check_units("hidden", width)
+    for name, value, known in (
+        ("activation", activation, layers.ACTIVATIONS),
+        ("init", init, layers.INITIALIZERS),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} got {value!r}; expected one of {', '.join(known)}")
+    units = (int(num_features), *map(int, hidden), int(num_classes))
+    return _mlp(units, activation, bool(batch_norm), init)
+
+
+def _check_units(name: str, units: Any) -> None:
+    if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 1:
+        raise ValueError(f"{name} got {units!r}; expected a whole number >= 1")
+
+
+@functools.cache
+def _mlp(units: tuple[int, ...], activation: str, has_batch_norm: bool, init: str) -> Model:
+    num_layers = len(units) - 1
+    activate = layers.ACTIVATIONS[activation]
+
+    def init_fn(key: Array) -> tuple[Params, State]:
+        params, state = [], []
+        for layer in range(num_layers):
+            normalised = has_batch_norm and layer < num_layers - 1
+            layer_key = jax.random.fold_in(key, layer)
+            layer_params = layers.init_dense(
+                layer_key, units[layer], units[layer + 1], init, bias=not normalised
+            )
+            if normalised:
+                norm_params, norm_state = normalization.init_batch_norm(units[layer + 1])
+                layer_params |= norm_params
+                state.append(norm_state)
+            params.append(layer_params)
+        return tuple(params), tuple(state)
+
+    def apply_fn(
+        params: Params,
+        state: State,
+        x: Array,
+        *,
+        is_training: bool = False,
+        key: Array | None = None,
+        weights: Array | None = None,
+        dropout: float | Array = 0.0,
+        batch_norm_decay: float | Array = 0.9,
+    ) -> tuple[Array, State]:
+        has_dropout = is_training and not (isinstance(dropout, int | float) and dropout == 0)
+        if has_dropout and key is None:
+            raise ValueError("apply got a dropout rate without a key; expected key=jax.random.key")
+        if math.prod(x.shape[1:]) != units[0]:
+            raise ValueError(
+                f"apply got inputs of shape {x.shape}; expected {units[0]} features an example"
+            )
+        a = x.reshape(len(x), -1).T
+        new_state = []
+        for layer in range(num_layers - 1):
+            z = layers.dense(params[layer], a)
+            if has_batch_norm:
+                z, layer_state = normalization.batch_norm(
+                    params[layer],
+                    state[layer],
+                    z,
+                    is_training=is_training,
+                    decay=batch_norm_decay,
+                    weights=weights,
+                )
+                new_state.append(layer_state)
+            a = activate(z)
+            if has_dropout and key is not None:
+                a = layers.dropout(jax.random.fold_in(key, layer), dropout, a)
+        return layers.dense(params[-1], a).T, tuple(new_state)
+
+    return Model(init_fn, apply_fn, ("dropout", "batch_norm_decay"))
+
+
+_COURSE_NAMES = {"kernel": "W", "bias": "b", "scale": "gamma", "offset": "beta"}
+
+
+def to_course(params: Params) -> dict[str, np.ndarray]:
+    """The parameters of an `mlp` in the course's form: W1 (H, F), b1 (H, 1), W2, b2, ...
+
+    With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1.
+
+    >>> from jaxnn import mlp
+    >>> params, _ = mlp(12288, (25, 12), 6).init(jax.random.key(0))
+    >>> {name: array.shape for name, array in to_course(params).items()}["W1"]
+    (25, 12288)
+    """
+    return {
+        f"{course_name}{number}": np.asarray(layer[name]).reshape(len(layer[name]), -1)
+        for number, layer in enumerate(params, 1)
+        for name, course_name in _COURSE_NAMES.items()
+        if name in layer
+    }
+
+
+def from_course(parameters: Mapping[str, Any]) -> Params:
+    """The course's dict W1, b1, W2, ... as the parameters of an `mlp`; the inverse of `to_course`.
+
+    The structure is read from the shapes: `hidden` is the length of every W but the last.
+
+    Raises:
+      ValueError: naming the entry that is missing, unknown or of the wrong shape.
+
+    >>> params = from_course({"W1": np.ones((2, 3)), "b1": np.zeros((2, 1))})
+    >>> mlp(3, (), 2).apply(params, (), jnp.ones((1, 3)))[0]
+    Array([[3., 3.]], dtype=float32)
+    """
+    num_layers = sum(name.startswith("W") for name in parameters)
+    if num_layers == 0:
+        raise ValueError(f"parameters got {sorted(parameters)}; expected W1, b1, W2, b2, ...")
+    names = [name + str(number) for number in range(1, num_layers + 1) for name in "Wb"]
+    names += [name + str(n) for n in range(1, num_layers) for name in ("gamma", "beta")]
+    if unknown := sorted(set(parameters) - set(names)):
+        raise ValueError(f"parameters got {unknown}; expected some of {names}")
+    params: list[dict[str, Array]] = []
+    for number in range(1, num_layers + 1):
+        layer = {
+            name: jnp.asarray(parameters[f"{course_name}{number}"], float)
+            for name, course_name in _COURSE_NAMES.items()
+            if f"{course_name}{number}" in parameters
+        }
+        if set(layer) not in ({"kernel", "bias"}, {"kernel", "scale", "offset"}):
+            raise ValueError(
+                f"layer {number} got {[f'{_COURSE_NAMES[name]}{number}' for name in layer]}; "
+                f"expected W{number} and b{number}, or W{number}, gamma{number} and beta{number}"
+            )
+        kernel = layer["kernel"]
+        num_in = len(params[-1]["kernel"]) if params else kernel.shape[-1]
+        if kernel.ndim != 2 or kernel.shape[1] != num_in:
+            raise ValueError(f"W{number} got shape {kernel.shape}; expected (units, {num_in})")
+        for name in set(layer) - {"kernel"}:
+            if layer[name].size != len(kernel):
+                raise ValueError(
+                    f"{_COURSE_NAMES[name]}{number} got shape {layer[name].shape}; "
+                    f"expected ({len(kernel)}, 1)"
+                )
+            layer[name] = layer[name].reshape(-1)
+        params.append(layer)
+    return tuple(params)
