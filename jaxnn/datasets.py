@@ -1,0 +1,283 @@
+"""Examples with labels: checked on the host, then kept on the device as plain arrays."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.types import Array, ArrayLike
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
+class Dataset:
+    """Examples and labels as arrays on the device; a pytree, so it passes through `jit` as it is.
+
+    Numbers are taken as they are; `load_hdf5` is what scales uint8 pictures to 0..1.
+
+    Args:
+      x: inputs (N, F) or (N, ...), real and finite; stored in the default float type.
+      y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
+        course's orientation, (C, N).
+      num_classes: C; the largest label + 1 if it is not given.
+      weights: (N,), >= 0, what each example counts in the cost and in the statistics; None is 1.
+
+    `data + other` joins two sets, `data[rows]` picks examples by slice, index array or mask.
+
+    Raises:
+      ValueError: naming what came and what was expected.
+
+    >>> data = Dataset(np.ones((3, 2)), [0, 1, 1])
+    >>> len(data + data), data[1:].y, data.num_classes
+    (6, Array([1, 1], dtype=int32), 2)
+    """
+
+    x: Array
+    y: Array
+    num_classes: int
+    weights: Array | None
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        num_classes: int | None = None,
+        weights: ArrayLike | None = None,
+    ):
+        inputs = as_inputs(x, "x")
+        labels, num_classes = as_labels(y, len(inputs), num_classes, "y")
+        self._set(
+            jnp.asarray(inputs, float),
+            jnp.asarray(labels, int),
+            num_classes,
+            None if weights is None else jnp.asarray(_as_weights(weights, len(inputs)), float),
+        )
+
+    def _set(self, x: Any, y: Any, num_classes: int, weights: Any) -> None:
+        for name, value in zip(_FIELDS, (x, y, num_classes, weights), strict=True):
+            object.__setattr__(self, name, value)
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], int]:
+        children = ((jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in ("x", "y", "weights"))
+        return tuple(children), self.num_classes
+
+    @classmethod
+    def tree_unflatten(cls, num_classes: int, children: Any) -> "Dataset":
+        x, y, weights = children
+        return cls._unchecked(x, y, num_classes, weights)
+
+    @classmethod
+    def _unchecked(cls, x: Any, y: Any, num_classes: int, weights: Any) -> "Dataset":
+        """For arrays that were checked before, and for the tracers of a transformation."""
+        data = object.__new__(cls)
+        data._set(x, y, num_classes, weights)
+        return data
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, rows: Any) -> "Dataset":
+        if not isinstance(rows, jax.core.Tracer):
+            # NumPy checks the range, which JAX's indexing does not
+            picked = np.arange(len(self))[rows]
+            if picked.ndim != 1 or picked.size == 0:
+                raise ValueError(
+                    f"data[rows] got {rows!r}, which picks shape {picked.shape}; expected a slice, "
+                    "indices or a mask of at least one example"
+                )
+            rows = picked
+        return jax.tree.map(lambda array: array[rows], self)
+
+    def __add__(self, other: "Dataset") -> "Dataset":
+        if not isinstance(other, Dataset):
+            raise TypeError(f"data + other got {type(other).__name__}; expected a Dataset")
+        check_compatible(self, other, "the second Dataset of a sum")
+        weights = None
+        if self.weights is not None or other.weights is not None:
+            weights = jnp.concatenate([self.weights_or_ones(), other.weights_or_ones()])
+        return Dataset._unchecked(
+            jnp.concatenate([self.x, other.x]),
+            jnp.concatenate([self.y, other.y]),
+            self.num_classes,
+            weights,
+        )
+
+    def weights_or_ones(self) -> Array:
+        """The weights (N,), written out."""
+        return jnp.ones(len(self), self.x.dtype) if self.weights is None else self.weights
+
+    def with_inputs(self, x: Array) -> "Dataset":
+        """The same labels and weights with other inputs, for example normalised ones."""
+        return Dataset._unchecked(x, self.y, self.num_classes, self.weights)
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Dataset))
+
+
+def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
+    """Checks inputs (N, ...) on the host: real, finite, at least one example and one feature."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "buif":
+        raise ValueError(f"{name} got type {x.dtype}; expected real numbers")
+    if x.ndim < 2:
+        raise ValueError(f"{name} got shape {x.shape}; expected (examples, features) or more axes")
+    if x.size == 0:
+        raise ValueError(f"{name} got shape {x.shape}; expected at least one example and feature")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = np.argwhere(~np.isfinite(x))
+        raise ValueError(
+            f"{name} got {len(bad)} values that are NaN or infinite, the first in example "
+            f"{bad[0][0]}; expected finite numbers: drop or fill them"
+        )
+    return x
+
+
+def as_labels(
+    y: ArrayLike, num_examples: int, num_classes: int | None, name: str
+) -> tuple[np.ndarray, int]:
+    """Checks labels on the host and returns them as integers (N,), with the number of classes."""
+    labels = np.asarray(y)
+    if labels.dtype.kind not in "buif":
+        raise ValueError(f"{name} got type {labels.dtype}; expected whole numbers 0, 1, 2, ...")
+    if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
+        raise ValueError(f"{name} got numbers that are not whole; expected class numbers 0, 1, ...")
+    if labels.ndim == 2 and 1 in labels.shape and labels.size == num_examples:
+        labels = labels.reshape(-1)
+    elif labels.ndim == 2:
+        labels = _from_one_hot(labels, num_examples, name)
+        num_classes = num_classes or np.asarray(y).size // num_examples
+    if labels.ndim != 1:
+        raise ValueError(
+            f"{name} got shape {labels.shape}; expected ({num_examples},), or one-hot labels"
+        )
+    if len(labels) != num_examples:
+        raise ValueError(f"{name} got {len(labels)} labels for {num_examples} examples")
+    low, high = int(labels.min()), int(labels.max())
+    if num_classes is None:
+        num_classes = max(high + 1, 2)
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int | np.integer):
+        raise ValueError(f"num_classes got {num_classes!r}; expected a whole number >= 2")
+    if num_classes < 2:
+        raise ValueError(f"num_classes got {num_classes}; expected at least 2")
+    if low < 0 or high >= num_classes:
+        raise ValueError(
+            f"{name} got labels from {low} to {high}; expected 0 to {num_classes - 1} "
+            f"for {num_classes} classes"
+        )
+    return labels.astype(np.int32), int(num_classes)
+
+
+def _from_one_hot(labels: np.ndarray, num_examples: int, name: str) -> np.ndarray:
+    """(N, C) or the course's (C, N) -> (N,)."""
+    is_one_hot = np.isin(labels, (0, 1)).all()
+    by_row = is_one_hot and len(labels) == num_examples and (labels.sum(1) == 1).all()
+    by_column = is_one_hot and labels.shape[1] == num_examples and (labels.sum(0) == 1).all()
+    if by_row and by_column and not np.array_equal(labels, labels.T):
+        raise ValueError(
+            f"{name} got one-hot labels {labels.shape} that can be read by row and by column; "
+            f"expected class numbers ({num_examples},) in this case"
+        )
+    if not by_row and not by_column:
+        raise ValueError(
+            f"{name} got shape {labels.shape}; expected class numbers ({num_examples},), or "
+            f"one-hot labels ({num_examples}, classes) or (classes, {num_examples})"
+        )
+    return labels.argmax(1 if by_row else 0)
+
+
+def _as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
+    weights = np.asarray(weights)
+    if weights.dtype.kind not in "buif" or weights.shape != (num_examples,):
+        raise ValueError(
+            f"weights got {weights.dtype} of shape {weights.shape}; expected real numbers "
+            f"({num_examples},)"
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError("weights got a negative or infinite number, or only zeros; expected >= 0")
+    return weights
+
+
+def check_compatible(data: Dataset, other: Dataset, name: str) -> None:
+    """Raises ValueError unless both sets have the same features and number of classes."""
+    if data.x.shape[1:] != other.x.shape[1:]:
+        raise ValueError(
+            f"{name} got features of shape {other.x.shape[1:]}; expected {data.x.shape[1:]}, "
+            "as in the training set"
+        )
+    if data.num_classes != other.num_classes:
+        raise ValueError(
+            f"{name} got {other.num_classes} classes; expected {data.num_classes}, as in the "
+            "training set: give num_classes to both"
+        )
+
+
+def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Splits off `fraction` of every class (stratified, at random): (the rest, the held-out part).
+
+    >>> data = Dataset(np.arange(20.0).reshape(10, 2), [0] * 5 + [1] * 5)
+    >>> rest, held_out = hold_out(data, 0.2)
+    >>> len(rest), held_out.y.tolist()
+    (8, [0, 1])
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"a hold-out fraction got {fraction}; expected a number between 0 and 1")
+    rng = np.random.default_rng(seed)
+    labels = np.asarray(data.y)
+    held_out = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        held_out[rows[: round(fraction * len(rows))]] = True
+    if held_out.all() or not held_out.any():
+        raise ValueError(
+            f"a hold-out of {fraction} leaves one side of {len(data)} examples empty; "
+            "expected at least one example on each side"
+        )
+    return data[np.flatnonzero(~held_out)], data[np.flatnonzero(held_out)]
+
+
+class InputStatistics(NamedTuple):
+    """What training inputs are normalised by: (x - mean) / deviation, feature by feature."""
+
+    mean: Array
+    deviation: Array
+
+    def normalise(self, x: Array) -> Array:
+        return (x - self.mean[None]) / self.deviation[None]
+
+
+INPUTS = ("raw", "centred", "standardised")
+"""Ways to treat inputs; the statistics always come from the training part alone."""
+
+
+def input_statistics(inputs: str, data: Dataset) -> InputStatistics | None:
+    """Statistics of the training part: None for "raw", deviation 1 for "centred".
+
+    A feature that is constant in the training part keeps deviation 1, so it becomes 0 there.
+    Examples count by their weights.
+
+    >>> data = Dataset(np.array([[0.0, 5.0], [2.0, 5.0]]), [0, 1])
+    >>> input_statistics("standardised", data).normalise(data.x).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    if inputs == "raw":
+        return None
+    x = np.asarray(data.x, np.float64)
+    weights = None if data.weights is None else np.asarray(data.weights, np.float64)
+    mean = np.average(x, axis=0, weights=weights)
+    deviation = np.ones_like(mean)
+    if inputs == "standardised":
+        deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
+        # below this, the deviation is the rounding of a constant feature
+        constant = deviation <= 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
+        deviation = np.where(constant, 1, deviation)
+    return InputStatistics(jnp.asarray(mean, float), jnp.asarray(deviation, float))
+
+
+def scale_ratio(data: Dataset) -> float:
+    """Largest over smallest deviation among the features that vary at all."""
+    x = np.asarray(data.x).reshape(len(data), -1)
+    deviation = x.std(axis=0, dtype=np.float64)
+    varying = deviation[deviation > 0]
+    return float(varying.max() / varying.min()) if varying.size else 1.0

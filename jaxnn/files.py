@@ -1,0 +1,163 @@
+"""HDF5 in and out, for the course's data sets and for saved networks."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import h5py
+import numpy as np
+
+from jaxnn.datasets import Dataset, as_inputs, as_labels, check_compatible
+
+StrPath = str | os.PathLike[str]
+Classes = tuple[int | str, ...]
+Result = TypeVar("Result")
+
+
+def load_signs(folder: StrPath) -> tuple[Dataset, Dataset, Classes]:
+    """The course's SIGNS pictures: hands that show 0 to 5.
+
+    Args:
+      folder: holds `train_signs.h5` and `test_signs.h5`, as the course hands them out.
+
+    Returns:
+      train (1,080 pictures), test (120), with x (N, 64, 64, 3) in 0..1, and the classes 0 to 5.
+
+    Raises: see `load_hdf5`.
+    """
+    return load_hdf5(Path(folder, "train_signs.h5"), Path(folder, "test_signs.h5"))
+
+
+def load_hdf5(
+    train_path: StrPath,
+    test_path: StrPath,
+    *,
+    train_keys: tuple[str, str] = ("train_set_x", "train_set_y"),
+    test_keys: tuple[str, str] = ("test_set_x", "test_set_y"),
+    classes_key: str = "list_classes",
+) -> tuple[Dataset, Dataset, Classes]:
+    """A training and a test set from HDF5 files; the names are the course's unless given.
+
+    uint8 inputs are scaled by 1/255; other real types are left as they are. Labels may be whole
+    numbers (N,), (1, N) or (N, 1), or one-hot as (N, C) or, in the course's orientation, (C, N).
+    Pictures keep their axes; a model flattens them in C order.
+
+    Args:
+      train_path, test_path: the files, which may be the same one. They are only read.
+      train_keys, test_keys: where inputs and labels stand in them.
+      classes_key: where the training file lists the classes (C,), numbers or names. Without it
+        the classes are 0 to the largest label of either set.
+
+    Returns:
+      train, test, classes.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: naming the file and key, what came and what was expected. Links, virtual data
+        sets and external storage are refused, since they can read other files.
+    """
+    train_x, train_y, classes = _read(
+        train_path, lambda file: (*_read_pair(file, train_keys), _read_classes(file, classes_key))
+    )
+    test_x, test_y = _read(test_path, lambda file: _read_pair(file, test_keys))
+    names = [
+        f"{path}: {key}"
+        for path, keys in ((train_path, train_keys), (test_path, test_keys))
+        for key in keys
+    ]
+    train_x, test_x = _scaled(train_x, names[0]), _scaled(test_x, names[2])
+    num_classes = None if classes is None else len(classes)
+    train_y, num_train = as_labels(train_y, len(train_x), num_classes, names[1])
+    test_y, num_test = as_labels(test_y, len(test_x), num_classes, names[3])
+    num_classes = max(num_train, num_test)
+    train = Dataset(train_x, train_y, num_classes)
+    test = Dataset(test_x, test_y, num_classes)
+    check_compatible(train, test, names[2])
+    return train, test, tuple(range(num_classes)) if classes is None else classes
+
+
+def write_arrays(
+    path: StrPath, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, str]
+) -> None:
+    """Writes arrays by name, "group/name", and attributes of text; whole or not at all."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with h5py.File(partial, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+            file.attrs.update(attributes)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Reads what `write_arrays` wrote; FileNotFoundError or ValueError if it cannot."""
+
+    def read(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        names: list[str] = []
+        # visits hard links alone, so it does not leave the file
+        file.visit(names.append)
+        arrays = {n: _array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset}
+        return arrays, {name: str(value) for name, value in file.attrs.items()}
+
+    return _read(path, read)
+
+
+def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:
+    """Opens a file for reading only; what the HDF5 library cannot read becomes a ValueError."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is not a file; expected an HDF5 file")
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"{path} is not an HDF5 file")
+    try:
+        with h5py.File(path, "r") as file:
+            return read(file)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read, it may be cut off or damaged: {error}") from error
+
+
+def _read_pair(file: h5py.File, keys: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    return _array(file, keys[0]), _array(file, keys[1])
+
+
+def _read_classes(file: h5py.File, key: str) -> Classes | None:
+    if key not in file:
+        return None
+    classes = _array(file, key, "iuS")
+    if classes.ndim != 1:
+        raise ValueError(f"{file.filename}: {key} has shape {classes.shape}; expected (classes,)")
+    return tuple(
+        c.decode("utf-8", "replace") if isinstance(c, bytes) else c for c in classes.tolist()
+    )
+
+
+def _array(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
+    """The array at `key`, from this file alone; "S" in `kinds` stands for text."""
+    where = f"{file.filename}: {key}"
+    item = file
+    for part in filter(None, key.split("/")):
+        link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
+        if link is None:
+            found = sorted(map(str, item)) if isinstance(item, h5py.Group) else "a data set"
+            raise ValueError(f"{where} is missing; found {found}")
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{where} is a link to another place; expected the data itself")
+        item = item[part]
+    if not isinstance(item, h5py.Dataset):
+        raise ValueError(f"{where} is a group; expected a data set")
+    if item.is_virtual or item.external:
+        raise ValueError(f"{where} keeps its data in other files; expected it in this one")
+    kind = "S" if h5py.check_string_dtype(item.dtype) else item.dtype.kind
+    if kind not in kinds:
+        raise ValueError(f"{where} has type {item.dtype}; expected numbers")
+    return item[()]
+
+
+def _scaled(x: np.ndarray, name: str) -> np.ndarray:
+    x = as_inputs(x, name)
+    return np.divide(x, 255, dtype=np.float32) if x.dtype == np.uint8 else x

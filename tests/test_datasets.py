@@ -1,0 +1,180 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnn import Dataset, hold_out
+from jaxnn.datasets import InputStatistics, input_statistics, scale_ratio
+
+X = np.arange(12.0).reshape(4, 3)
+Y = [0, 1, 2, 1]
+
+
+def test_numbers_become_the_default_types():
+    data = Dataset(X.astype(np.int16), np.array(Y, np.uint8), weights=[1, 2, 0, 1])
+    assert (data.x.dtype, data.y.dtype, data.weights.dtype) == ("float32", "int32", "float32")
+    np.testing.assert_array_equal(data.x, X)
+    with jax.enable_x64(True):
+        assert Dataset(X, Y).x.dtype == "float64"
+
+
+def test_number_of_classes():
+    assert Dataset(X, Y).num_classes == 3
+    assert Dataset(X, Y, 5).num_classes == 5
+    assert Dataset(X, [0, 0, 0, 0]).num_classes == 2
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([Y]),
+        np.array(Y)[:, None],
+        np.array(Y, float),
+        np.eye(3)[Y],
+        np.eye(3)[Y].T,
+        np.eye(3, dtype=bool)[Y].T,
+    ],
+    ids=["(1, N)", "(N, 1)", "whole floats", "(N, C)", "(C, N)", "booleans"],
+)
+def test_labels_in_other_forms(labels):
+    data = Dataset(X, labels)
+    np.testing.assert_array_equal(data.y, Y)
+    assert data.num_classes == 3
+
+
+def test_one_hot_labels_keep_classes_that_do_not_occur():
+    assert Dataset(X, np.eye(7)[Y]).num_classes == 7
+    assert Dataset(X, np.eye(7)[Y].T).num_classes == 7
+
+
+BAD = [
+    ({"x": X[:, 0]}, r"x got shape \(4,\); expected \(examples, features\)"),
+    ({"x": X[:0]}, r"x got shape \(0, 3\); expected at least one example"),
+    ({"x": X[:, :0]}, r"x got shape \(4, 0\); expected at least one example and feature"),
+    ({"x": X + 1j}, "x got type complex128; expected real numbers"),
+    ({"x": X.astype(object)}, "x got type object"),
+    ({"x": X.astype(str)}, "x got type <U"),
+    ({"x": np.where(X == 7, np.nan, X)}, "x got 1 values that are NaN .* in example 2"),
+    ({"x": np.where(X > 9, np.inf, X)}, "x got 2 values that are NaN .* in example 3"),
+    ({"y": [0, 1, 2]}, "y got 3 labels for 4 examples"),
+    ({"y": [0, 1, 2, 1.5]}, "y got numbers that are not whole"),
+    ({"y": [0, 1, 2, np.nan]}, "y got numbers that are not whole"),
+    ({"y": [0, 1, 2, -1]}, "y got labels from -1 to 2; expected 0 to 2"),
+    ({"num_classes": 2}, "y got labels from 0 to 2; expected 0 to 1 for 2 classes"),
+    ({"num_classes": 1}, "num_classes got 1; expected at least 2"),
+    ({"num_classes": 2.5}, r"num_classes got 2\.5"),
+    ({"y": ["a", "b", "c", "d"]}, "y got type <U1; expected whole numbers"),
+    ({"y": np.ones((4, 3))}, r"y got shape \(4, 3\); expected class numbers \(4,\)"),
+    ({"y": np.ones((2, 2, 1))}, r"y got shape \(2, 2, 1\)"),
+    ({"y": np.eye(4)[[1, 2, 0, 3]]}, "can be read by row and by column"),
+    ({"weights": [1, 1, 1]}, r"weights got int64 of shape \(3,\)"),
+    ({"weights": [1, 1, 1, -1]}, "weights got a negative"),
+    ({"weights": [1, 1, 1, np.inf]}, "weights got a negative or infinite number"),
+    ({"weights": [0, 0, 0, 0]}, "only zeros"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_bad_input_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset(**{"x": X, "y": Y, **change})
+
+
+@pytest.mark.parametrize(
+    "rows", [slice(1, 3), [3, 0], np.array([True, False, True, False]), [-1], np.array([2, 2])]
+)
+def test_rows_are_picked_as_numpy_picks_them(rows):
+    data = Dataset(X, Y, weights=[1, 2, 3, 4])[rows]
+    np.testing.assert_array_equal(data.x, X[rows])
+    np.testing.assert_array_equal(data.y, np.array(Y)[rows])
+    np.testing.assert_array_equal(data.weights, np.array([1, 2, 3, 4])[rows])
+    assert data.num_classes == 3
+
+
+def test_rows_that_are_not_there_are_refused():
+    data = Dataset(X, Y)
+    with pytest.raises(IndexError, match="index 9 is out of bounds"):
+        data[[9]]
+    for rows in (2, [], slice(4, None)):
+        with pytest.raises(ValueError, match="expected a slice, indices or a mask"):
+            data[rows]
+
+
+def test_sum():
+    both = Dataset(X, Y) + Dataset(X + 1, Y, weights=[2, 2, 2, 2])
+    np.testing.assert_array_equal(both.x, np.concatenate([X, X + 1]))
+    np.testing.assert_array_equal(both.weights, [1] * 4 + [2] * 4)
+    assert (Dataset(X, Y) + Dataset(X, Y)).weights is None
+    with pytest.raises(ValueError, match=r"got features of shape \(2,\); expected \(3,\)"):
+        Dataset(X, Y) + Dataset(X[:, :2], Y)
+    with pytest.raises(ValueError, match="got 4 classes; expected 3"):
+        Dataset(X, Y) + Dataset(X, Y, 4)
+    with pytest.raises(TypeError, match="got ndarray; expected a Dataset"):
+        Dataset(X, Y) + X
+
+
+def test_it_is_a_frozen_pytree():
+    data = Dataset(X, Y)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        data.x = X
+    doubled = jax.jit(lambda data: jax.tree.map(lambda a: 2 * a, data))(data)
+    assert isinstance(doubled, Dataset)
+    np.testing.assert_array_equal(doubled.x, 2 * X)
+    assert doubled.num_classes == 3
+    picked = jnp.eye(2, 4, dtype=int)
+    sums = jax.vmap(lambda data, rows: data[rows].x.sum(), (None, 0))(data, picked)
+    np.testing.assert_array_equal(sums, [X[[1, 0, 0, 0]].sum(), X[[0, 1, 0, 0]].sum()])
+
+
+def test_hold_out_is_stratified_and_complete():
+    y = np.repeat([0, 1, 2], [50, 30, 20])
+    data = Dataset(np.arange(200.0).reshape(100, 2), y)
+    rest, held_out = hold_out(data, 0.2, seed=1)
+    np.testing.assert_array_equal(np.bincount(held_out.y), [10, 6, 4])
+    rows = np.sort(np.concatenate([rest.x, held_out.x])[:, 0])
+    np.testing.assert_array_equal(rows, data.x[:, 0])
+    np.testing.assert_array_equal(hold_out(data, 0.2, seed=1)[1].x, held_out.x)
+    assert not np.array_equal(hold_out(data, 0.2, seed=2)[1].x, held_out.x)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 0.01])
+def test_hold_out_refuses_an_empty_side(fraction):
+    with pytest.raises(ValueError, match="hold-out"):
+        hold_out(Dataset(X, Y), fraction)
+
+
+def test_input_statistics_match_numpy():
+    rng = np.random.default_rng(0)
+    x = rng.normal(5, 3, (20, 2, 3))
+    data = Dataset(x, rng.integers(0, 2, 20))
+    mean, deviation = input_statistics("standardised", data)
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(deviation, x.std(0), rtol=1e-5)
+    centred = input_statistics("centred", data)
+    np.testing.assert_array_equal(centred.deviation, 1)
+    np.testing.assert_allclose(centred.normalise(data.x), x - x.mean(0), atol=1e-5)
+    assert input_statistics("raw", data) is None
+
+
+def test_a_constant_feature_becomes_zero():
+    x = np.column_stack([np.full(10, 0.1), np.arange(10)])
+    statistics = input_statistics("standardised", Dataset(x, [0, 1] * 5))
+    assert isinstance(statistics, InputStatistics)
+    normal = np.asarray(statistics.normalise(jnp.asarray(x)))
+    np.testing.assert_allclose(normal[:, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(normal[:, 1].std(), 1, rtol=1e-6)
+
+
+def test_statistics_leave_out_examples_of_weight_zero():
+    weighted = input_statistics("standardised", Dataset(X, Y, weights=[1, 1, 1, 0]))
+    alone = input_statistics("standardised", Dataset(X[:3], Y[:3]))
+    np.testing.assert_allclose(weighted.mean, alone.mean)
+    np.testing.assert_allclose(weighted.deviation, alone.deviation)
+
+
+def test_scale_ratio():
+    x = np.column_stack([np.arange(4), 1000 * np.arange(4), np.ones(4)])
+    assert scale_ratio(Dataset(x, Y)) == pytest.approx(1000)
+    assert scale_ratio(Dataset(np.ones((4, 2)), Y)) == 1

@@ -1,0 +1,217 @@
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from jaxnn import load_hdf5, load_signs
+from jaxnn.files import read_arrays, write_arrays
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (6, 4, 4, 3), np.uint8)
+LABELS = np.array([0, 1, 2, 3, 4, 5])
+
+
+def write(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name.replace("__", "/")] = array
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """SIGNS in small: both files as the course has them."""
+    classes = np.arange(6)
+    for part, count in (("train", 6), ("test", 3)):
+        names = {f"{part}_set_x": PICTURES[:count], f"{part}_set_y": LABELS[:count]}
+        write(tmp_path / f"{part}_signs.h5", list_classes=classes, **names)
+    return tmp_path
+
+
+def change(folder, part, **arrays):
+    with h5py.File(folder / f"{part}_signs.h5", "a") as file:
+        for name, array in arrays.items():
+            del file[name]
+            if array is not None:
+                file[name] = array
+
+
+def test_load_signs_scales_pictures_and_keeps_their_axes(folder):
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
+    train, test, classes = load_signs(folder)
+    assert (train.x.shape, test.x.shape) == ((6, 4, 4, 3), (3, 4, 4, 3))
+    np.testing.assert_allclose(train.x, PICTURES / 255, rtol=1e-6)
+    np.testing.assert_array_equal(train.y, LABELS)
+    assert classes == (0, 1, 2, 3, 4, 5)
+    assert (train.num_classes, test.num_classes) == (6, 6)
+    after = [(path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
+    assert after == before
+
+
+@pytest.mark.parametrize("names", [np.array([b"non-cat", b"cat"]), ["non-cat", "cat"]])
+def test_two_named_classes_with_labels_in_a_row(tmp_path, names):
+    """The course's pictures of cats: labels (1, N), classes by name."""
+    y = np.array([[0, 1, 1, 0, 1, 0]])
+    path = tmp_path / "cats.h5"
+    write(path, train_set_x=PICTURES, train_set_y=y, list_classes=names)
+    with h5py.File(path, "a") as file:
+        file["test_set_x"], file["test_set_y"] = PICTURES[:2], y[:, :2]
+    train, test, classes = load_hdf5(path, path)
+    np.testing.assert_array_equal(train.y, y[0])
+    np.testing.assert_array_equal(test.y, [0, 1])
+    assert classes == ("non-cat", "cat")
+
+
+def test_other_names_groups_and_scaled_data(tmp_path):
+    x = RNG.random((6, 5)).astype(np.float64) * 7
+    path = write(tmp_path / "a.h5", data__x=x, data__y=np.eye(4)[[0, 3, 1, 0, 0, 0]].T)
+    keys = ("data/x", "data/y")
+    train, _, classes = load_hdf5(path, path, train_keys=keys, test_keys=keys)
+    np.testing.assert_allclose(train.x, x, rtol=1e-6)
+    np.testing.assert_array_equal(train.y, [0, 3, 1, 0, 0, 0])
+    assert classes == (0, 1, 2, 3)
+
+
+def test_without_classes_both_sets_have_the_larger_number(folder):
+    change(folder, "train", list_classes=None, train_set_y=[0, 1, 0, 1, 0, 1])
+    change(folder, "test", test_set_y=[0, 1, 4])
+    train, test, classes = load_signs(folder)
+    assert (train.num_classes, test.num_classes, classes) == (5, 5, (0, 1, 2, 3, 4))
+
+
+NOT_FINITE = np.where(np.arange(18).reshape(6, 3) == 4, np.nan, 1.0)
+
+BAD = [
+    ("train", {"train_set_x": None}, r"train_set_x is missing; found \['list_classes', 'train_"),
+    ("test", {"test_set_y": None}, "test_set_y is missing"),
+    ("train", {"train_set_x": PICTURES[:, 0, 0, 0]}, r"train_set_x got shape \(6,\); expected"),
+    ("train", {"train_set_y": LABELS[:5]}, "train_set_y got 5 labels for 6 examples"),
+    ("test", {"test_set_x": PICTURES[:3, :2]}, r"test_set_x got features of shape \(2, 4, 3\)"),
+    ("train", {"train_set_x": PICTURES[:0]}, "train_set_x got shape .* at least one example"),
+    ("train", {"train_set_x": PICTURES * 1j}, "train_set_x has type complex128; expected numbers"),
+    ("train", {"train_set_x": NOT_FINITE}, "train_set_x got 1 values that are NaN"),
+    ("train", {"train_set_y": LABELS + 0.5}, "train_set_y got numbers that are not whole"),
+    ("train", {"train_set_y": LABELS - 1}, "train_set_y got labels from -1 to 4; expected 0 to 5"),
+    ("test", {"test_set_y": LABELS[:3] + 5}, "test_set_y got labels from 5 to 7; expected 0 to 5"),
+    (
+        "train",
+        {"train_set_y": np.array([b"a"] * 6)},
+        r"train_set_y has type \|S1; expected numbers",
+    ),
+    ("train", {"list_classes": [[0, 1]]}, r"list_classes has shape \(1, 2\)"),
+    ("train", {"train_set_x": h5py.SoftLink("/train_set_y")}, "train_set_x is a link to another"),
+    ("train", {"train_set_x": h5py.ExternalLink("test_signs.h5", "test_set_x")}, "is a link to an"),
+]
+
+
+@pytest.mark.parametrize(("part", "arrays", "message"), BAD)
+def test_bad_files_are_refused_by_name_and_key(folder, part, arrays, message):
+    change(folder, part, **arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_signs(folder)
+    assert f"{part}_signs.h5: " in str(caught.value)
+
+
+def test_text_in_place_of_numbers_is_refused(folder):
+    change(folder, "train", train_set_x=None)
+    with h5py.File(folder / "train_signs.h5", "a") as file:
+        file.create_dataset("train_set_x", data=["a"] * 6, dtype=h5py.string_dtype())
+    with pytest.raises(ValueError, match="train_set_x has type object; expected numbers"):
+        load_signs(folder)
+
+
+def test_a_group_in_place_of_a_data_set(folder):
+    change(folder, "train", train_set_x=None)
+    with h5py.File(folder / "train_signs.h5", "a") as file:
+        file.create_group("train_set_x")
+    with pytest.raises(ValueError, match="train_set_x is a group; expected a data set"):
+        load_signs(folder)
+
+
+def test_data_that_lies_in_other_files_is_refused(folder):
+    secret = folder / "secret"
+    secret.write_bytes(bytes(6 * 48))
+    for kind in ("external", "virtual"):
+        change(folder, "train", train_set_x=None)
+        with h5py.File(folder / "train_signs.h5", "a") as file:
+            if kind == "external":
+                place = [(str(secret), 0, 6 * 48)]
+                file.create_dataset("train_set_x", (6, 4, 4, 3), np.uint8, external=place)
+            else:
+                layout = h5py.VirtualLayout((6, 4, 4, 3), np.uint8)
+                source = folder / "test_signs.h5"
+                layout[:3] = h5py.VirtualSource(source, "test_set_x", (3, 4, 4, 3))
+                file.create_virtual_dataset("train_set_x", layout)
+        with pytest.raises(ValueError, match="train_set_x keeps its data in other files"):
+            load_signs(folder)
+
+
+def test_missing_files_and_other_kinds(folder):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.train_signs\.h5 does not exist"):
+        load_signs(folder / "nowhere")
+    with pytest.raises(ValueError, match="is not a file"):
+        load_hdf5(folder, folder)
+    (folder / "train_signs.h5").write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match=r"train_signs\.h5 is not an HDF5 file"):
+        load_signs(folder)
+
+
+FUZZ = """
+import json, sys
+import numpy as np
+from jaxnn import load_signs
+from pathlib import Path
+
+folder, counts = Path(sys.argv[1]), {"loaded": 0, "refused": 0}
+path = folder / "train_signs.h5"
+whole, rng = path.read_bytes(), np.random.default_rng(0)
+for attempt in range(150):
+    changed = bytearray(whole)
+    if attempt % 3 == 0:
+        changed = changed[: rng.integers(len(whole))]
+    else:
+        for place in rng.integers(len(whole), size=rng.integers(1, 9)):
+            changed[place] = rng.integers(256)
+    path.write_bytes(changed)
+    try:
+        load_signs(folder)
+        counts["loaded"] += 1
+    except ValueError as error:
+        assert "train_signs.h5" in str(error), error
+        counts["refused"] += 1
+print(json.dumps(counts))
+"""
+
+
+def test_damaged_files_are_answered(folder):
+    """Cut off or with flipped bytes; in a process of its own, should the C library crash."""
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = json.loads(done.stdout)
+    assert counts["refused"] >= 50  # every cut file, at least
+    assert counts["loaded"] >= 10  # a changed pixel is still a picture
+
+
+def test_arrays_come_back(tmp_path):
+    arrays = {"a/0/kernel": RNG.random((2, 3)), "a/b": np.array(3.0, np.float32)}
+    write_arrays(tmp_path / "x.h5", arrays, {"format": "ä"})
+    got, attributes = read_arrays(tmp_path / "x.h5")
+    assert attributes == {"format": "ä"}
+    assert got.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(got[name], array)
+        assert got[name].dtype == array.dtype
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    write_arrays(tmp_path / "x.h5", {"a": np.ones(2)}, {})
+    with pytest.raises(TypeError):
+        write_arrays(tmp_path / "x.h5", {"a": np.zeros(2), "b": object()}, {})
+    np.testing.assert_array_equal(read_arrays(tmp_path / "x.h5")[0]["a"], [1, 1])
+    assert os.listdir(tmp_path) == ["x.h5"]
