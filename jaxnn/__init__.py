@@ -1,0 +1,48 @@
+"""Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
+
+from jaxnn.datasets import Dataset, hold_out
+from jaxnn.files import load_hdf5, load_signs
+from jaxnn.fitted import Fitted, load
+from jaxnn.fitting import TrainingInterrupted, fit
+from jaxnn.layers import dense, dropout, init_dense
+from jaxnn.losses import l2_penalty, sigmoid_cross_entropy, softmax_cross_entropy, weighted_mean
+from jaxnn.metrics import accuracy, confusion_matrix
+from jaxnn.models import from_course, mlp, to_course
+from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
+from jaxnn.optimizers import decayed_learning_rate, optimizer
+from jaxnn.signs import generated_signs
+from jaxnn.training import evaluate
+from jaxnn.types import Model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Dataset",
+    "Fitted",
+    "Model",
+    "TrainingInterrupted",
+    "accuracy",
+    "batch_norm",
+    "confusion_matrix",
+    "decayed_learning_rate",
+    "dense",
+    "dropout",
+    "evaluate",
+    "fit",
+    "from_course",
+    "generated_signs",
+    "hold_out",
+    "init_batch_norm",
+    "init_dense",
+    "l2_penalty",
+    "load",
+    "load_hdf5",
+    "load_signs",
+    "mlp",
+    "optimizer",
+    "population_statistics",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "to_course",
+    "weighted_mean",
+]

@@ -1,0 +1,142 @@
+"""Settings: the name, default and range of every hyperparameter, and which of them are traced."""
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn.datasets import INPUTS
+from jaxnn.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.optimizers import DECAY_SCHEDULES, OPTIMIZERS
+from jaxnn.types import Model
+
+Setting = Mapping[str, Any]
+
+
+class Hyperparameter(NamedTuple):
+    default: Any
+    is_valid: Callable[[Any], bool]
+    allowed: str
+    is_number: bool = False
+    """Traced: a new value never compiles. Everything else is structure."""
+
+
+def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hyperparameter:
+    def check(value: Any) -> bool:
+        return _is_real(value) and math.isfinite(value) and is_valid(value)
+
+    return Hyperparameter(default, check, allowed, is_number=True)
+
+
+def _choice(default: Any, names: Any) -> Hyperparameter:
+    allowed = "one of " + ", ".join(repr(name) for name in names)
+    return Hyperparameter(default, lambda v: isinstance(v, str) and v in names, allowed)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def _is_hidden(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(_is_count(units) for units in value)
+
+
+HYPERPARAMETERS: dict[str, Hyperparameter] = {
+    "optimizer": _choice("adam", OPTIMIZERS),
+    "learning_rate": _number(1e-3, "a finite number > 0", lambda v: v > 0),
+    "momentum": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "beta1": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "beta2": _number(None, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "epsilon": _number(1e-8, "a finite number > 0", lambda v: v > 0),
+    "hidden": Hyperparameter((), _is_hidden, "a tuple of unit counts >= 1 such as (25, 12), or ()"),
+    "activation": _choice("relu", ACTIVATIONS),
+    "init": _choice("xavier_uniform", INITIALIZERS),
+    "batch_size": Hyperparameter(32, _is_count, "a whole number >= 1"),
+    "l2": _number(0.0, "a finite number >= 0", lambda v: v >= 0),
+    "dropout": _number(0.0, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "batch_norm": Hyperparameter(False, lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "batch_norm_decay": _number(0.9, "a number in [0, 1]", lambda v: 0 <= v <= 1),
+    "inputs": _choice("raw", INPUTS),
+    "decay_schedule": _choice("none", DECAY_SCHEDULES),
+    "decay_rate": _number(None, "a finite number >= 0", lambda v: v >= 0),
+    "decay_every": _number(1.0, "a number of epochs > 0", lambda v: v > 0),
+}
+"""Every name that a setting may have. A default of None depends on another name: see `complete`."""
+
+_DEFAULT_BETA2 = {"rmsprop": 0.9}
+_DEFAULT_DECAY_RATE = {"exponential": 0.95, "staircase": 0.5}
+
+
+def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
+    """The setting with every default written out, checked.
+
+    `beta2` defaults to 0.999 for adam and 0.9 for rmsprop, `decay_rate` to 1 ("inverse",
+    "inverse_sqrt"), 0.95 ("exponential") or 0.5 ("staircase"). A name that the optimizer does not
+    use is accepted. A foreign `model` may name further numbers of its own.
+
+    Raises:
+      ValueError: naming the key, what came and what is allowed.
+
+    >>> complete({"learning_rate": 1e-4})["beta2"], complete({"optimizer": "rmsprop"})["beta2"]
+    (0.999, 0.9)
+    >>> complete({"learning_rat": 1e-4})
+    Traceback (most recent call last):
+    ValueError: setting has the unknown key 'learning_rat'; did you mean 'learning_rate'?
+    """
+    if not isinstance(setting, Mapping):
+        raise ValueError(f"setting got {setting!r}; expected a dict of hyperparameters")
+    own = () if model is None else model.numbers
+    known = {**HYPERPARAMETERS, **{name: _OWN for name in own if name not in HYPERPARAMETERS}}
+    for key in setting:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+            raise ValueError(f"setting has the unknown key {key!r}; {hint}")
+    full = {}
+    for key, rule in known.items():
+        if key not in setting and rule is _OWN:
+            raise ValueError(f"setting lacks {key!r}, which the model's apply takes")
+        value = setting.get(key, rule.default)
+        if value is not None or key in setting:
+            value = _checked(key, value, rule)
+        full[key] = value
+    if full["beta2"] is None:
+        full["beta2"] = _DEFAULT_BETA2.get(full["optimizer"], 0.999)
+    if full["decay_rate"] is None:
+        full["decay_rate"] = _DEFAULT_DECAY_RATE.get(full["decay_schedule"], 1.0)
+    if full["decay_schedule"] in _DEFAULT_DECAY_RATE and not 0 < full["decay_rate"] <= 1:
+        raise ValueError(
+            f"decay_rate got {full['decay_rate']}; expected a number in (0, 1] for the schedule "
+            f"{full['decay_schedule']!r}"
+        )
+    return full
+
+
+_OWN = _number(None, "a finite number", lambda v: True)
+
+
+def _checked(key: str, value: Any, rule: Hyperparameter) -> Any:
+    """The value as a plain Python number, string or tuple."""
+    if not rule.is_valid(value):
+        raise ValueError(f"{key} got {value!r}; expected {rule.allowed}")
+    if rule.is_number:
+        return float(value)
+    if key == "hidden":
+        return tuple(int(units) for units in value)
+    return {"batch_size": int, "batch_norm": bool}.get(key, str)(value)
+
+
+def traced_numbers(full: Setting) -> dict[str, float]:
+    """The traced part of a completed setting: what is data to the compiled program."""
+    return {
+        key: value
+        for key, value in full.items()
+        if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
+    }

@@ -1,0 +1,202 @@
+"""The compiled part of training: steps, epochs as scans, evaluation."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxnn.datasets import Dataset
+from jaxnn.losses import l2_penalty, softmax_cross_entropy, weighted_mean
+from jaxnn.metrics import accuracy
+from jaxnn.optimizers import decayed_learning_rate, optimizer
+from jaxnn.types import Array, Model, Params, State
+
+EPOCHS_PER_CALL = 64
+"""Room for curves in one compiled call; how many epochs it trains is data, up to this."""
+
+_DROPOUT_STREAM = 2**31 - 1
+"""Folded into the key of a network for its dropout: no layer has this number."""
+
+
+class Program(NamedTuple):
+    """The structure of a training program: static, compared by value."""
+
+    model: Model
+    optimizer: str
+    decay_schedule: str
+    batch_size: int
+    has_dropout: bool
+    """Drawing masks costs as much as a small network's step: a rate of 0 is another program."""
+
+
+class TrainState(NamedTuple):
+    """What the next step needs: arrays only."""
+
+    params: Params
+    state: State
+    opt_state: Any
+    dropout_key: Array
+    epoch: Array
+    step: Array
+    diverged: Array
+    """The first step whose cost was not finite, or -1."""
+
+
+class StepInfo(NamedTuple):
+    """What a person reads of a step: sums over its examples, by weight."""
+
+    cost: Array
+    hits: Array
+    weight: Array
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def init_train_state(program: Program, key: Array) -> TrainState:
+    """The state before the first step; `params` and `state` are `program.model.init(key)`."""
+    params, state = program.model.init(key)
+    # an optimizer's state does not depend on its numbers
+    numbers = dict.fromkeys(("momentum", "beta1", "beta2", "epsilon"), 0.0)
+    opt_state = optimizer(program.optimizer, numbers, 0.0).init(params)
+    dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(params, state, opt_state, dropout_key, zero, zero, zero - 1)
+
+
+def train_step(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    learning_rate: Array,
+    batch: Dataset,
+) -> tuple[TrainState, StepInfo]:
+    """One step of descent on a mini-batch.
+
+    J = weighted mean of the cross-entropy + l2 / 2 * sum of squared kernels.
+
+    Once J's first part is not finite the network is frozen: this step and the later ones leave
+    params and state alone. An element whose update overflows keeps its value, so params stay
+    finite. Both conditions ride on loops that run anyway; they cost nothing measurable.
+    """
+    model = program.model
+    model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
+    if not program.has_dropout and "dropout" in model_numbers:
+        model_numbers["dropout"] = 0.0
+
+    def objective(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
+        logits, state = model.apply(
+            params,
+            train_state.state,
+            batch.x,
+            is_training=True,
+            key=jax.random.fold_in(train_state.dropout_key, train_state.step),
+            weights=batch.weights,
+            **model_numbers,
+        )
+        cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
+        return cost + numbers["l2"] * l2_penalty(params), (cost, logits, state)
+
+    grads, (cost, logits, state) = jax.grad(objective, has_aux=True)(train_state.params)
+    is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
+    grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
+    descent = optimizer(program.optimizer, numbers, learning_rate)
+    updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
+    params = jax.tree.map(
+        lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old),
+        optax.apply_updates(train_state.params, updates),
+        train_state.params,
+    )
+    state = jax.tree.map(lambda new, old: jnp.where(is_fine, new, old), state, train_state.state)
+    weight = jnp.sum(batch.weights_or_ones())
+    info = StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
+    new_state = TrainState(
+        params,
+        state,
+        opt_state,
+        train_state.dropout_key,
+        train_state.epoch,
+        train_state.step + 1,
+        jnp.where(is_fine | (train_state.diverged >= 0), train_state.diverged, train_state.step),
+    )
+    return new_state, info
+
+
+def train_epoch(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    train: Dataset,
+    order_key: Array,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One pass over all examples in a new order; the last, smaller mini-batch is a step as well.
+
+    Returns the mean cost and accuracy over all examples as the network met them, before each
+    example's own step: what training printed, not an evaluation.
+    """
+    learning_rate = decayed_learning_rate(program.decay_schedule, numbers, train_state.epoch)
+    order = jax.random.permutation(
+        jax.random.fold_in(order_key, train_state.epoch), len(train), independent=False
+    )
+
+    def step(train_state: TrainState, rows: Array) -> tuple[TrainState, StepInfo]:
+        return train_step(program, train_state, numbers, learning_rate, train[rows])
+
+    num_full, rest = divmod(len(train), program.batch_size)
+    full = order[: num_full * program.batch_size].reshape(num_full, program.batch_size)
+    train_state, infos = jax.lax.scan(step, train_state, full)
+    total = jax.tree.map(jnp.sum, infos)
+    if rest:
+        train_state, info = step(train_state, order[-rest:])
+        total = jax.tree.map(jnp.add, total, info)
+    curves = {"cost": total.cost / total.weight, "accuracy": total.hits / total.weight}
+    return train_state._replace(epoch=train_state.epoch + 1), curves
+
+
+def evaluate(model: Model, params: Params, state: State, data: Dataset) -> dict[str, Array]:
+    """Mean `cost` and `accuracy` of a network on data, in evaluation mode."""
+    logits, _ = model.apply(params, state, data.x)
+    return {
+        "cost": weighted_mean(softmax_cross_entropy(logits, data.y), data.weights),
+        "accuracy": accuracy(logits, data.y, data.weights),
+    }
+
+
+@functools.partial(jax.jit, static_argnames="program", donate_argnames="train_state")
+def train_epochs(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    train: Dataset,
+    valid: Dataset | None,
+    order_key: Array,
+    num_epochs: Array,
+) -> tuple[TrainState, dict[str, Array]]:
+    """Up to EPOCHS_PER_CALL epochs in one compiled call.
+
+    Returns the new state and the curves, each (EPOCHS_PER_CALL,), of which `num_epochs` entries
+    are filled; entries of a diverged network are NaN.
+    """
+
+    def epoch(
+        index: Array, carry: tuple[TrainState, dict[str, Array]]
+    ) -> tuple[TrainState, dict[str, Array]]:
+        train_state, curves = carry
+        train_state, values = train_epoch(program, train_state, numbers, train, order_key)
+        if valid is not None:
+            held_out = evaluate(program.model, train_state.params, train_state.state, valid)
+            values |= {f"valid_{name}": value for name, value in held_out.items()}
+        is_fine = train_state.diverged < 0
+        curves = {
+            name: curve.at[index].set(jnp.where(is_fine, values[name], jnp.nan))
+            for name, curve in curves.items()
+        }
+        return train_state, curves
+
+    empty = {name: jnp.full(EPOCHS_PER_CALL, jnp.nan) for name in curve_names(valid)}
+    return jax.lax.fori_loop(0, num_epochs, epoch, (train_state, empty))
+
+
+def curve_names(valid: Dataset | None) -> tuple[str, ...]:
+    names = ("cost", "accuracy")
+    return names if valid is None else (*names, "valid_cost", "valid_accuracy")

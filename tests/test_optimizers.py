@@ -1,0 +1,74 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnn.optimizers import DECAY_SCHEDULES, OPTIMIZERS, decayed_learning_rate, optimizer
+
+NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
+
+
+def by_hand(name, w, grads, alpha):
+    """The course's formulas in float64."""
+    v, s = np.zeros_like(w), np.zeros_like(w)
+    beta, beta1, beta2, epsilon = NUMBERS.values()
+    for t, dw in enumerate(grads, 1):
+        if name == "gd":
+            w = w - alpha * dw
+        elif name == "momentum":
+            v = beta * v + (1 - beta) * dw
+            w = w - alpha * v
+        elif name == "rmsprop":
+            s = beta2 * s + (1 - beta2) * dw**2
+            w = w - alpha * dw / (np.sqrt(s) + epsilon)
+        elif name == "adam":
+            v = beta1 * v + (1 - beta1) * dw
+            s = beta2 * s + (1 - beta2) * dw**2
+            v_corrected, s_corrected = v / (1 - beta1**t), s / (1 - beta2**t)
+            w = w - alpha * v_corrected / (np.sqrt(s_corrected) + epsilon)
+    return w
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_steps_by_hand(name, num_steps):
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        w, grads = rng.normal(size=5), rng.normal(size=(num_steps, 5))
+
+        @jax.jit
+        def step(numbers, alpha, w, opt_state, grad):
+            descent = optimizer(name, numbers, alpha)
+            updates, opt_state = descent.update(grad, opt_state, w)
+            return optax.apply_updates(w, updates), opt_state
+
+        got, opt_state = jnp.asarray(w), optimizer(name, NUMBERS, 0.1).init(jnp.asarray(w))
+        for grad in grads:
+            got, opt_state = step(NUMBERS, 0.1, got, opt_state, jnp.asarray(grad))
+        np.testing.assert_allclose(got, by_hand(name, w, grads, 0.1), rtol=1e-12)
+        assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rate", "every", "expected"),
+    [
+        ("none", 1.0, 1.0, [0.2, 0.2, 0.2, 0.2, 0.2]),
+        # the course's table for alpha_0 = 0.2 and a decay rate of 1
+        ("inverse", 1.0, 1.0, [0.2, 0.1, 0.2 / 3, 0.05, 0.04]),
+        ("exponential", 0.95, 1.0, [0.2 * 0.95**t for t in range(5)]),
+        ("inverse_sqrt", 1.0, 1.0, [0.2 / np.sqrt(1 + t) for t in range(5)]),
+        ("staircase", 0.5, 2.0, [0.2, 0.2, 0.1, 0.1, 0.05]),
+        ("inverse", 3.0, 2.0, [0.2 / (1 + 1.5 * t) for t in range(5)]),
+    ],
+)
+def test_decay_schedules(schedule, rate, every, expected):
+    numbers = {"learning_rate": 0.2, "decay_rate": rate, "decay_every": every}
+    got = [decayed_learning_rate(schedule, numbers, jnp.int32(epoch)) for epoch in range(5)]
+    np.testing.assert_allclose(np.array(got), expected, rtol=1e-6)
+
+
+def test_all_schedules_start_at_alpha():
+    numbers = {"learning_rate": 0.3, "decay_rate": 0.7, "decay_every": 4.0}
+    for schedule in DECAY_SCHEDULES:
+        assert decayed_learning_rate(schedule, numbers, 0) == pytest.approx(0.3)

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxnn import Model
+from jaxnn.settings import HYPERPARAMETERS, complete, traced_numbers
+
+DEFAULTS = {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "momentum": 0.9,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "epsilon": 1e-8,
+    "hidden": (),
+    "activation": "relu",
+    "init": "xavier_uniform",
+    "batch_size": 32,
+    "l2": 0.0,
+    "dropout": 0.0,
+    "batch_norm": False,
+    "batch_norm_decay": 0.9,
+    "inputs": "raw",
+    "decay_schedule": "none",
+    "decay_rate": 1.0,
+    "decay_every": 1.0,
+}
+
+
+def test_defaults():
+    assert complete({}) == DEFAULTS
+    assert complete({"optimizer": "rmsprop"})["beta2"] == 0.9
+    assert complete({"optimizer": "rmsprop", "beta2": 0.5})["beta2"] == 0.5
+    assert complete({"decay_schedule": "exponential"})["decay_rate"] == 0.95
+    assert complete({"decay_schedule": "staircase"})["decay_rate"] == 0.5
+
+
+def test_values_become_plain_python():
+    full = complete(
+        {
+            "learning_rate": np.float32(0.5),
+            "batch_size": np.int64(16),
+            "hidden": [np.int32(4), 3],
+            "batch_norm": np.True_,
+            "l2": 1,
+        }
+    )
+    assert full["learning_rate"] == 0.5
+    assert full["hidden"] == (4, 3)
+    types = {name: type(full[name]) for name in ("learning_rate", "batch_size", "batch_norm", "l2")}
+    assert types == {"learning_rate": float, "batch_size": int, "batch_norm": bool, "l2": float}
+    assert {type(units) for units in full["hidden"]} == {int}
+
+
+BAD = {
+    "optimizer": ["sgd", None, 3],
+    "learning_rate": [0, -1, np.nan, np.inf, "0.1", True, None, [0.1]],
+    "momentum": [1, -0.1, "0.9", np.nan],
+    "beta1": [1, -0.1],
+    "beta2": [1, -0.1, None],
+    "epsilon": [0, -1e-8, np.inf],
+    "hidden": [(0,), (2.5,), 25, "25", (True,), None, (25, -1)],
+    "activation": ["gelu", None],
+    "init": ["zeros", 0],
+    "batch_size": [0, -1, 1.5, True, "32"],
+    "l2": [-1e-9, np.nan, np.inf],
+    "dropout": [1, -0.1, np.nan],
+    "batch_norm": [1, 0, "yes", None],
+    "batch_norm_decay": [1.1, -0.1],
+    "inputs": ["normalised", None],
+    "decay_schedule": ["cosine", True],
+    "decay_rate": [-1, np.inf],
+    "decay_every": [0, -2],
+}
+
+
+def test_every_key_has_bad_values():
+    assert BAD.keys() == HYPERPARAMETERS.keys()
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, v) for k, values in BAD.items() for v in values])
+def test_bad_values_name_the_key_what_came_and_what_is_allowed(key, value):
+    with pytest.raises(ValueError, match=f"^{key} got ") as caught:
+        complete({key: value})
+    assert repr(value) in str(caught.value)
+    assert HYPERPARAMETERS[key].allowed in str(caught.value)
+
+
+def test_a_factor_of_decay_is_at_most_one():
+    with pytest.raises(ValueError, match=r"decay_rate got 2\.0; .* 'exponential'"):
+        complete({"decay_schedule": "exponential", "decay_rate": 2})
+    assert complete({"decay_schedule": "inverse", "decay_rate": 2})["decay_rate"] == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("learning-rate", "learning_rate"), ("batchsize", "batch_size"), ("drop_out", "dropout")],
+)
+def test_unknown_keys_get_the_nearest_name(key, hint):
+    with pytest.raises(ValueError, match=f"unknown key '{key}'; did you mean '{hint}'"):
+        complete({key: 1})
+    with pytest.raises(ValueError, match="unknown key 'xyz'; expected one of optimizer, learning"):
+        complete({"xyz": 1})
+
+
+def test_any_finite_learning_rate_is_legal():
+    assert complete({"learning_rate": 1e30})["learning_rate"] == 1e30
+
+
+def test_numbers_are_the_traced_part():
+    structure = {"optimizer", "hidden", "activation", "init", "batch_size", "batch_norm", "inputs"}
+    structure.add("decay_schedule")
+    got = traced_numbers(complete({}))
+    assert got.keys() == DEFAULTS.keys() - structure
+    assert all(isinstance(number, float) for number in got.values())
+
+
+def test_a_model_adds_numbers_of_its_own():
+    model = Model(lambda key: ((), ()), lambda *args, **kwargs: None, ("temperature",))
+    full = complete({"temperature": 2}, model)
+    assert full["temperature"] == 2.0
+    assert traced_numbers(full)["temperature"] == 2.0
+    with pytest.raises(ValueError, match="setting lacks 'temperature'"):
+        complete({}, model)
+    with pytest.raises(ValueError, match="temperature got 'x'; expected a finite number"):
+        complete({"temperature": "x"}, model)
+    with pytest.raises(ValueError, match="unknown key 'temperature'"):
+        complete({"temperature": 2})
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "optimizer": st.sampled_from(["gd", "momentum", "rmsprop", "adam"]),
+            "learning_rate": st.floats(1e-12, 1e12),
+            "beta2": st.floats(0, 1, exclude_max=True),
+            "hidden": st.lists(st.integers(1, 999), max_size=4),
+            "batch_size": st.integers(1, 4096),
+            "dropout": st.floats(0, 1, exclude_max=True),
+            "batch_norm": st.booleans(),
+            "decay_schedule": st.sampled_from(["none", "inverse", "staircase"]),
+        },
+    )
+)
+def test_completing_twice_changes_nothing_and_keeps_what_was_given(setting):
+    full = complete(setting)
+    assert complete(full) == full
+    assert full.keys() == DEFAULTS.keys()
+    for key, value in setting.items():
+        assert full[key] == (tuple(value) if key == "hidden" else value)
