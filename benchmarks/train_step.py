@@ -1,0 +1,119 @@
+"""How long is one training step of one network, against PyTorch in the same run?
+
+    python benchmarks/train_step.py            (needs the extra `bench`; without torch: ours alone)
+
+One network, mini-batches of 32, Adam, float32, CPU. Ours is `fit`'s compiled program: reshuffling,
+gathering the mini-batch, step, frozen if it diverges. Theirs is the usual eager loop with fused
+Adam: `torch.randperm`, indexing, `zero_grad`, `backward`, `step`. Both leave the data in memory and
+take the same number of steps; the two alternate, and the ratio is the median over the rounds.
+
+Typical output (two cores of a Xeon with AVX-512, JAX 0.10.2, PyTorch 2.13.0):
+
+RESULT
+"""
+
+import argparse
+import importlib.util
+import itertools
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxnn
+from jaxnn.settings import complete, traced_numbers
+from jaxnn.training import Program, init_train_state, train_epochs
+
+NETWORKS = {"12288-25-12-6": (12288, (25, 12), 6, 3), "64-32-16-10": (64, (32, 16), 10, 40)}
+BATCH_SIZE, NUM_BATCHES = 32, 33
+
+
+def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarray) -> Callable:
+    """A function that trains some epochs; building it includes compiling."""
+    full = complete({"hidden": hidden, "learning_rate": 1e-4, "batch_size": BATCH_SIZE})
+    model = jaxnn.mlp(features, hidden, classes)
+    program = Program(model, "adam", "none", BATCH_SIZE, has_dropout=False)
+    numbers = {name: jnp.asarray(n, float) for name, n in traced_numbers(full).items()}
+    data, order_key = jaxnn.Dataset(x, y, classes), jax.random.key(0)
+    states = [init_train_state(program, jax.random.key(0))]
+
+    def train(epochs: int) -> None:
+        states[0], curves = train_epochs(program, states[0], numbers, data, None, order_key, epochs)
+        jax.block_until_ready(curves)
+
+    return train
+
+
+def theirs(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarray) -> Callable:
+    import torch
+
+    layers: list = []
+    units = (features, *hidden, classes)
+    for num_in, num_out in itertools.pairwise(units):
+        layers += [torch.nn.Linear(num_in, num_out), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    loss = torch.nn.CrossEntropyLoss()
+    data, labels = torch.from_numpy(x), torch.from_numpy(y)
+
+    def train(epochs: int) -> None:
+        for _ in range(epochs):
+            for rows in torch.randperm(len(data)).split(BATCH_SIZE):
+                optimizer.zero_grad()
+                loss(model(data[rows]), labels[rows]).backward()
+                optimizer.step()
+
+    return train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="three rounds, to see that it runs")
+    options = parser.parse_args()
+    rounds = 3 if options.quick else options.rounds
+    has_torch = importlib.util.find_spec("torch") is not None
+    versions = "PyTorch is not installed: its columns are skipped"
+    if has_torch:
+        import torch
+
+        versions = f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+    print(f"JAX {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} cores")
+    print(f"{versions}; Python {platform.python_version()}, {platform.machine()}\n")
+    print("network        compile s   ours us/step   PyTorch us/step   ratio (range)")
+    for name, (features, hidden, classes, epochs) in NETWORKS.items():
+        rng = np.random.default_rng(0)
+        count = BATCH_SIZE * NUM_BATCHES
+        x = rng.random((count, features), dtype=np.float32)
+        y = rng.integers(0, classes, count)
+        start = time.perf_counter()
+        runs = {"ours": ours(features, hidden, classes, x, y)}
+        runs["ours"](1)
+        compile_seconds = time.perf_counter() - start
+        if has_torch:
+            runs["theirs"] = theirs(features, hidden, classes, x, y)
+            runs["theirs"](1)
+        times: dict[str, list[float]] = {side: [] for side in runs}
+        for _ in range(rounds):
+            for side, train in runs.items():
+                # PyTorch's loop has the same speed however many epochs it runs
+                side_epochs = epochs if side == "ours" else min(epochs, 3)
+                start = time.perf_counter()
+                train(side_epochs)
+                seconds = time.perf_counter() - start
+                times[side].append(seconds / side_epochs / NUM_BATCHES * 1e6)
+        row = f"{name:14} {compile_seconds:9.1f} {statistics.median(times['ours']):14.1f}"
+        if has_torch:
+            ratios = [b / a for a, b in zip(times["ours"], times["theirs"], strict=True)]
+            row += f" {statistics.median(times['theirs']):17.1f}"
+            row += f"   {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+        print(row)
+
+
+if __name__ == "__main__":
+    main()
