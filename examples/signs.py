@@ -20,29 +20,29 @@ import jaxnn
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Train the course's SIGNS network 12288-25-12-6, and see what it learned.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train the course's SIGNS network 12288-25-12-6, and see what it learned."
     )
     add = parser.add_argument
     add("--data", metavar="FOLDER", type=Path, help="the course's files; without: drawn pictures")
-    add("--out", metavar="FOLDER", type=Path, default=Path("out"), help="where results are written")
-    add("--predict", metavar="PICTURE", type=Path, help="load the saved network, look at a picture")
-    group = parser.add_argument_group("hyperparameters")
-    add = group.add_argument
-    add("--optimizer", choices=["gd", "momentum", "rmsprop", "adam"], default="adam", help=" ")
-    add("--learning-rate", metavar="ALPHA", type=float, default=1e-4, help=" ")
-    add("--epochs", metavar="E", type=int, default=1500, help=" ")
-    add("--batch-size", metavar="B", type=int, default=32, help=" ")
-    add("--hidden", metavar="UNITS", type=int, nargs="*", default=[25, 12], help="units by layer")
-    add("--batch-norm", action="store_true", help="normalise z in the hidden layers")
-    add("--inputs", choices=["raw", "centred", "standardised"], default="raw", help=" ")
-    add("--l2", metavar="LAMBDA", type=float, default=0.0, help="weight of the squared kernels")
-    add("--dropout", metavar="RATE", type=float, default=0.0, help="share of hidden units dropped")
+    add("--out", metavar="FOLDER", type=Path, default=Path("out"), help="where to write (out)")
+    add("--predict", metavar="PICTURE", type=Path, help="what the saved network sees in a picture")
+    add = parser.add_argument_group("hyperparameters, with their defaults").add_argument
+    optimizers = ["gd", "momentum", "rmsprop", "adam"]
+    add("--optimizer", choices=optimizers, default="adam", help="direction of descent (adam)")
+    add("--learning-rate", metavar="ALPHA", type=float, default=1e-4, help="its step (1e-4)")
+    add("--epochs", metavar="E", type=int, default=1500, help="passes over the pictures (1500)")
+    add("--batch-size", metavar="B", type=int, default=32, help="pictures a step (32)")
+    add("--hidden", metavar="UNITS", type=int, nargs="*", default=[25, 12], help="by layer (25 12)")
+    add("--batch-norm", action="store_true", help="normalise z in the hidden layers (no)")
+    inputs = ["raw", "centred", "standardised"]
+    add("--inputs", choices=inputs, default="raw", help="by the training pictures (raw)")
+    add("--l2", metavar="LAMBDA", type=float, default=0.0, help="weight of squared kernels (0)")
+    add("--dropout", metavar="RATE", type=float, default=0.0, help="share of units dropped (0)")
     schedules = ["none", "inverse", "exponential", "inverse_sqrt", "staircase"]
-    add("--decay-schedule", choices=schedules, default="none", help="of the learning rate")
-    add("--decay-rate", metavar="K", type=float, help="of the schedule; without: its own default")
-    add("--decay-every", metavar="EPOCHS", type=float, default=1.0, help="unit of its time")
-    add("--seed", metavar="N", type=int, default=1, help="of the first weights and dropout")
+    add("--decay-schedule", choices=schedules, default="none", help="of the learning rate (none)")
+    add("--decay-rate", metavar="K", type=float, help="of the schedule (by schedule)")
+    add("--decay-every", metavar="EPOCHS", type=float, default=1.0, help="its unit of time (1)")
+    add("--seed", metavar="N", type=int, default=1, help="of first weights and dropout (1)")
     return parser.parse_args(arguments)
 
 

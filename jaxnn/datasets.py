@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.checks import whole_number
 from jaxnn.types import Array, ArrayLike
 
 
@@ -50,9 +51,9 @@ class Dataset:
         labels, num_classes = as_labels(y, len(inputs), num_classes, "y")
         self._set(
             jnp.asarray(inputs, float),
-            jnp.asarray(labels, int),
+            jnp.asarray(labels),
             num_classes,
-            None if weights is None else jnp.asarray(_as_weights(weights, len(inputs)), float),
+            None if weights is None else jnp.asarray(_as_weights(weights, len(inputs))),
         )
 
     def _set(self, x: Any, y: Any, num_classes: int, weights: Any) -> None:
@@ -125,13 +126,21 @@ def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
         raise ValueError(f"{name} got shape {x.shape}; expected (examples, features) or more axes")
     if x.size == 0:
         raise ValueError(f"{name} got shape {x.shape}; expected at least one example and feature")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        bad = np.argwhere(~np.isfinite(x))
-        raise ValueError(
-            f"{name} got {len(bad)} values that are NaN or infinite, the first in example "
-            f"{bad[0][0]}; expected finite numbers: drop or fill them"
-        )
+    if x.dtype.kind == "f":
+        x = _as_floats(x)
+        if not np.isfinite(x).all():
+            bad = np.argwhere(~np.isfinite(x))
+            raise ValueError(
+                f"{name} got {len(bad)} values that are NaN or infinite in {x.dtype}, the first in "
+                f"example {bad[0][0]}; expected finite numbers: drop or fill them"
+            )
     return x
+
+
+def _as_floats(array: np.ndarray) -> np.ndarray:
+    """In the default float type; what is too large there becomes infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(jnp.result_type(float), copy=False)
 
 
 def as_labels(
@@ -146,8 +155,14 @@ def as_labels(
     if labels.ndim == 2 and 1 in labels.shape and labels.size == num_examples:
         labels = labels.reshape(-1)
     elif labels.ndim == 2:
+        num_columns = labels.size // max(num_examples, 1)
         labels = _from_one_hot(labels, num_examples, name)
-        num_classes = num_classes or np.asarray(y).size // num_examples
+        if num_classes is None:
+            num_classes = num_columns
+        elif num_classes != num_columns:
+            raise ValueError(
+                f"{name} got one-hot labels of {num_columns} classes; expected {num_classes}"
+            )
     if labels.ndim != 1:
         raise ValueError(
             f"{name} got shape {labels.shape}; expected ({num_examples},), or one-hot labels"
@@ -157,16 +172,13 @@ def as_labels(
     low, high = int(labels.min()), int(labels.max())
     if num_classes is None:
         num_classes = max(high + 1, 2)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int | np.integer):
-        raise ValueError(f"num_classes got {num_classes!r}; expected a whole number >= 2")
-    if num_classes < 2:
-        raise ValueError(f"num_classes got {num_classes}; expected at least 2")
+    num_classes = whole_number("num_classes", num_classes, 2)
     if low < 0 or high >= num_classes:
         raise ValueError(
             f"{name} got labels from {low} to {high}; expected 0 to {num_classes - 1} "
             f"for {num_classes} classes"
         )
-    return labels.astype(np.int32), int(num_classes)
+    return labels.astype(np.int32), num_classes
 
 
 def _from_one_hot(labels: np.ndarray, num_examples: int, name: str) -> np.ndarray:
@@ -194,6 +206,7 @@ def _as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
             f"weights got {weights.dtype} of shape {weights.shape}; expected real numbers "
             f"({num_examples},)"
         )
+    weights = _as_floats(weights)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ValueError("weights got a negative or infinite number, or only zeros; expected >= 0")
     return weights
@@ -221,14 +234,18 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     >>> len(rest), held_out.y.tolist()
     (8, [0, 1])
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"a hold-out fraction got {fraction}; expected a number between 0 and 1")
-    rng = np.random.default_rng(seed)
+    if not isinstance(fraction, float) or not 0 < fraction < 1:
+        raise ValueError(f"a hold-out fraction got {fraction!r}; expected a number between 0 and 1")
+    rng = np.random.default_rng(whole_number("seed", seed))
     labels = np.asarray(data.y)
     held_out = np.zeros(len(labels), bool)
+    done = 0
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
-        held_out[rows[: round(fraction * len(rows))]] = True
+        # rounding the running total keeps the fraction when many classes are small
+        wanted = round(fraction * (done + len(rows)))
+        held_out[rows[: wanted - int(held_out.sum())]] = True
+        done += len(rows)
     if held_out.all() or not held_out.any():
         raise ValueError(
             f"a hold-out of {fraction} leaves one side of {len(data)} examples empty; "
@@ -263,21 +280,26 @@ def input_statistics(inputs: str, data: Dataset) -> InputStatistics | None:
     """
     if inputs == "raw":
         return None
-    x = np.asarray(data.x, np.float64)
-    weights = None if data.weights is None else np.asarray(data.weights, np.float64)
-    mean = np.average(x, axis=0, weights=weights)
-    deviation = np.ones_like(mean)
-    if inputs == "standardised":
-        deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
-        # below this, the deviation is the rounding of a constant feature
-        constant = deviation <= 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
-        deviation = np.where(constant, 1, deviation)
+    mean, deviation = _mean_and_deviation(data)
+    if inputs == "centred":
+        deviation = np.zeros_like(mean)
+    deviation = np.where(deviation == 0, 1, deviation)
     return InputStatistics(jnp.asarray(mean, float), jnp.asarray(deviation, float))
 
 
 def scale_ratio(data: Dataset) -> float:
     """Largest over smallest deviation among the features that vary at all."""
-    x = np.asarray(data.x).reshape(len(data), -1)
-    deviation = x.std(axis=0, dtype=np.float64)
+    deviation = _mean_and_deviation(data)[1]
     varying = deviation[deviation > 0]
     return float(varying.max() / varying.min()) if varying.size else 1.0
+
+
+def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Of each feature, by weight, in float64; the deviation of a constant feature is exactly 0."""
+    x = np.asarray(data.x, np.float64)
+    weights = None if data.weights is None else np.asarray(data.weights, np.float64)
+    mean = np.average(x, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
+    # what is left of a constant feature is rounding
+    rounding = 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
+    return mean, np.where(deviation <= rounding, 0, deviation)

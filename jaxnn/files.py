@@ -117,7 +117,10 @@ def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:
     try:
         with h5py.File(path, "r") as file:
             return read(file)
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:
+        # a damaged file makes the HDF5 library and NumPy raise almost anything
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
         raise ValueError(f"{path} cannot be read, it may be cut off or damaged: {error}") from error
 
 
@@ -126,11 +129,13 @@ def _read_pair(file: h5py.File, keys: tuple[str, str]) -> tuple[np.ndarray, np.n
 
 
 def _read_classes(file: h5py.File, key: str) -> Classes | None:
-    if key not in file:
+    if file.get(key.split("/")[0], getlink=True) is None:
         return None
     classes = _array(file, key, "iuS")
-    if classes.ndim != 1:
-        raise ValueError(f"{file.filename}: {key} has shape {classes.shape}; expected (classes,)")
+    if classes.ndim != 1 or len(classes) < 2:
+        raise ValueError(
+            f"{file.filename}: {key} has shape {classes.shape}; expected two classes or more"
+        )
     return tuple(
         c.decode("utf-8", "replace") if isinstance(c, bytes) else c for c in classes.tolist()
     )
@@ -152,6 +157,8 @@ def _array(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
         raise ValueError(f"{where} is a group; expected a data set")
     if item.is_virtual or item.external:
         raise ValueError(f"{where} keeps its data in other files; expected it in this one")
+    if item.shape is None:
+        raise ValueError(f"{where} is empty; expected an array")
     kind = "S" if h5py.check_string_dtype(item.dtype) else item.dtype.kind
     if kind not in kinds:
         raise ValueError(f"{where} has type {item.dtype}; expected numbers")

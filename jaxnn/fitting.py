@@ -3,12 +3,12 @@
 import math
 import time
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.checks import whole_number
 from jaxnn.datasets import (
     Dataset,
     check_compatible,
@@ -81,8 +81,8 @@ def fit(
     if model is not None:
         model = Model(*model)
     full = complete(setting, model)
-    epochs = _whole_number("epochs", epochs, 1)
-    seed, order_seed = _whole_number("seed", seed), _whole_number("order_seed", order_seed)
+    epochs = whole_number("epochs", epochs, 1)
+    seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
     train, valid = _checked_data(train, valid, order_seed, full["batch_size"])
     numbers = {name: _representable(name, n) for name, n in traced_numbers(full).items()}
     if model is None and full["inputs"] == "raw" and not full["batch_norm"]:
@@ -145,14 +145,6 @@ def fit(
     if done < epochs and diverged < 0:
         raise TrainingInterrupted(fitted)
     return fitted
-
-
-def _whole_number(name: str, value: Any, least: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} got {value!r}; expected a whole number >= {least}")
-    if value >= 2**31:
-        raise ValueError(f"{name} got {value}; expected a whole number below 2^31")
-    return int(value)
 
 
 def _representable(name: str, value: float) -> Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import layers, normalization
+from jaxnn.checks import whole_number
 from jaxnn.types import Array, Model, Params, State
 
 
@@ -50,25 +51,20 @@ def mlp(
     >>> logits.shape, [layer["kernel"].shape for layer in params]
     ((32, 6), [(25, 12288), (12, 25), (6, 12)])
     """
-    for name, width in (("num_features", num_features), ("num_classes", num_classes)):
-        _check_units(name, width)
     if isinstance(hidden, int | str):
         raise ValueError(f"hidden got {hidden!r}; expected a sequence of unit counts, (25, 12)")
-    for width in hidden:
-        _check_units("hidden", width)
+    units = (
+        whole_number("num_features", num_features, 1),
+        *(whole_number("hidden", width, 1) for width in hidden),
+        whole_number("num_classes", num_classes, 1),
+    )
     for name, value, known in (
         ("activation", activation, layers.ACTIVATIONS),
         ("init", init, layers.INITIALIZERS),
     ):
         if value not in known:
             raise ValueError(f"{name} got {value!r}; expected one of {', '.join(known)}")
-    units = (int(num_features), *map(int, hidden), int(num_classes))
     return _mlp(units, activation, bool(batch_norm), init)
-
-
-def _check_units(name: str, units: Any) -> None:
-    if isinstance(units, bool) or not isinstance(units, int | np.integer) or units < 1:
-        raise ValueError(f"{name} got {units!r}; expected a whole number >= 1")
 
 
 @functools.cache

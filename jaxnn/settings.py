@@ -26,7 +26,11 @@ class Hyperparameter(NamedTuple):
 
 def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hyperparameter:
     def check(value: Any) -> bool:
-        return _is_real(value) and math.isfinite(value) and is_valid(value)
+        try:
+            number = float(value) if _is_real(value) else math.nan
+        except OverflowError:
+            return False
+        return math.isfinite(number) and is_valid(number)
 
     return Hyperparameter(default, check, allowed, is_number=True)
 
@@ -92,8 +96,7 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     """
     if not isinstance(setting, Mapping):
         raise ValueError(f"setting got {setting!r}; expected a dict of hyperparameters")
-    own = () if model is None else model.numbers
-    known = {**HYPERPARAMETERS, **{name: _OWN for name in own if name not in HYPERPARAMETERS}}
+    known = HYPERPARAMETERS | _own_numbers(model)
     for key in setting:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -120,6 +123,16 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
 
 
 _OWN = _number(None, "a finite number", lambda v: True)
+
+
+def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
+    """The numbers that a foreign model names and no setting knows."""
+    names = () if model is None else model.numbers
+    if isinstance(names, str) or any(
+        name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_number for name in names
+    ):
+        raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names of numbers")
+    return {name: _OWN for name in names if name not in HYPERPARAMETERS}
 
 
 def _checked(key: str, value: Any, rule: Hyperparameter) -> Any:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 
 _SIZE = 64
@@ -81,10 +82,8 @@ def generated_pictures(
     >>> x_train.shape, x_train.dtype, np.bincount(y_train)
     ((12, 64, 64, 3), dtype('uint8'), array([2, 2, 2, 2, 2, 2]))
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed got {seed!r}; expected a whole number >= 0")
     # Streams of their own, so that the test pictures are the same for every num_train.
-    train, test = np.random.default_rng(int(seed)).spawn(2)
+    train, test = np.random.default_rng(whole_number("seed", seed)).spawn(2)
     return *_pictures(train, num_train), *_pictures(test, num_test)
 
 

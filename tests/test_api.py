@@ -145,8 +145,8 @@ def test_importing_changes_no_setting_and_starts_no_device():
 
 
 ORDER = (
-    *("types", "layers", "normalization", "losses", "metrics", "datasets", "files", "signs"),
-    *("models", "optimizers", "settings", "training", "fitted", "progress", "fitting"),
+    *("types", "checks", "layers", "normalization", "losses", "metrics", "datasets", "files"),
+    *("signs", "models", "optimizers", "settings", "training", "fitted", "progress", "fitting"),
 )
 
 

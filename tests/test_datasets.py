@@ -49,6 +49,13 @@ def test_one_hot_labels_keep_classes_that_do_not_occur():
     assert Dataset(X, np.eye(7)[Y].T).num_classes == 7
 
 
+def test_square_one_hot_labels_with_one_reading():
+    rows = np.eye(4)[[1, 1, 0, 2]]
+    for labels in (rows, rows.T):
+        np.testing.assert_array_equal(Dataset(X, labels).y, [1, 1, 0, 2])
+    np.testing.assert_array_equal(Dataset(X, np.eye(4)[[1, 0, 2, 3]]).y, [1, 0, 2, 3])
+
+
 BAD = [
     ({"x": X[:, 0]}, r"x got shape \(4,\); expected \(examples, features\)"),
     ({"x": X[:0]}, r"x got shape \(0, 3\); expected at least one example"),
@@ -63,12 +70,19 @@ BAD = [
     ({"y": [0, 1, 2, np.nan]}, "y got numbers that are not whole"),
     ({"y": [0, 1, 2, -1]}, "y got labels from -1 to 2; expected 0 to 2"),
     ({"num_classes": 2}, "y got labels from 0 to 2; expected 0 to 1 for 2 classes"),
-    ({"num_classes": 1}, "num_classes got 1; expected at least 2"),
+    ({"num_classes": 1}, "num_classes got 1; expected a whole number >= 2"),
     ({"num_classes": 2.5}, r"num_classes got 2\.5"),
+    ({"num_classes": True}, "num_classes got True; expected a whole number >= 2"),
     ({"y": ["a", "b", "c", "d"]}, "y got type <U1; expected whole numbers"),
     ({"y": np.ones((4, 3))}, r"y got shape \(4, 3\); expected class numbers \(4,\)"),
+    ({"y": np.array([[2, -1]] * 4)}, r"y got shape \(4, 2\); expected class numbers"),
     ({"y": np.ones((2, 2, 1))}, r"y got shape \(2, 2, 1\)"),
     ({"y": np.eye(4)[[1, 2, 0, 3]]}, "can be read by row and by column"),
+    ({"weights": [1j, 1, 1, 1]}, "weights got complex128 .*; expected real numbers"),
+    ({"x": np.where(X == 7, 1e300, X)}, "x got 1 values that are NaN or infinite in float32"),
+    ({"y": [0, 1, 2, 2**32 + 1]}, "num_classes got 4294967298; expected .* below 2.31"),
+    ({"y": np.eye(3)[Y], "num_classes": 4}, "y got one-hot labels of 3 classes; expected 4"),
+    ({"weights": [1e-60] * 4}, "only zeros"),
     ({"weights": [1, 1, 1]}, r"weights got int64 of shape \(3,\)"),
     ({"weights": [1, 1, 1, -1]}, "weights got a negative"),
     ({"weights": [1, 1, 1, np.inf]}, "weights got a negative or infinite number"),
@@ -129,7 +143,7 @@ def test_it_is_a_frozen_pytree():
 
 
 def test_hold_out_is_stratified_and_complete():
-    y = np.repeat([0, 1, 2], [50, 30, 20])
+    y = np.repeat([0, 1, 2], [50, 28, 22])
     data = Dataset(np.arange(200.0).reshape(100, 2), y)
     rest, held_out = hold_out(data, 0.2, seed=1)
     np.testing.assert_array_equal(np.bincount(held_out.y), [10, 6, 4])
@@ -139,7 +153,14 @@ def test_hold_out_is_stratified_and_complete():
     assert not np.array_equal(hold_out(data, 0.2, seed=2)[1].x, held_out.x)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 0.01])
+def test_hold_out_carries_weights():
+    data = Dataset(X, [0, 0, 1, 1], weights=X[:, 0] + 1)
+    for part in hold_out(data, 0.5):
+        np.testing.assert_array_equal(np.sort(part.y), [0, 1])
+        np.testing.assert_array_equal(part.weights, part.x[:, 0] + 1)
+
+
+@pytest.mark.parametrize("fraction", [np.nan, 0.0, 1.0, -0.1, 0.01, 0.99])
 def test_hold_out_refuses_an_empty_side(fraction):
     with pytest.raises(ValueError, match="hold-out"):
         hold_out(Dataset(X, Y), fraction)
@@ -165,6 +186,9 @@ def test_a_constant_feature_becomes_zero():
     normal = np.asarray(statistics.normalise(jnp.asarray(x)))
     np.testing.assert_allclose(normal[:, 0], 0, atol=1e-6)
     np.testing.assert_allclose(normal[:, 1].std(), 1, rtol=1e-6)
+    with jax.enable_x64(True):  # ten times 0.1 has a mean beside 0.1
+        statistics = input_statistics("standardised", Dataset(x, [0, 1] * 5))
+        np.testing.assert_allclose(statistics.normalise(jnp.asarray(x))[:, 0], 0, atol=1e-12)
 
 
 def test_statistics_leave_out_examples_of_weight_zero():
@@ -174,7 +198,27 @@ def test_statistics_leave_out_examples_of_weight_zero():
     np.testing.assert_allclose(weighted.deviation, alone.deviation)
 
 
+@pytest.mark.parametrize("inputs", ["centred", "standardised"])
+def test_whole_weights_count_examples_repeatedly(inputs):
+    counts, x = [3, 1, 2, 5], X**2
+    weighted = input_statistics(inputs, Dataset(x, Y, weights=counts))
+    repeated = np.repeat(x, counts, axis=0)
+    np.testing.assert_allclose(weighted.mean, repeated.mean(0), rtol=1e-6)
+    deviation = repeated.std(0) if inputs == "standardised" else np.ones(3)
+    np.testing.assert_allclose(weighted.deviation, deviation, rtol=1e-6)
+
+
 def test_scale_ratio():
     x = np.column_stack([np.arange(4), 1000 * np.arange(4), np.ones(4)])
     assert scale_ratio(Dataset(x, Y)) == pytest.approx(1000)
     assert scale_ratio(Dataset(np.ones((4, 2)), Y)) == 1
+
+
+def test_hold_out_keeps_its_fraction_when_classes_are_small():
+    for size, fraction in ((3, 0.5), (5, 0.5), (5, 0.1), (2, 0.2)):
+        y = np.repeat(np.arange(100), size)
+        rest, held_out = hold_out(Dataset(np.zeros((len(y), 1)), y), fraction)
+        assert len(held_out) == round(fraction * len(y))
+        counts = np.bincount(held_out.y, minlength=100)
+        assert counts.max() - counts.min() <= 1
+        assert len(rest) + len(held_out) == len(y)

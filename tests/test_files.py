@@ -83,6 +83,14 @@ def test_without_classes_both_sets_have_the_larger_number(folder):
     assert (train.num_classes, test.num_classes, classes) == (5, 5, (0, 1, 2, 3, 4))
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int8, bool, ">f8", np.float16])
+def test_only_uint8_is_scaled(folder, dtype):
+    x = np.arange(24).reshape(6, 4).astype(dtype)
+    change(folder, "train", train_set_x=x)
+    change(folder, "test", test_set_x=x[:3])
+    np.testing.assert_array_equal(load_signs(folder)[0].x, x.astype(float))
+
+
 NOT_FINITE = np.where(np.arange(18).reshape(6, 3) == 4, np.nan, 1.0)
 
 BAD = [
@@ -103,6 +111,8 @@ BAD = [
         r"train_set_y has type \|S1; expected numbers",
     ),
     ("train", {"list_classes": [[0, 1]]}, r"list_classes has shape \(1, 2\)"),
+    ("train", {"list_classes": np.arange(6.0)}, "list_classes has type float64"),
+    ("train", {"list_classes": h5py.SoftLink("/nowhere")}, "list_classes is a link to another"),
     ("train", {"train_set_x": h5py.SoftLink("/train_set_y")}, "train_set_x is a link to another"),
     ("train", {"train_set_x": h5py.ExternalLink("test_signs.h5", "test_set_x")}, "is a link to an"),
 ]
@@ -130,6 +140,29 @@ def test_a_group_in_place_of_a_data_set(folder):
         file.create_group("train_set_x")
     with pytest.raises(ValueError, match="train_set_x is a group; expected a data set"):
         load_signs(folder)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [h5py.SoftLink("/data"), h5py.ExternalLink("other.h5", "/data")],
+    ids=["soft", "external"],
+)
+def test_a_link_on_the_way_to_the_data_is_refused(tmp_path, link):
+    arrays = {"data__x": PICTURES, "data__y": LABELS}
+    write(tmp_path / "other.h5", **arrays)
+    path = write(tmp_path / "a.h5", **arrays, way=link)
+    keys = ("way/x", "data/y")
+    with pytest.raises(ValueError, match=r"a\.h5: way/x is a link to another place"):
+        load_hdf5(path, path, train_keys=keys, test_keys=keys)
+
+
+def test_a_file_cut_anywhere_is_refused_by_name(folder):
+    path = folder / "train_signs.h5"
+    whole = path.read_bytes()
+    for size in (0, 7, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"train_signs\.h5 (is not an HDF5|cannot be read)"):
+            load_signs(folder)
 
 
 def test_data_that_lies_in_other_files_is_refused(folder):
@@ -215,3 +248,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         write_arrays(tmp_path / "x.h5", {"a": np.zeros(2), "b": object()}, {})
     np.testing.assert_array_equal(read_arrays(tmp_path / "x.h5")[0]["a"], [1, 1])
     assert os.listdir(tmp_path) == ["x.h5"]
+
+
+def test_arrays_behind_links_are_left_out(tmp_path):
+    write_arrays(tmp_path / "other.h5", {"secret": np.ones(2)}, {})
+    far = h5py.ExternalLink("other.h5", "/secret")
+    path = write(tmp_path / "x.h5", a=np.ones(2), soft=h5py.SoftLink("/a"), far=far)
+    assert read_arrays(path)[0].keys() == {"a"}

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -87,9 +89,24 @@ def test_bad_values_name_the_key_what_came_and_what_is_allowed(key, value):
     assert HYPERPARAMETERS[key].allowed in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [True, np.True_, "0.5", None, np.nan, -np.inf, 0.5j, (0.5,)])
+@pytest.mark.parametrize("key", [k for k in HYPERPARAMETERS if HYPERPARAMETERS[k].is_number])
+def test_numbers_are_finite_and_real(key, value):
+    with pytest.raises(ValueError, match=f"^{key} got .*; expected a (finite )?number"):
+        complete({key: value})
+
+
+@pytest.mark.parametrize("setting", [None, [("l2", 1)], "adam"])
+def test_a_setting_is_a_dict(setting):
+    with pytest.raises(ValueError, match=r"setting got .*; expected a dict"):
+        complete(setting)
+
+
 def test_a_factor_of_decay_is_at_most_one():
     with pytest.raises(ValueError, match=r"decay_rate got 2\.0; .* 'exponential'"):
         complete({"decay_schedule": "exponential", "decay_rate": 2})
+    with pytest.raises(ValueError, match=r"decay_rate got 0\.0; .* 'staircase'"):
+        complete({"decay_schedule": "staircase", "decay_rate": 0})
     assert complete({"decay_schedule": "inverse", "decay_rate": 2})["decay_rate"] == 2
 
 
@@ -102,6 +119,20 @@ def test_unknown_keys_get_the_nearest_name(key, hint):
         complete({key: 1})
     with pytest.raises(ValueError, match="unknown key 'xyz'; expected one of optimizer, learning"):
         complete({"xyz": 1})
+
+
+def test_numbers_that_python_floats_cannot_hold_are_refused():
+    for value in (10**400, Fraction(1, 10**400)):
+        with pytest.raises(ValueError, match=r"^learning_rate got "):
+            complete({"learning_rate": value})
+    with pytest.raises(ValueError, match=r"^momentum got "):
+        complete({"momentum": Fraction(10**40 - 1, 10**40)})
+
+
+@pytest.mark.parametrize("numbers", ["temperature", ("hidden",)])
+def test_a_models_numbers_are_a_tuple_of_names_of_numbers(numbers):
+    with pytest.raises(ValueError, match=r"Model\.numbers got"):
+        complete({}, Model(lambda key: ((), ()), lambda *args, **kwargs: None, numbers))
 
 
 def test_any_finite_learning_rate_is_legal():

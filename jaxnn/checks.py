@@ -1,0 +1,20 @@
+"""The check of a whole number, which every entry point shares."""
+
+from numbers import Integral
+from typing import Any
+
+
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """The value as a Python int.
+
+    Raises:
+      ValueError: it is not a whole number from `least` up to 2^31 - 1.
+
+    >>> whole_number("seed", -1)
+    Traceback (most recent call last):
+    ValueError: seed got -1; expected a whole number >= 0 and below 2^31
+    """
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or not least <= int(value) < 2**31:
+        raise ValueError(f"{name} got {value!r}; expected a whole number >= {least} and below 2^31")
+    return int(value)
