@@ -26,7 +26,7 @@ VARIANTS = {
 
 def verdict(train_accuracy: float, cost: float, num_classes: int) -> str:
     """Whether the cost stayed at ln C ("dead") or training stopped halfway ("stuck")."""
-    if cost > np.log(num_classes) - 0.05:
+    if not cost <= np.log(num_classes) - 0.05:  # NaN too
         return "dead"
     return "stuck" if train_accuracy < 0.99 else ""
 

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         return predict(options) if options.predict else train(options)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -167,7 +167,7 @@ def draw_predictions(fitted: jaxnn.Fitted, test: jaxnn.Dataset, classes: tuple, 
 
 def predict(options: argparse.Namespace) -> int:
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps
     except ModuleNotFoundError:
         raise ValueError("reading a picture needs Pillow, part of the extra 'plot'") from None
     network = options.out / "network.h5"
@@ -176,12 +176,12 @@ def predict(options: argparse.Namespace) -> int:
             f"{network} does not exist; train a network first, without --predict"
         )
     fitted = jaxnn.load(network)
+    if len(fitted.input_shape) != 3:
+        raise ValueError(f"{network} takes inputs of shape {fitted.input_shape}, not pictures")
     height, width, _ = fitted.input_shape
-    try:
-        with Image.open(options.predict) as picture:
-            pixels = np.asarray(picture.convert("RGB").resize((width, height)), np.float32) / 255
-    except UnidentifiedImageError:
-        raise ValueError(f"{options.predict} is not a picture that Pillow can read") from None
+    with Image.open(options.predict) as picture:
+        upright = ImageOps.exif_transpose(picture).convert("RGB")
+    pixels = np.asarray(upright.resize((width, height)), np.float32) / 255
     probabilities = fitted.predict_proba(pixels[None])[0]
     print(f"{options.predict} shows {probabilities.argmax()}")
     for label in probabilities.argsort()[::-1]:

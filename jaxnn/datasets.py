@@ -1,6 +1,7 @@
 """Examples with labels: checked on the host, then kept on the device as plain arrays."""
 
 import dataclasses
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -234,7 +235,7 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     >>> len(rest), held_out.y.tolist()
     (8, [0, 1])
     """
-    if not isinstance(fraction, float) or not 0 < fraction < 1:
+    if not isinstance(fraction, Real) or not 0 < fraction < 1:
         raise ValueError(f"a hold-out fraction got {fraction!r}; expected a number between 0 and 1")
     rng = np.random.default_rng(whole_number("seed", seed))
     labels = np.asarray(data.y)
@@ -296,10 +297,10 @@ def scale_ratio(data: Dataset) -> float:
 
 def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Of each feature, by weight, in float64; the deviation of a constant feature is exactly 0."""
-    x = np.asarray(data.x, np.float64)
-    weights = None if data.weights is None else np.asarray(data.weights, np.float64)
+    counted = slice(None) if data.weights is None else np.asarray(data.weights) > 0
+    x = np.asarray(data.x, np.float64)[counted]
+    weights = None if data.weights is None else np.asarray(data.weights, np.float64)[counted]
     mean = np.average(x, axis=0, weights=weights)
     deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
-    # what is left of a constant feature is rounding
-    rounding = 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
-    return mean, np.where(deviation <= rounding, 0, deviation)
+    # rounding would leave a constant feature a little
+    return mean, np.where(x.max(axis=0) == x.min(axis=0), 0, deviation)

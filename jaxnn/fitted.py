@@ -14,7 +14,7 @@ from jaxnn.datasets import Dataset, InputStatistics, as_inputs
 from jaxnn.files import read_arrays, write_arrays
 from jaxnn.metrics import accuracy
 from jaxnn.models import mlp
-from jaxnn.types import Array, ArrayLike, Model, Params, State
+from jaxnn.types import Array, ArrayLike, Model, Params, State, as_model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +63,8 @@ class Fitted:
                 f"x got inputs of shape {x.shape}; expected (examples, "
                 f"{', '.join(map(str, self.input_shape))}), as in the training set"
             )
-        return _logits(self.model, self.params, self.state, self.inputs, x)
+        numbers = {name: self.setting[name] for name in self.model.numbers}
+        return _logits(self.model, self.params, self.state, self.inputs, x, numbers)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the network to an HDF5 file, readable with h5py alone.
@@ -128,13 +129,13 @@ def load(path: str | os.PathLike[str], model: Model | None = None) -> Fitted:
         raise ValueError(
             f"{path} holds a network that mlp did not make; expected load(path, model)"
         )
-    params, state = jax.eval_shape(Model(*model).init, jax.random.key(0))
+    params, state = jax.eval_shape(as_model(model).init, jax.random.key(0))
     inputs = None
     if setting["inputs"] != "raw":
         inputs = InputStatistics(*(jnp.zeros(input_shape) for _ in InputStatistics._fields))
     curves = {name.split("/")[1]: a for name, a in arrays.items() if name.startswith("curves/")}
     return Fitted(
-        model=Model(*model),
+        model=as_model(model),
         params=_filled(path, "params", params, arrays),
         state=_filled(path, "state", state, arrays),
         inputs=_filled(path, "inputs", inputs, arrays),
@@ -149,13 +150,20 @@ def load(path: str | os.PathLike[str], model: Model | None = None) -> Fitted:
 
 @functools.partial(jax.jit, static_argnames="model")
 def _logits(
-    model: Model, params: Params, state: State, inputs: InputStatistics | None, x: Array
+    model: Model,
+    params: Params,
+    state: State,
+    inputs: InputStatistics | None,
+    x: Array,
+    numbers: dict[str, Any],
 ) -> Array:
-    return model.apply(params, state, x if inputs is None else inputs.normalise(x))[0]
+    x = x if inputs is None else inputs.normalise(x)
+    return model.apply(params, state, x, **numbers)[0]
 
 
 def _leaf_name(group: str, path: Any) -> str:
-    return "/".join([group, jax.tree_util.keystr(path, simple=True, separator="/")])
+    # a pytree that is one bare array has an empty path
+    return "/".join(filter(None, [group, jax.tree_util.keystr(path, simple=True, separator="/")]))
 
 
 def _named(group: str, tree: Any) -> dict[str, np.ndarray]:
@@ -170,9 +178,12 @@ def _filled(file: Any, group: str, template: Any, arrays: dict[str, np.ndarray])
     def fill(path: Any, leaf: Any) -> Array:
         name = _leaf_name(group, path)
         array = arrays.get(name)
-        if array is None or array.shape != leaf.shape or array.dtype.kind != "f":
+        expected = np.dtype(leaf.dtype)
+        if array is None or array.shape != leaf.shape or array.dtype.kind != expected.kind:
             found = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
-            raise ValueError(f"{file} holds {found} at {name}; expected floats {list(leaf.shape)}")
-        return jnp.asarray(array, float)
+            raise ValueError(
+                f"{file} holds {found} at {name}; expected {expected}{list(leaf.shape)}"
+            )
+        return jnp.asarray(array, expected)
 
     return jax.tree_util.tree_map_with_path(fill, template)

@@ -3,6 +3,7 @@
 import math
 import time
 import warnings
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,9 @@ from jaxnn.datasets import (
 from jaxnn.fitted import Fitted
 from jaxnn.models import mlp
 from jaxnn.progress import deferred_interrupt, progress_line
-from jaxnn.settings import Setting, complete, traced_numbers
+from jaxnn.settings import HYPERPARAMETERS, Setting, complete, traced_numbers
 from jaxnn.training import EPOCHS_PER_CALL, Program, curve_names, init_train_state, train_epochs
-from jaxnn.types import Array, Model
+from jaxnn.types import Array, Model, as_model
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -79,7 +80,7 @@ def fit(
     ((20,), True)
     """
     if model is not None:
-        model = Model(*model)
+        model = as_model(model)
     full = complete(setting, model)
     epochs = whole_number("epochs", epochs, 1)
     seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
@@ -115,17 +116,18 @@ def fit(
     done, num_epochs, diverged = 0, 1, -1
     with progress_line(epochs, progress) as report, deferred_interrupt() as is_interrupted:
         while done < epochs and diverged < 0 and not is_interrupted():
-            start = time.monotonic()
+            start = time.perf_counter()
             train_state, new = train_epochs(
                 program, train_state, numbers, train, valid, order_key, num_epochs
             )
             for name, values in new.items():
-                curves[name][done : done + num_epochs] = values[:num_epochs]
+                # on the host: slicing there compiles nothing
+                curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
             done += num_epochs
             diverged = int(train_state.diverged)
             report(done, f"cost {curves['cost'][done - 1]:.4f}")
             # after the first call, which may compile, calls last about a quarter of a second
-            per_epoch = (time.monotonic() - start) / num_epochs
+            per_epoch = (time.perf_counter() - start) / num_epochs
             num_epochs = min(epochs - done, EPOCHS_PER_CALL, max(1, int(0.25 / per_epoch)))
 
     if diverged < 0:
@@ -142,18 +144,22 @@ def fit(
         num_classes=num_classes,
         is_mlp=is_mlp,
     )
-    if done < epochs and diverged < 0:
+    if is_interrupted():
         raise TrainingInterrupted(fitted)
     return fitted
 
 
 def _representable(name: str, value: float) -> Array:
-    """The number in the default float type; refuses one that would become infinite or 0 there."""
+    """The number in the default float type, refused where that rounds it out of its range."""
     limits = jnp.finfo(jnp.result_type(float))
     # in Python's floats: NumPy's comparison would cast the value first
     if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
         raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
-    return jnp.asarray(value, float)
+    array = jnp.asarray(value, float)
+    if name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_valid(float(array)):
+        allowed = HYPERPARAMETERS[name].allowed
+        raise ValueError(f"{name} got {value!r}, {array} in {array.dtype}; expected {allowed}")
+    return array
 
 
 def _checked_data(
@@ -161,7 +167,7 @@ def _checked_data(
 ) -> tuple[Dataset, Dataset | None]:
     if not isinstance(train, Dataset):
         raise ValueError(f"train got {type(train).__name__}; expected jaxnn.Dataset(x, y)")
-    if isinstance(valid, float):
+    if isinstance(valid, Real) and not isinstance(valid, bool):
         train, valid = hold_out(train, valid, order_seed)
     elif valid is not None:
         if not isinstance(valid, Dataset):
@@ -169,9 +175,13 @@ def _checked_data(
                 f"valid got {valid!r}; expected a Dataset, a fraction such as 0.2, or None"
             )
         check_compatible(train, valid, "valid")
+    for name, data in (("train", train), ("valid", valid)):
+        if data is not None and data.weights is not None and not np.any(data.weights):
+            raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
     if batch_size > len(train):
         raise ValueError(
-            f"batch_size got {batch_size}; expected at most the {len(train)} training examples"
+            f"batch_size got {batch_size}; expected at most the {len(train)} training examples "
+            "(the default is 32)"
         )
     return train, valid
 

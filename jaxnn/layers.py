@@ -67,6 +67,8 @@ def init_dense(
     >>> params["kernel"].shape, bool(abs(params["kernel"]).max() <= (6 / (12288 + 25)) ** 0.5)
     ((25, 12288), True)
     """
+    if init not in INITIALIZERS:
+        raise ValueError(f"init got {init!r}; expected one of {', '.join(INITIALIZERS)}")
     distribution, deviation = INITIALIZERS[init]
     row_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_out))
     draw_row = lambda row_key: distribution(row_key, (num_in,), deviation(num_in, num_out))

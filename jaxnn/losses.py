@@ -52,14 +52,17 @@ def sigmoid_cross_entropy(logits: Array, labels: Array) -> Array:
     >>> sigmoid_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 1.0])).round(4)
     Array([0.6931, 0.    ], dtype=float32)
     """
+    if logits.shape != labels.shape:
+        raise ValueError(
+            f"sigmoid_cross_entropy got labels {list(labels.shape)}; expected {list(logits.shape)}"
+        )
     return jnp.maximum(logits, 0) - logits * labels + jnp.log1p(jnp.exp(-jnp.abs(logits)))
 
 
 def weighted_mean(values: Array, weights: Array | None = None) -> Array:
     """sum(w * values) / sum(w) over the examples (B,); the plain mean without weights.
 
-    An example of weight 0 does not count, whatever its value, NaN included; if all weigh 0 the
-    mean is 0.
+    The value of an example of weight 0 does not count, NaN included; if all weigh 0 the mean is 0.
 
     >>> weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1.0, 1.0, 0.0]))
     Array(2., dtype=float32)

@@ -21,6 +21,10 @@ def accuracy(logits: Array, labels: Array, weights: Array | None = None) -> Arra
     >>> accuracy(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
     """
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"accuracy got labels {list(labels.shape)}; expected {list(logits.shape[:-1])}"
+        )
     hits = (jnp.argmax(logits, axis=-1) == labels).astype(logits.dtype)
     return weighted_mean(hits, weights)
 

@@ -51,20 +51,21 @@ def mlp(
     >>> logits.shape, [layer["kernel"].shape for layer in params]
     ((32, 6), [(25, 12288), (12, 25), (6, 12)])
     """
-    if isinstance(hidden, int | str):
+    if not isinstance(hidden, Sequence) or isinstance(hidden, str):
         raise ValueError(f"hidden got {hidden!r}; expected a sequence of unit counts, (25, 12)")
     units = (
         whole_number("num_features", num_features, 1),
         *(whole_number("hidden", width, 1) for width in hidden),
         whole_number("num_classes", num_classes, 1),
     )
-    for name, value, known in (
-        ("activation", activation, layers.ACTIVATIONS),
-        ("init", init, layers.INITIALIZERS),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} got {value!r}; expected one of {', '.join(known)}")
-    return _mlp(units, activation, bool(batch_norm), init)
+    if activation not in layers.ACTIVATIONS:
+        known = ", ".join(layers.ACTIVATIONS)
+        raise ValueError(f"activation got {activation!r}; expected one of {known}")
+    if init not in layers.INITIALIZERS:
+        raise ValueError(f"init got {init!r}; expected one of {', '.join(layers.INITIALIZERS)}")
+    if not isinstance(batch_norm, bool):
+        raise ValueError(f"batch_norm got {batch_norm!r}; expected True or False")
+    return _mlp(units, activation, batch_norm, init)
 
 
 @functools.cache
@@ -180,9 +181,10 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
                 f"expected W{number} and b{number}, or W{number}, gamma{number} and beta{number}"
             )
         kernel = layer["kernel"]
-        num_in = len(params[-1]["kernel"]) if params else kernel.shape[-1]
-        if kernel.ndim != 2 or kernel.shape[1] != num_in:
-            raise ValueError(f"W{number} got shape {kernel.shape}; expected (units, {num_in})")
+        num_in = len(params[-1]["kernel"]) if params else None
+        if kernel.ndim != 2 or num_in not in (None, kernel.shape[1]):
+            expected = "inputs" if num_in is None else num_in
+            raise ValueError(f"W{number} got shape {kernel.shape}; expected (units, {expected})")
         for name in set(layer) - {"kernel"}:
             if layer[name].size != len(kernel):
                 raise ValueError(
@@ -191,4 +193,6 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
                 )
             layer[name] = layer[name].reshape(-1)
         params.append(layer)
+    if len({tuple(sorted(layer)) for layer in params[:-1]}) > 1:
+        raise ValueError("parameters got batch norm in some hidden layers; expected all or none")
     return tuple(params)

@@ -35,8 +35,8 @@ def batch_norm(
     - statistics over the examples (axis 1), one mean and variance a unit;
     - the biased variance (divided by the count), in the output and in the running average;
     - epsilon inside the root; a constant unit becomes its offset, a batch of one as well;
-    - the first example is subtracted before the mean is taken, which changes nothing in exact
-      arithmetic and keeps all digits where the mean is large against the deviation (1e4 to 1e-2);
+    - the first example that counts is subtracted before the mean is taken, which changes nothing in
+      exact arithmetic and keeps all digits where the mean is large (1e4) against the deviation;
     - the variance is the mean of squared differences, never E[z^2] - E[z]^2;
     - running averages start at 0 and 1 and are not corrected for it (0.9^34 = 3 % is left after
       one epoch of SIGNS, nothing after ten);
@@ -62,7 +62,9 @@ def batch_norm(
     (Array([[-1.,  1.]], dtype=float32), Array([0.2], dtype=float32), Array([1.], dtype=float32))
     """
     if is_training:
-        shift = jax.lax.stop_gradient(z[:, :1])
+        # any real example serves; one of weight 0 must not count, however large it is
+        first = 0 if weights is None else jnp.argmax(weights > 0)
+        shift = jax.lax.stop_gradient(z[:, first])[:, None]
         shifted = z - shift
         shifted_mean = _mean(shifted, weights)
         centred = shifted - shifted_mean
@@ -82,7 +84,8 @@ def _mean(values: Array, weights: Array | None) -> Array:
         return jnp.mean(values, axis=1, keepdims=True)
     total = jnp.sum(weights)
     total = jnp.where(total > 0, total, 1)
-    return jnp.sum(values * weights[None], axis=1, keepdims=True) / total
+    counted = jnp.where(weights[None] > 0, values * weights[None], 0)
+    return jnp.sum(counted, axis=1, keepdims=True) / total
 
 
 def population_statistics(
@@ -96,7 +99,8 @@ def population_statistics(
     Args:
       model: an `mlp`.
       params, state: its trained parameters and state.
-      x: all training inputs (N, ...).
+      x: all training inputs (N, ...), as the network sees them: normalised where it does so, by
+        `fitted.inputs.normalise(x)`.
       weights: (N,) or None.
 
     Returns:

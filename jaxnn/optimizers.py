@@ -51,6 +51,8 @@ def optimizer(
     >>> updates
     Array([-0.2], dtype=float32)
     """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer got {name!r}; expected one of {', '.join(OPTIMIZERS)}")
     return optax.chain(OPTIMIZERS[name](numbers), optax.scale_by_learning_rate(learning_rate))
 
 
@@ -73,5 +75,8 @@ def decayed_learning_rate(schedule: str, numbers: Numbers, epoch: int | Array) -
     >>> [round(float(decayed_learning_rate("inverse", numbers, e)), 3) for e in range(1, 5)]
     [0.1, 0.067, 0.05, 0.04]
     """
+    if schedule not in DECAY_SCHEDULES:
+        allowed = ", ".join(DECAY_SCHEDULES)
+        raise ValueError(f"decay_schedule got {schedule!r}; expected one of {allowed}")
     t = epoch / numbers["decay_every"]
     return numbers["learning_rate"] * DECAY_SCHEDULES[schedule](numbers["decay_rate"], t)

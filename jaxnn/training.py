@@ -76,13 +76,13 @@ def train_step(
     J = weighted mean of the cross-entropy + l2 / 2 * sum of squared kernels.
 
     Once J's first part is not finite the network is frozen: this step and the later ones leave
-    params and state alone. An element whose update overflows keeps its value, so params stay
-    finite. Both conditions ride on loops that run anyway; they cost nothing measurable.
+    params and state alone. An element whose new value would overflow keeps the old one, so params
+    and state stay finite. Both conditions ride on loops that run anyway: measured cost none.
     """
     model = program.model
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
-    if not program.has_dropout and "dropout" in model_numbers:
-        model_numbers["dropout"] = 0.0
+    if not program.has_dropout:
+        model_numbers |= {"dropout": 0.0} if "dropout" in model_numbers else {}
 
     def objective(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
         logits, state = model.apply(
@@ -102,12 +102,10 @@ def train_step(
     grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
     descent = optimizer(program.optimizer, numbers, learning_rate)
     updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
-    params = jax.tree.map(
-        lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old),
-        optax.apply_updates(train_state.params, updates),
-        train_state.params,
-    )
-    state = jax.tree.map(lambda new, old: jnp.where(is_fine, new, old), state, train_state.state)
+    keep_finite = lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old)
+    params = optax.apply_updates(train_state.params, updates)
+    params = jax.tree.map(keep_finite, params, train_state.params)
+    state = jax.tree.map(keep_finite, state, train_state.state)
     weight = jnp.sum(batch.weights_or_ones())
     info = StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
     new_state = TrainState(
@@ -153,9 +151,15 @@ def train_epoch(
     return train_state._replace(epoch=train_state.epoch + 1), curves
 
 
-def evaluate(model: Model, params: Params, state: State, data: Dataset) -> dict[str, Array]:
-    """Mean `cost` and `accuracy` of a network on data, in evaluation mode."""
-    logits, _ = model.apply(params, state, data.x)
+def evaluate(
+    model: Model, params: Params, state: State, data: Dataset, **numbers: Any
+) -> dict[str, Array]:
+    """Mean `cost` and `accuracy` of a network on data, in evaluation mode.
+
+    The inputs go in as they are: for a network that normalises them, `Fitted.score` does so first.
+    `numbers` are what the model's `apply` takes of its own.
+    """
+    logits, _ = model.apply(params, state, data.x, **numbers)
     return {
         "cost": weighted_mean(softmax_cross_entropy(logits, data.y), data.weights),
         "accuracy": accuracy(logits, data.y, data.weights),
@@ -184,7 +188,9 @@ def train_epochs(
         train_state, curves = carry
         train_state, values = train_epoch(program, train_state, numbers, train, order_key)
         if valid is not None:
-            held_out = evaluate(program.model, train_state.params, train_state.state, valid)
+            model, params, state = program.model, train_state.params, train_state.state
+            own = {name: numbers[name] for name in model.numbers}
+            held_out = evaluate(model, params, state, valid, **own)
             values |= {f"valid_{name}": value for name, value in held_out.items()}
         is_fine = train_state.diverged < 0
         curves = {

@@ -47,3 +47,13 @@ class Model(NamedTuple):
     init: InitFn
     apply: ApplyFn
     numbers: tuple[str, ...] = ("dropout",)
+
+
+def as_model(pair: Any) -> Model:
+    """A Model from `(init, apply)` or `(init, apply, numbers)`; ValueError for anything else."""
+    if not isinstance(pair, tuple) or not 2 <= len(pair) <= 3 or not all(map(callable, pair[:2])):
+        raise ValueError(f"model got {pair!r}; expected jaxnn.Model(init, apply)")
+    model = Model(*pair)
+    if isinstance(model.numbers, str):
+        raise ValueError(f"Model.numbers got {model.numbers!r}; expected a tuple of names")
+    return model._replace(numbers=tuple(model.numbers))

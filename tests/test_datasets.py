@@ -191,6 +191,12 @@ def test_a_constant_feature_becomes_zero():
         np.testing.assert_allclose(statistics.normalise(jnp.asarray(x))[:, 0], 0, atol=1e-12)
 
 
+def test_a_small_deviation_beside_a_large_mean_is_not_a_constant():
+    x = 1e9 + np.array([[0.0], [1024.0], [0.0], [1024.0]])
+    statistics = input_statistics("standardised", Dataset(x, Y))
+    np.testing.assert_allclose(np.asarray(statistics.normalise(x))[:, 0], [-1, 1, -1, 1], atol=0.2)
+
+
 def test_statistics_leave_out_examples_of_weight_zero():
     weighted = input_statistics("standardised", Dataset(X, Y, weights=[1, 1, 1, 0]))
     alone = input_statistics("standardised", Dataset(X[:3], Y[:3]))

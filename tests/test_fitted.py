@@ -1,5 +1,6 @@
 import h5py
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -45,15 +46,16 @@ def test_the_file_is_readable_with_h5py_alone(data, tmp_path):
 
 def test_a_model_of_ones_own_is_given_again(data, tmp_path):
     def apply(params, state, x, *, is_training=False, key=None, weights=None, dropout=0.0):
-        return x.reshape(len(x), -1) @ params["kernel"], state
+        return x.reshape(len(x), -1) @ params["kernel"], state + is_training
 
-    model = Model(lambda key: ({"kernel": jax.random.normal(key, (6, 3))}, ()), apply)
-    fitted = fit({}, data, epochs=1, model=model)
+    model = Model(lambda key: ({"kernel": jax.random.normal(key, (6, 3))}, jnp.int32(0)), apply)
+    fitted = fit({}, data, epochs=2, model=model)
     fitted.save(tmp_path / "own.h5")
     with pytest.raises(ValueError, match=r"own\.h5 holds a network that mlp did not make"):
         load(tmp_path / "own.h5")
     loaded = load(tmp_path / "own.h5", model)
     np.testing.assert_array_equal(loaded.predict(data.x), fitted.predict(data.x))
+    assert (int(loaded.state), loaded.state.dtype) == (4, np.int32)
 
 
 def test_predictions_agree_with_each_other(data):

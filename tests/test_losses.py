@@ -87,6 +87,13 @@ def test_two_class_softmax_is_the_sigmoid():
     np.testing.assert_allclose(cross_entropy(two, labels), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_shapes_that_would_broadcast_are_refused():
+    with pytest.raises(ValueError, match=r"labels \[3, 1\]; expected \[3\]"):
+        accuracy(jnp.eye(3), jnp.arange(3)[:, None])
+    with pytest.raises(ValueError, match=r"labels \[3\]; expected \[3, 1\]"):
+        sigmoid_cross_entropy(jnp.ones((3, 1)), jnp.ones(3))
+
+
 def test_weighted_mean():
     values, weights = jnp.array([1.0, 2.0, 10.0]), jnp.array([1.0, 3.0, 0.0])
     assert weighted_mean(values) == np.float32(13 / 3)

@@ -155,8 +155,13 @@ def test_dropout_needs_a_key_and_acts_in_training_alone():
 def test_bad_structure_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         mlp(*arguments)
-    with pytest.raises(ValueError, match="activation got 'gelu'; expected one of relu, tanh"):
-        mlp(4, (3,), 2, activation="gelu")
+    for option, message in {
+        "activation": "activation got 'no'; expected one of relu, tanh",
+        "init": "init got 'no'; expected one of xavier_uniform",
+        "batch_norm": "batch_norm got 'no'; expected True or False",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            mlp(4, (3,), 2, **{option: "no"})
 
 
 def test_wrong_number_of_features_is_refused():
@@ -191,6 +196,9 @@ def test_course_parameters_run_as_the_course_computes():
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
 
 
+DEEPER = {"W3": np.ones((2, 2)), "b3": np.zeros((2, 1))}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -198,6 +206,8 @@ def test_course_parameters_run_as_the_course_computes():
         ({"b1": None}, r"layer 1 got \['W1'\]"),
         ({"W2": np.ones((2, 9))}, r"W2 got shape \(2, 9\); expected \(units, 3\)"),
         ({"b2": np.ones((5, 1))}, r"b2 got shape \(5, 1\); expected \(2, 1\)"),
+        ({"b1": None, "gamma1": np.ones(3), "beta1": np.ones(3), **DEEPER}, "all or none"),
+        ({"W1": 3.0}, r"W1 got shape \(\)"),
         ({"W1": np.ones(4)}, r"W1 got shape \(4,\)"),
         ({"Q1": np.ones(4)}, r"parameters got \['Q1'\]"),
         ({"W1": None, "W2": None}, "expected W1, b1"),

@@ -89,6 +89,17 @@ def test_weight_zero_is_the_same_as_leaving_an_example_out(example):
     )
 
 
+def test_an_example_of_weight_zero_does_not_count_however_large_it_is():
+    params, state = init_batch_norm(1)
+    z = jnp.array([[1e9, 1.0, 2.0, 3.0, jnp.inf]])
+    weights = jnp.array([0.0, 1.0, 1.0, 1.0, 0.0])
+    out, new_state = batch_norm(params, state, z, is_training=True, decay=0.0, weights=weights)
+    deviation = np.sqrt(2 / 3)
+    np.testing.assert_allclose(out[0, 1:4], [-1 / deviation, 0, 1 / deviation], rtol=1e-4)
+    np.testing.assert_allclose(new_state["mean"], [2.0])
+    np.testing.assert_allclose(new_state["variance"], [2 / 3], rtol=1e-6)
+
+
 def test_no_weight_at_all_leaves_the_state(example):
     params, state, z = example
     out, new_state = batch_norm(params, state, z, is_training=True, weights=jnp.zeros(10))

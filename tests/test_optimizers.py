@@ -68,6 +68,13 @@ def test_decay_schedules(schedule, rate, every, expected):
     np.testing.assert_allclose(np.array(got), expected, rtol=1e-6)
 
 
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="optimizer got 'sgd'; expected one of gd, momentum"):
+        optimizer("sgd", NUMBERS, 0.1)
+    with pytest.raises(ValueError, match="decay_schedule got 'cosine'; expected one of none"):
+        decayed_learning_rate("cosine", {}, 0)
+
+
 def test_all_schedules_start_at_alpha():
     numbers = {"learning_rate": 0.3, "decay_rate": 0.7, "decay_every": 4.0}
     for schedule in DECAY_SCHEDULES:

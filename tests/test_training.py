@@ -23,6 +23,9 @@ def data():
     return Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
 
 
+WEIGHTLESS = Dataset(np.ones((41, 4)), [0] * 41, 3, [1] + [0] * 40)[1:]
+
+
 def leaves_equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -128,6 +131,13 @@ def test_a_new_number_compiles_nothing(data):
     assert len(traces) > len(first)
 
 
+def test_another_number_of_epochs_or_seed_traces_nothing_at_all(data):
+    fit({"hidden": (5,)}, data, epochs=2)
+    with jax.no_tracing():
+        for epochs in (1, 3, EPOCHS_PER_CALL + 5):
+            fit({"hidden": (5,), "learning_rate": 0.1}, data, epochs=epochs, seed=2, order_seed=1)
+
+
 def test_a_new_number_changes_the_result(data):
     """Every number of a setting reaches the program."""
     base = {"hidden": (5,), "batch_norm": True, "dropout": 0.1, "decay_schedule": "exponential"}
@@ -188,7 +198,7 @@ def test_validation_curve_ends_at_the_score(data):
 
 
 def test_a_fraction_is_held_out(data):
-    by_fraction = fit({}, data, 0.2, epochs=2, order_seed=3)
+    by_fraction = fit({}, data, np.float64(0.2), epochs=2, order_seed=3)
     train, valid = jaxnn.hold_out(data, 0.2, seed=3)
     by_hand = fit({}, train, valid, epochs=2, order_seed=3)
     for name, curve in by_hand.curves.items():
@@ -280,6 +290,18 @@ def test_ctrl_c_ends_with_what_was_reached(data):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_in_the_only_call_is_not_swallowed(data):
+    def apply(params, state, x, *, is_training=False, **rest):
+        if is_training:  # while the first and only call is being traced
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain.apply(params, state, x, is_training=is_training, **rest)
+
+    plain = mlp(4, (), 3)
+    with pytest.raises(jaxnn.TrainingInterrupted) as caught:
+        fit({"batch_size": 50}, data, epochs=1, model=Model(plain.init, apply, plain.numbers))
+    assert caught.value.fitted.curves["cost"].shape == (1,)
+
+
 def test_fit_works_outside_the_main_thread(data):
     results = []
     thread = threading.Thread(target=lambda: results.append(fit({}, data, epochs=2)))
@@ -317,6 +339,14 @@ def test_a_foreign_model_names_its_own_numbers(data):
     model = Model(init, apply, ("temperature",))
     fitted = fit({"temperature": 2.0}, data, epochs=3, model=model)
     assert fitted.curves["cost"][-1] < fitted.curves["cost"][0]
+    # its numbers reach evaluation and prediction as well
+    held_out = fit({"temperature": 2.0}, data, data, epochs=3, model=model)
+    kernel = np.asarray(fitted.params["kernel"], np.float64)
+    logits = np.asarray(data.x) @ kernel / 2
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(fitted.predict_proba(data.x), expected, rtol=1e-4)
+    cost = -np.log(expected[np.arange(50), np.asarray(data.y)]).mean()
+    np.testing.assert_allclose(held_out.curves["valid_cost"][-1], cost, rtol=1e-4)
     with pytest.raises(ValueError, match="setting lacks 'temperature'"):
         fit({}, data, epochs=1, model=model)
 
@@ -335,6 +365,13 @@ def test_a_foreign_model_names_its_own_numbers(data):
         ({"setting": {"batch_size": 51}}, "batch_size got 51; expected at most the 50"),
         ({"setting": {"learning_rate": 1e39}}, r"learning_rate got 1e\+39.*float32 can hold"),
         ({"setting": {"epsilon": 1e-60}}, "epsilon got 1e-60.*float32 can hold"),
+        (
+            {"setting": {"beta1": 1 - 1e-9}},
+            r"beta1 got 0\.999999999, 1\.0 in float32; expected a n",
+        ),
+        ({"model": 5}, "model got 5; expected jaxnn.Model"),
+        ({"train": WEIGHTLESS}, "train got only examples of weight 0"),
+        ({"valid": WEIGHTLESS}, "valid got only examples of weight 0"),
         ({"setting": [1]}, r"setting got \[1\]; expected a dict"),
         ({"valid": Dataset(np.ones((2, 5)), [0, 1], 3)}, r"valid got features of shape \(5,\)"),
         ({"valid": Dataset(np.ones((2, 4)), [0, 1])}, "valid got 2 classes; expected 3"),
@@ -344,5 +381,5 @@ def test_bad_input_is_refused_before_anything_compiles(data, arguments, message)
     arguments = {"setting": {}, "train": data, "epochs": 1, **arguments}
     model, traces = counting(mlp(4, (), 3))
     with pytest.raises(ValueError, match=message):
-        fit(**arguments, model=model)
+        fit(**{"model": model, **arguments})
     assert traces == []
