@@ -115,7 +115,8 @@ def fit(
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged = 0, 1, -1
     with progress_line(epochs, progress) as report, deferred_interrupt() as is_interrupted:
-        while done < epochs and diverged < 0 and not is_interrupted():
+        # one call at least, so that what an interrupt leaves is a network with a curve
+        while done == 0 or (done < epochs and diverged < 0 and not is_interrupted()):
             start = time.perf_counter()
             train_state, new = train_epochs(
                 program, train_state, numbers, train, valid, order_key, num_epochs

@@ -81,8 +81,8 @@ def train_step(
     """
     model = program.model
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
-    if not program.has_dropout:
-        model_numbers |= {"dropout": 0.0} if "dropout" in model_numbers else {}
+    if "dropout" in model.numbers and not program.has_dropout:
+        model_numbers["dropout"] = 0.0
 
     def objective(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
         logits, state = model.apply(
