@@ -15,6 +15,21 @@ import jaxnn
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+README = (EXAMPLES.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_code_of_the_readme_runs(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    if "fitted" in names:
+        assert names["fitted"].score(names["test"]) > 0.93
+        assert jaxnn.load("digits.h5").score(names["test"]) == names["fitted"].score(names["test"])
+    else:
+        assert names["grads"][0]["kernel"].shape == (25, 12288)
+
+
 def load_example(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)

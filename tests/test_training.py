@@ -267,6 +267,15 @@ def test_training_learns(data):
     assert fitted.curves["cost"][-1] < 0.2 < fitted.curves["cost"][0]
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal; a process started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_with_what_was_reached(data):
     """A signal that arrives while a compiled call runs is answered after that call."""
     plain = mlp(4, (5,), 3)
@@ -278,7 +287,6 @@ def test_ctrl_c_ends_with_what_was_reached(data):
         return plain.apply(params, state, x, is_training=is_training, **rest)
 
     model = Model(plain.init, apply, plain.numbers)
-    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(jaxnn.TrainingInterrupted, match="training was interrupted after") as caught:
         fit({"hidden": (5,)}, data, epochs=10**7, model=model)
     fitted = caught.value.fitted
@@ -287,9 +295,10 @@ def test_ctrl_c_ends_with_what_was_reached(data):
     assert np.isfinite(fitted.curves["cost"]).all()
     again = fit({"hidden": (5,)}, data, epochs=done, model=model)
     leaves_equal(fitted.params, again.params)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_only_call_is_not_swallowed(data):
     def apply(params, state, x, *, is_training=False, **rest):
         if is_training:  # while the first and only call is being traced
