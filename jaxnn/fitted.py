@@ -14,6 +14,7 @@ from jaxnn.datasets import Dataset, InputStatistics, as_inputs
 from jaxnn.files import read_arrays, write_arrays
 from jaxnn.metrics import accuracy
 from jaxnn.models import mlp
+from jaxnn.normalization import population_statistics
 from jaxnn.types import Array, ArrayLike, Model, Params, State, as_model
 
 
@@ -55,6 +56,16 @@ class Fitted:
     def score(self, data: Dataset) -> float:
         """Accuracy on `data`, by its weights."""
         return float(accuracy(self._logits(data.x), data.y, data.weights))
+
+    def with_population_statistics(self, data: Dataset) -> "Fitted":
+        """The network with batch-norm statistics of the whole training set `data`.
+
+        The running averages are those of the last ten or so mini-batches, while the weights moved;
+        see `population_statistics`.
+        """
+        x = data.x if self.inputs is None else self.inputs.normalise(data.x)
+        state = population_statistics(self.model, self.params, self.state, x, data.weights)
+        return dataclasses.replace(self, state=state)
 
     def _logits(self, x: ArrayLike) -> Array:
         x = jnp.asarray(as_inputs(x, "x"), float)

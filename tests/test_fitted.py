@@ -66,6 +66,16 @@ def test_predictions_agree_with_each_other(data):
     assert fitted.score(data) == pytest.approx(np.mean(fitted.predict(data.x) == data.y))
 
 
+def test_population_statistics_are_of_the_normalised_inputs(data):
+    setting = {"hidden": (5,), "batch_norm": True, "inputs": "standardised"}
+    fitted = fit(setting, data, epochs=3)
+    state = fitted.with_population_statistics(data).state[0]
+    x = np.asarray(data.x, np.float64).reshape(40, -1)
+    z = np.asarray(fitted.params[0]["kernel"]) @ ((x - x.mean(0)) / x.std(0)).T
+    np.testing.assert_allclose(state["mean"], z.mean(1), atol=1e-5)
+    np.testing.assert_allclose(state["variance"], z.var(1), rtol=1e-4)
+
+
 def test_inputs_of_another_shape_are_refused(data):
     fitted = fit({}, data, epochs=1)
     with pytest.raises(ValueError, match=r"shape \(1, 6\); expected \(examples, 2, 3\)"):
