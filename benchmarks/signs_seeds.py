@@ -63,6 +63,23 @@ def main() -> None:
     scores = [row("128-64, batch norm, 60 epochs", wide, 60, seed) for seed in range(5)]
     print(f"| 128-64, batch norm, 60 epochs | mean | | | {np.mean(scores, 0)[1]:.3f} | | |")
 
+    print("\n128-64, batch norm, 60 epochs, test: running averages, population statistics")
+    for seed in range(min(options.seeds, 5)):
+        fitted = jaxnn.fit(wide, train, epochs=min(options.epochs, 60), seed=seed)
+        population = fitted.with_population_statistics(train)
+        print(f"seed {seed}: {fitted.score(test):.3f} {population.score(test):.3f}", flush=True)
+
+    epochs = min(options.epochs, 200)
+    print("\ncentred inputs, test accuracy on the way, all seeds")
+    curves = [
+        jaxnn.fit(VARIANTS["centred inputs"], train, test, epochs=epochs, seed=seed).curves
+        for seed in range(options.seeds)
+    ]
+    for epoch in (20, 40, 60, 100, 200):
+        accuracies = [curve["valid_accuracy"][epoch - 1] for curve in curves if epoch <= epochs]
+        if accuracies:
+            print(f"epoch {epoch}: {np.round(accuracies, 3)} mean {np.mean(accuracies):.3f}")
+
 
 if __name__ == "__main__":
     main()

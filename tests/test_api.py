@@ -1,8 +1,6 @@
 """What every public function promises: jit, grad, vmap and float64 work; imports leave no trace."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -131,7 +129,7 @@ STATE_OF_THE_PROCESS = (
 )
 
 
-def test_importing_changes_no_setting_and_starts_no_device():
+def test_importing_changes_no_setting_and_starts_no_device(run_python):
     code = (
         "import jax, flax, optax, h5py, rich.progress, logging, os, warnings\n"
         f"before = {STATE_OF_THE_PROCESS}\n"
@@ -140,8 +138,7 @@ def test_importing_changes_no_setting_and_starts_no_device():
         "import jax._src.xla_bridge as bridge\n"
         "assert not bridge._backends, 'importing started a device'\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_python(code)
 
 
 ORDER = (

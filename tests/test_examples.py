@@ -3,8 +3,6 @@
 import importlib.util
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +147,7 @@ def test_signs_answers_bad_input(signs, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_signs_runs_without_the_plot_extra(tmp_path):
+def test_signs_runs_without_the_plot_extra(tmp_path, run_python):
     code = (
         "import sys\n"
         "sys.modules['matplotlib'] = sys.modules['PIL'] = None\n"
@@ -159,8 +157,7 @@ def test_signs_runs_without_the_plot_extra(tmp_path):
         "assert signs.main(['--epochs', '1', '--hidden', '--out', out]) == 0\n"
         "assert signs.main(['--predict', 'a.jpg', '--out', out]) == 2\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run_python(code)
     assert "left out: they need matplotlib" in done.stdout
     assert "reading a picture needs Pillow" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"network.h5", "parameters.npz"}
