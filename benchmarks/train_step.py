@@ -31,7 +31,6 @@ import time
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxnn
@@ -47,7 +46,7 @@ def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarra
     full = complete({"hidden": hidden, "learning_rate": 1e-4, "batch_size": BATCH_SIZE})
     model = jaxnn.mlp(features, hidden, classes)
     program = Program(model, "adam", "none", BATCH_SIZE, has_dropout=False)
-    numbers = {name: jnp.asarray(n, float) for name, n in traced_numbers(full).items()}
+    numbers = traced_numbers(full)
     data, order_key = jaxnn.Dataset(x, y, classes), jax.random.key(0)
     states = [init_train_state(program, jax.random.key(0))]
 

@@ -11,6 +11,18 @@ from jaxnn.models import from_course, mlp, to_course
 from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.optimizers import decayed_learning_rate, optimizer
 from jaxnn.signs import generated_signs
+from jaxnn.spaces import (
+    choice,
+    course_space,
+    lograndint,
+    loguniform,
+    randint,
+    reverseloguniform,
+    sample,
+    uniform,
+)
+from jaxnn.studies import Study
+from jaxnn.sweeping import sweep
 from jaxnn.training import evaluate
 from jaxnn.types import Model
 
@@ -20,10 +32,13 @@ __all__ = [
     "Dataset",
     "Fitted",
     "Model",
+    "Study",
     "TrainingInterrupted",
     "accuracy",
     "batch_norm",
+    "choice",
     "confusion_matrix",
+    "course_space",
     "decayed_learning_rate",
     "dense",
     "dropout",
@@ -38,11 +53,18 @@ __all__ = [
     "load",
     "load_hdf5",
     "load_signs",
+    "lograndint",
+    "loguniform",
     "mlp",
     "optimizer",
     "population_statistics",
+    "randint",
+    "reverseloguniform",
+    "sample",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
+    "sweep",
     "to_course",
+    "uniform",
     "weighted_mean",
 ]

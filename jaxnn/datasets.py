@@ -110,8 +110,11 @@ class Dataset:
         """The weights (N,), written out."""
         return jnp.ones(len(self), self.x.dtype) if self.weights is None else self.weights
 
-    def with_inputs(self, x: Array) -> "Dataset":
-        """The same labels and weights with other inputs, for example normalised ones."""
+    def normalised(self, statistics: "InputStatistics | None") -> "Dataset":
+        """The same labels and weights with inputs normalised by the statistics, if there are."""
+        if statistics is None:
+            return self
+        x = statistics.normalise(self.x)
         return Dataset._unchecked(x, self.y, self.num_classes, self.weights)
 
 

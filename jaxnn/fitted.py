@@ -13,7 +13,7 @@ import numpy as np
 from jaxnn.datasets import Dataset, InputStatistics, as_inputs
 from jaxnn.files import read_arrays, write_arrays
 from jaxnn.metrics import accuracy
-from jaxnn.models import mlp
+from jaxnn.models import mlp_of_setting
 from jaxnn.normalization import population_statistics
 from jaxnn.types import Array, ArrayLike, Model, Params, State, as_model
 
@@ -128,14 +128,7 @@ def load(path: str | os.PathLike[str], model: Model | None = None) -> Fitted:
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} has damaged attributes: {error}") from None
     if is_mlp:
-        model = mlp(
-            int(np.prod(input_shape)),
-            setting["hidden"],
-            num_classes,
-            activation=setting["activation"],
-            batch_norm=setting["batch_norm"],
-            init=setting["init"],
-        )
+        model = mlp_of_setting(setting, input_shape, num_classes)
     elif model is None:
         raise ValueError(
             f"{path} holds a network that mlp did not make; expected load(path, model)"

@@ -1,36 +1,28 @@
 """One network trained from the host: checks, the loop over compiled calls, Ctrl-C."""
 
-import math
 import time
-import warnings
-from numbers import Real
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import whole_number
-from jaxnn.datasets import (
-    Dataset,
-    check_compatible,
-    hold_out,
-    input_statistics,
-    scale_ratio,
-)
+from jaxnn.datasets import Dataset, input_statistics
 from jaxnn.fitted import Fitted
-from jaxnn.models import mlp
+from jaxnn.preparing import checked_data, recipe, warn_of_scales
 from jaxnn.progress import deferred_interrupt, progress_line
-from jaxnn.settings import HYPERPARAMETERS, Setting, complete, traced_numbers
-from jaxnn.training import EPOCHS_PER_CALL, Program, curve_names, init_train_state, train_epochs
-from jaxnn.types import Array, Model, as_model
+from jaxnn.settings import Setting
+from jaxnn.training import EPOCHS_PER_CALL, curve_names, init_train_state, train_epochs
+from jaxnn.types import Model, as_model
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C while `fit` was training; `fitted` is the network as far as it came."""
+    """Ctrl-C during `fit` or `sweep`; what was reached is in `fitted` or `study`."""
 
-    def __init__(self, fitted: Fitted):
-        super().__init__(f"training was interrupted after {len(fitted.curves['cost'])} epochs")
+    def __init__(self, message: str, *, fitted: Fitted | None = None, study: Any = None):
+        super().__init__(message)
         self.fitted = fitted
+        self.study = study
 
 
 def fit(
@@ -79,36 +71,17 @@ def fit(
     >>> fitted.curves["cost"].shape, fitted.score(data) > 0.9
     ((20,), True)
     """
-    if model is not None:
-        model = as_model(model)
-    full = complete(setting, model)
+    is_mlp = model is None
+    model = None if model is None else as_model(model)
     epochs = whole_number("epochs", epochs, 1)
     seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-    train, valid = _checked_data(train, valid, order_seed, full["batch_size"])
-    numbers = {name: _representable(name, n) for name, n in traced_numbers(full).items()}
-    if model is None and full["inputs"] == "raw" and not full["batch_norm"]:
-        _warn_of_scales(train)
-    is_mlp = model is None
-    model = model or mlp(
-        math.prod(train.x.shape[1:]),
-        full["hidden"],
-        train.num_classes,
-        activation=full["activation"],
-        batch_norm=full["batch_norm"],
-        init=full["init"],
-    )
-    program = Program(
-        model,
-        full["optimizer"],
-        full["decay_schedule"],
-        full["batch_size"],
-        full["dropout"] > 0,
-    )
+    train, valid = checked_data(train, valid, order_seed)
+    full, program, numbers = recipe(setting, train, model)
+    if is_mlp and full["inputs"] == "raw" and not full["batch_norm"]:
+        warn_of_scales(train)
     inputs = input_statistics(full["inputs"], train)
-    input_shape, num_classes = train.x.shape[1:], train.num_classes
-    if inputs is not None:
-        train = train.with_inputs(inputs.normalise(train.x))
-        valid = None if valid is None else valid.with_inputs(inputs.normalise(valid.x))
+    train = train.normalised(inputs)
+    valid = None if valid is None else valid.normalised(inputs)
 
     train_state = init_train_state(program, jax.random.key(seed))
     order_key = jax.random.key(order_seed)
@@ -134,64 +107,17 @@ def fit(
     if diverged < 0:
         curves = {name: values[:done] for name, values in curves.items()}
     fitted = Fitted(
-        model=model,
+        model=program.model,
         params=train_state.params,
         state=train_state.state,
         inputs=inputs,
         setting=full,
         curves=curves,
         diverged=None if diverged < 0 else diverged,
-        input_shape=input_shape,
-        num_classes=num_classes,
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
         is_mlp=is_mlp,
     )
     if is_interrupted():
-        raise TrainingInterrupted(fitted)
+        raise TrainingInterrupted(f"training was interrupted after {done} epochs", fitted=fitted)
     return fitted
-
-
-def _representable(name: str, value: float) -> Array:
-    """The number in the default float type, refused where that rounds it out of its range."""
-    limits = jnp.finfo(jnp.result_type(float))
-    # in Python's floats: NumPy's comparison would cast the value first
-    if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
-        raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
-    array = jnp.asarray(value, float)
-    if name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_valid(float(array)):
-        allowed = HYPERPARAMETERS[name].allowed
-        raise ValueError(f"{name} got {value!r}, {array} in {array.dtype}; expected {allowed}")
-    return array
-
-
-def _checked_data(
-    train: Dataset, valid: Dataset | float | None, order_seed: int, batch_size: int
-) -> tuple[Dataset, Dataset | None]:
-    if not isinstance(train, Dataset):
-        raise ValueError(f"train got {type(train).__name__}; expected jaxnn.Dataset(x, y)")
-    if isinstance(valid, Real) and not isinstance(valid, bool):
-        train, valid = hold_out(train, valid, order_seed)
-    elif valid is not None:
-        if not isinstance(valid, Dataset):
-            raise ValueError(
-                f"valid got {valid!r}; expected a Dataset, a fraction such as 0.2, or None"
-            )
-        check_compatible(train, valid, "valid")
-    for name, data in (("train", train), ("valid", valid)):
-        if data is not None and data.weights is not None and not np.any(data.weights):
-            raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
-    if batch_size > len(train):
-        raise ValueError(
-            f"batch_size got {batch_size}; expected at most the {len(train)} training examples "
-            "(the default is 32)"
-        )
-    return train, valid
-
-
-def _warn_of_scales(train: Dataset) -> None:
-    ratio = scale_ratio(train)
-    if ratio > 1e3:
-        warnings.warn(
-            f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
-            'alone; consider inputs="standardised" or batch_norm=True',
-            stacklevel=3,
-        )

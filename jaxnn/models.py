@@ -128,6 +128,20 @@ def _mlp(units: tuple[int, ...], activation: str, has_batch_norm: bool, init: st
     return Model(init_fn, apply_fn, ("dropout", "batch_norm_decay"))
 
 
+def mlp_of_setting(
+    setting: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int
+) -> Model:
+    """The `mlp` that a completed setting describes, for inputs (B, *input_shape)."""
+    return mlp(
+        math.prod(input_shape),
+        setting["hidden"],
+        num_classes,
+        activation=setting["activation"],
+        batch_norm=setting["batch_norm"],
+        init=setting["init"],
+    )
+
+
 _COURSE_NAMES = {"kernel": "W", "bias": "b", "scale": "gamma", "offset": "beta"}
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -36,6 +38,60 @@ def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int,
         yield lambda done, text: display.update(
             task, description="training", completed=done, text=text
         )
+
+
+class SweepDisplay:
+    """How far a sweep is: one live line on a terminal or in a notebook, else a line now and then.
+
+    Call it with what is known after each compiled call.
+    """
+
+    SECONDS_BETWEEN_LINES = 10.0
+
+    def __init__(self, num_networks: int, epochs: int, display: Progress | None, is_shown: bool):
+        self._num_networks, self._epochs = num_networks, epochs
+        self._display, self._is_shown = display, is_shown
+        self._start = self._last_line = time.monotonic()
+        if display is not None:
+            self._task = display.add_task("compiling", total=num_networks * epochs, text="")
+
+    def __call__(self, stage: str, done: int, best: float | None, num_diverged: int) -> None:
+        """Shows a stage ("compiling 1 of 2") and `done`, the epochs of all networks so far."""
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        total = self._num_networks * self._epochs
+        finished = done / self._epochs
+        text = f"{finished:,.0f}/{self._num_networks:,} networks"
+        if done:
+            text += f", {finished / seconds:,.3g} a second"
+        if best is not None:
+            text += f", best so far {best:.4f}"
+        if num_diverged:
+            text += f", {num_diverged:,} diverged"
+        if self._display is not None:
+            self._display.update(self._task, description=stage, completed=done, text=text)
+        elif self._is_shown and time.monotonic() - self._last_line > self.SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            left = f", {seconds * (total - done) / done:,.0f} s left" if done else ""
+            print(f"jaxnn {stage}: {text}{left}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def sweep_display(num_networks: int, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
+    """The display of a sweep; `progress=False` shows nothing."""
+    console = Console(stderr=True)
+    is_shown = progress is not False
+    if not is_shown or not (console.is_terminal or console.is_jupyter):
+        yield SweepDisplay(num_networks, epochs, None, is_shown)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as display:
+        yield SweepDisplay(num_networks, epochs, display, is_shown)
 
 
 @contextlib.contextmanager

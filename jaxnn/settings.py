@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import INPUTS
@@ -108,7 +109,7 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
             raise ValueError(f"setting lacks {key!r}, which the model's apply takes")
         value = setting.get(key, rule.default)
         if value is not None or key in setting:
-            value = _checked(key, value, rule)
+            value = checked(key, value, rule)
         full[key] = value
     if full["beta2"] is None:
         full["beta2"] = _DEFAULT_BETA2.get(full["optimizer"], 0.999)
@@ -135,7 +136,7 @@ def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
     return {name: _OWN for name in names if name not in HYPERPARAMETERS}
 
 
-def _checked(key: str, value: Any, rule: Hyperparameter) -> Any:
+def checked(key: str, value: Any, rule: Hyperparameter) -> Any:
     """The value as a plain Python number, string or tuple."""
     if not rule.is_valid(value):
         raise ValueError(f"{key} got {value!r}; expected {rule.allowed}")
@@ -146,10 +147,25 @@ def _checked(key: str, value: Any, rule: Hyperparameter) -> Any:
     return {"batch_size": int, "batch_norm": bool}.get(key, str)(value)
 
 
-def traced_numbers(full: Setting) -> dict[str, float]:
-    """The traced part of a completed setting: what is data to the compiled program."""
+def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
+    """The traced part of a completed setting: what is data to the compiled program.
+
+    Each number is in the default float type, and refused where that rounds it out of its range.
+    """
     return {
-        key: value
+        key: _representable(key, value)
         for key, value in full.items()
         if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
     }
+
+
+def _representable(name: str, value: float) -> np.ndarray:
+    limits = np.finfo(jnp.result_type(float))
+    # in Python's floats: NumPy's comparison would cast the value first
+    if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
+        raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
+    array = np.asarray(value, limits.dtype)
+    if name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_valid(float(array)):
+        allowed = HYPERPARAMETERS[name].allowed
+        raise ValueError(f"{name} got {value!r}, {array} in {array.dtype}; expected {allowed}")
+    return array

@@ -29,6 +29,19 @@ class Program(NamedTuple):
     batch_size: int
     has_dropout: bool
     """Drawing masks costs as much as a small network's step: a rate of 0 is another program."""
+    keep_best: str | None = None
+    """"accuracy" or "cost": keep a copy of the network at its best validation epoch."""
+
+
+class Best(NamedTuple):
+    """The network at its best validation epoch so far."""
+
+    params: Params
+    state: State
+    epoch: Array
+    """Counted from 0; -1 before the first."""
+    accuracy: Array
+    cost: Array
 
 
 class TrainState(NamedTuple):
@@ -42,14 +55,23 @@ class TrainState(NamedTuple):
     step: Array
     diverged: Array
     """The first step whose cost was not finite, or -1."""
+    best: Best | None = None
 
 
 class StepInfo(NamedTuple):
-    """What a person reads of a step: sums over its examples, by weight."""
+    """What a person reads of a mini-batch: sums over its examples, by weight."""
 
     cost: Array
     hits: Array
     weight: Array
+
+    def means(self) -> dict[str, Array]:
+        return {"cost": self.cost / self.weight, "accuracy": self.hits / self.weight}
+
+
+def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
+    weight = jnp.sum(batch.weights_or_ones())
+    return StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
 
 
 @functools.partial(jax.jit, static_argnames="program")
@@ -61,7 +83,10 @@ def init_train_state(program: Program, key: Array) -> TrainState:
     opt_state = optimizer(program.optimizer, numbers, 0.0).init(params)
     dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(params, state, opt_state, dropout_key, zero, zero, zero - 1)
+    best = None
+    if program.keep_best:
+        best = Best(params, state, zero - 1, jnp.array(-jnp.inf), jnp.array(jnp.inf))
+    return TrainState(params, state, opt_state, dropout_key, zero, zero, zero - 1, best)
 
 
 def train_step(
@@ -106,18 +131,15 @@ def train_step(
     params = optax.apply_updates(train_state.params, updates)
     params = jax.tree.map(keep_finite, params, train_state.params)
     state = jax.tree.map(keep_finite, state, train_state.state)
-    weight = jnp.sum(batch.weights_or_ones())
-    info = StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
-    new_state = TrainState(
-        params,
-        state,
-        opt_state,
-        train_state.dropout_key,
-        train_state.epoch,
-        train_state.step + 1,
-        jnp.where(is_fine | (train_state.diverged >= 0), train_state.diverged, train_state.step),
+    is_known = is_fine | (train_state.diverged >= 0)
+    new_state = train_state._replace(
+        params=params,
+        state=state,
+        opt_state=opt_state,
+        step=train_state.step + 1,
+        diverged=jnp.where(is_known, train_state.diverged, train_state.step),
     )
-    return new_state, info
+    return new_state, _info(cost, logits, batch)
 
 
 def train_epoch(
@@ -147,8 +169,7 @@ def train_epoch(
     if rest:
         train_state, info = step(train_state, order[-rest:])
         total = jax.tree.map(jnp.add, total, info)
-    curves = {"cost": total.cost / total.weight, "accuracy": total.hits / total.weight}
-    return train_state._replace(epoch=train_state.epoch + 1), curves
+    return train_state._replace(epoch=train_state.epoch + 1), total.means()
 
 
 def evaluate(
@@ -164,6 +185,46 @@ def evaluate(
         "cost": weighted_mean(softmax_cross_entropy(logits, data.y), data.weights),
         "accuracy": accuracy(logits, data.y, data.weights),
     }
+
+
+def _evaluate_in_pieces(
+    program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
+) -> dict[str, Array]:
+    """`evaluate`, a mini-batch at a time: many lanes would not have room for all activations."""
+    model = program.model
+    own = {name: numbers[name] for name in model.numbers}
+    piece = min(max(program.batch_size, 64), len(data))
+
+    def measure(rows: Array) -> StepInfo:
+        batch = data[rows]
+        logits, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
+        cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
+        return _info(cost, logits, batch)
+
+    num_full, rest = divmod(len(data), piece)
+    total = jax.tree.map(
+        lambda sums: jnp.sum(sums, axis=0),
+        jax.lax.map(measure, jnp.arange(num_full * piece).reshape(num_full, piece)),
+    )
+    if rest:
+        total = jax.tree.map(jnp.add, total, measure(jnp.arange(num_full * piece, len(data))))
+    return total.means()
+
+
+def _keep_best(program: Program, train_state: TrainState, values: dict[str, Array]) -> TrainState:
+    best = train_state.best
+    if best is None:
+        return train_state
+    new_accuracy, new_cost = values["valid_accuracy"], values["valid_cost"]
+    more_hits, lower_cost = new_accuracy > best.accuracy, new_cost < best.cost
+    if program.keep_best == "accuracy":
+        is_better = more_hits | ((new_accuracy == best.accuracy) & lower_cost)
+    else:
+        is_better = lower_cost | ((new_cost == best.cost) & more_hits)
+    is_better = is_better & (train_state.diverged < 0)
+    now = Best(train_state.params, train_state.state, train_state.epoch - 1, new_accuracy, new_cost)
+    kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
+    return train_state._replace(best=kept)
 
 
 @functools.partial(jax.jit, static_argnames="program", donate_argnames="train_state")
@@ -188,10 +249,9 @@ def train_epochs(
         train_state, curves = carry
         train_state, values = train_epoch(program, train_state, numbers, train, order_key)
         if valid is not None:
-            model, params, state = program.model, train_state.params, train_state.state
-            own = {name: numbers[name] for name in model.numbers}
-            held_out = evaluate(model, params, state, valid, **own)
+            held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
             values |= {f"valid_{name}": value for name, value in held_out.items()}
+            train_state = _keep_best(program, train_state, values)
         is_fine = train_state.diverged < 0
         curves = {
             name: curve.at[index].set(jnp.where(is_fine, values[name], jnp.nan))

@@ -1,0 +1,262 @@
+"""Search spaces: ranges of values on their own scales, and settings sampled from them."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy.stats import qmc
+
+from jaxnn.checks import whole_number
+from jaxnn.settings import HYPERPARAMETERS, checked
+
+_SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "linear": (lambda value: value, lambda r: r),
+    "log": (math.log10, lambda r: 10.0**r),
+    "reverse log": (lambda value: -math.log10(1 - value), lambda r: 1 - 10.0**-r),
+}
+"""Name -> (value to r, r to value); a range is sampled evenly in r."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, evenly spread on a scale; see `uniform` and its siblings.
+
+    A whole-number range contains both ends, and reaches half a unit beyond them before rounding.
+    """
+
+    low: float
+    high: float
+    scale: str = "linear"
+    is_whole: bool = False
+
+    def __post_init__(self) -> None:
+        kind = "a whole number" if self.is_whole else "a finite number"
+        for bound in (self.low, self.high):
+            is_number = isinstance(bound, Real) and not isinstance(bound, bool)
+            if not is_number or not math.isfinite(bound) or (self.is_whole and bound != int(bound)):
+                raise ValueError(f"a range got the bound {bound!r}; expected {kind}")
+        if self.low >= self.high:
+            raise ValueError(
+                f"a range got low {self.low} and high {self.high}; expected low < high"
+            )
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(
+                f"a logarithmic range got the bound {self.low}; expected bounds > 0, as values: "
+                "loguniform(1e-4, 1) is 10^r with r from -4 to 0"
+            )
+        if self.scale == "reverse log" and not 0 <= self.low < self.high < 1:
+            raise ValueError(
+                f"reverseloguniform got {self.low} and {self.high}; expected bounds in [0, 1), as "
+                "values: reverseloguniform(0.9, 0.999) is 1 - 10^-r with r from 1 to 3"
+            )
+
+    def _ends(self) -> tuple[float, float]:
+        to_r, _ = _SCALES[self.scale]
+        margin = 0.5 if self.is_whole else 0.0
+        return to_r(self.low - margin), to_r(self.high + margin)
+
+    def value(self, position: float) -> Any:
+        """The value at a position in 0..1 along the scale; positions beyond give values beyond."""
+        first, last = self._ends()
+        value = _SCALES[self.scale][1](first + position * (last - first))
+        inside = 0 <= position <= 1
+        if self.is_whole:
+            # halves up, not to even: every whole number has the same share
+            whole = math.floor(value + 0.5)
+            return min(max(whole, int(self.low)), int(self.high)) if inside else whole
+        return float(min(max(value, self.low), self.high)) if inside else value
+
+    def position(self, value: float) -> float:
+        """Where a value lies, 0..1; the inverse of `value`."""
+        first, last = self._ends()
+        return (_SCALES[self.scale][0](value) - first) / (last - first)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of `options`, each as likely."""
+
+    options: tuple[Any, ...]
+
+    def value(self, position: float) -> Any:
+        return self.options[min(int(position * len(self.options)), len(self.options) - 1)]
+
+    def position(self, value: Any) -> float:
+        return (self.options.index(value) + 0.5) / len(self.options)
+
+
+Domain = Range | Choice
+Space = Mapping[str, Any]
+"""Name of a hyperparameter -> its domain, or the plain value it is fixed at."""
+
+
+def uniform(low: float, high: float) -> Range:
+    """Evenly from low to high.
+
+    >>> uniform(0.0, 0.5).value(0.5)
+    0.25
+    """
+    return Range(low, high)
+
+
+def loguniform(low: float, high: float) -> Range:
+    """10^r with r even: as much between 0.0001 and 0.001 as between 0.1 and 1. Bounds are values.
+
+    >>> loguniform(1e-4, 1e0).value(0.5)
+    0.01
+    """
+    return Range(low, high, "log")
+
+
+def reverseloguniform(low: float, high: float) -> Range:
+    """1 - 10^r with r even: as much between 0.9 and 0.99 as between 0.99 and 0.999.
+
+    The course's scale for beta, whose averaging window 1 / (1 - beta) it spreads evenly in
+    magnitude. Bounds are values in [0, 1).
+
+    >>> reverseloguniform(0.9, 0.999).value(0.5)
+    0.99
+    """
+    return Range(low, high, "reverse log")
+
+
+def randint(low: int, high: int) -> Range:
+    """A whole number from low to high, both included.
+
+    >>> [randint(1, 3).value(position) for position in (0.0, 0.5, 1.0)]
+    [1, 2, 3]
+    """
+    return Range(low, high, "linear", is_whole=True)
+
+
+def lograndint(low: int, high: int) -> Range:
+    """A whole number from low to high, both included, n with weight log((n + 1/2) / (n - 1/2)).
+
+    >>> lograndint(1, 100).value(0.5)
+    7
+    """
+    return Range(low, high, "log", is_whole=True)
+
+
+def choice(options: Sequence[Any]) -> Choice:
+    """One of the options, each as likely.
+
+    >>> choice([16, 32, 64]).value(0.5)
+    32
+    """
+    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) == 0:
+        raise ValueError(f"choice got {options!r}; expected a list of at least one option")
+    return Choice(tuple(options))
+
+
+class Settings(list[dict[str, Any]]):
+    """A list of settings that remembers the space it was sampled from."""
+
+    space: dict[str, Any]
+
+    def __init__(self, settings: Sequence[dict[str, Any]], space: Space):
+        super().__init__(settings)
+        self.space = dict(space)
+
+
+def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Settings:
+    """Draws n settings from a space.
+
+    Args:
+      space: name -> domain (`uniform`, `loguniform`, `reverseloguniform`, `randint`, `lograndint`,
+        `choice`), or a plain value, which is fixed.
+      n: how many.
+      seed: of the draw; with the same seed, the first settings of a larger n are those of a
+        smaller one.
+      method: "sobol": scrambled Sobol points, which fill the space more evenly than chance;
+        "random": independent draws.
+
+    Returns:
+      a list of dicts. It remembers the space, so that a study can say when its best setting lies
+      at an edge.
+
+    Raises:
+      ValueError: a bound or a fixed value that its hyperparameter does not allow.
+
+    >>> space = {"learning_rate": loguniform(1e-4, 1e0), "hidden": (25, 12)}
+    >>> settings = sample(space, 4)
+    >>> sorted(math.floor(math.log10(setting["learning_rate"])) for setting in settings)
+    [-4, -3, -2, -1]
+    """
+    n, seed = whole_number("n", n, 1), whole_number("seed", seed)
+    if not isinstance(space, Mapping):
+        raise ValueError(f"space got {space!r}; expected a dict, name -> domain or value")
+    for key, domain in space.items():
+        _check(key, domain)
+    names = [name for name, domain in space.items() if isinstance(domain, Domain)]
+    if method == "random":
+        positions = np.random.default_rng(seed).random((n, len(names)))
+    elif method != "sobol":
+        raise ValueError(f"method got {method!r}; expected 'sobol' or 'random'")
+    elif names:
+        points = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(seed))
+        # a whole power of two, as Sobol's balance wants it, of which the first n are taken
+        positions = points.random_base2(math.ceil(math.log2(n)))[:n]
+    else:
+        positions = np.empty((n, 0))
+    settings = []
+    for row in positions.tolist():
+        drawn = {name: space[name].value(u) for name, u in zip(names, row, strict=True)}
+        settings.append({name: drawn.get(name, value) for name, value in space.items()})
+    return Settings(settings, space)
+
+
+def _check(key: str, domain: Any) -> None:
+    """Refuses values that the hyperparameter does not allow; names it does not know pass."""
+    if key not in HYPERPARAMETERS:
+        return
+    if isinstance(domain, Range):
+        values: tuple[Any, ...] = (domain.value(0.0), domain.value(1.0))
+    else:
+        values = domain.options if isinstance(domain, Choice) else (domain,)
+    for value in values:
+        try:
+            checked(key, value, HYPERPARAMETERS[key])
+        except ValueError as error:
+            hint = ", or a domain such as jaxnn.choice([...])" if values == (domain,) else ""
+            raise ValueError(f"space: {error}{hint}") from None
+
+
+def course_space(tier: int = 1) -> dict[str, Any]:
+    """What the course tunes first, second and third; a dict to change at will.
+
+    | tier | adds |
+    | --- | --- |
+    | 1 | the learning rate, 10^r |
+    | 2 | momentum, 1 - 10^r; hidden units; mini-batch size |
+    | 3 | number of layers; learning-rate decay |
+
+    From tier 2 on the optimizer is momentum or adam, whose own numbers are never tuned: they stay
+    at 0.9, 0.999 and 1e-8, and adam leaves `momentum` unused.
+
+    >>> sorted(course_space(2))
+    ['batch_size', 'hidden', 'learning_rate', 'momentum', 'optimizer']
+    """
+    if whole_number("tier", tier, 1) > 3:
+        raise ValueError(f"tier got {tier}; expected 1, 2 or 3")
+    space: dict[str, Any] = {
+        "optimizer": "adam",
+        "learning_rate": loguniform(1e-4, 1e0),
+        "hidden": (25, 12),
+    }
+    if tier >= 2:
+        space |= {
+            "optimizer": choice(["momentum", "adam"]),
+            "momentum": reverseloguniform(0.9, 0.999),
+            "hidden": choice([(25, 12), (50, 25), (64, 32), (128, 64)]),
+            "batch_size": choice([16, 32, 64, 128]),
+        }
+    if tier == 3:
+        space |= {
+            "hidden": choice([(25,), (128,), (25, 12), (64, 32), (128, 64), (64, 32, 16)]),
+            "decay_schedule": choice(["none", "inverse", "exponential"]),
+        }
+    return space

@@ -1,0 +1,345 @@
+"""Studies: every setting of a search with its curves, its value and its networks, in memory."""
+
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console, Group
+from rich.table import Table
+
+from jaxnn.checks import whole_number
+from jaxnn.datasets import InputStatistics
+from jaxnn.fitted import Fitted
+from jaxnn.settings import HYPERPARAMETERS
+from jaxnn.spaces import Range
+from jaxnn.types import Model, Params, State
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One setting of a study, named as in Optuna.
+
+    Attributes:
+      number: its place in the list of settings.
+      params: the setting as it was given.
+      value: mean of `values`; NaN if a repetition diverged or was cut off.
+      values: the metric of each repetition's network on the validation set.
+      cost: mean validation cost of the repetitions.
+      state: "COMPLETE"; "PRUNED" if a repetition diverged; "RUNNING" if the sweep was interrupted
+        before its end.
+      diverged: for each repetition the step whose cost was not finite, or None.
+    """
+
+    number: int
+    params: dict[str, Any]
+    value: float
+    values: tuple[float, ...]
+    cost: float
+    state: str
+    diverged: tuple[int | None, ...]
+    datetime_start: datetime | None
+    datetime_complete: datetime | None
+
+    @property
+    def duration(self) -> timedelta | None:
+        if self.datetime_start is None or self.datetime_complete is None:
+            return None
+        return self.datetime_complete - self.datetime_start
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Lanes that were trained together, on the host: what the study makes networks of."""
+
+    params: Params
+    state: State
+    start: datetime
+    end: datetime
+
+
+@dataclasses.dataclass(eq=False)
+class Study:
+    """The settings of a sweep with all that came of them; S settings, K repetitions, E epochs.
+
+    `sweep` fills its arrays as it trains.
+
+    Attributes:
+      given, settings: each setting as it came, and with every default written out.
+      space: what the settings were sampled from, or None.
+      metric: "accuracy" or "cost", on the validation set.
+      curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN where a network had
+        diverged or was not trained.
+      diverged: (S, K), the step whose cost was not finite, or -1.
+      epochs_done: (S, K), E unless the sweep was interrupted.
+      kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one.
+      places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
+      seconds, compile_seconds: wall time of the sweep; what first calls took beyond later ones.
+      notes: what the user should know of how it was trained.
+    """
+
+    given: Sequence[Mapping[str, Any]]
+    settings: list[dict[str, Any]]
+    models: list[Model]
+    metric: str
+    is_mlp: bool
+    inputs: dict[str, InputStatistics | None]
+    input_shape: tuple[int, ...]
+    num_classes: int
+    curves: dict[str, np.ndarray]
+    diverged: np.ndarray
+    epochs_done: np.ndarray
+    kept_epochs: np.ndarray
+    places: np.ndarray
+    chunks: list[Chunk] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    @property
+    def space(self) -> dict[str, Any] | None:
+        return getattr(self.given, "space", None)
+
+    @property
+    def values(self) -> np.ndarray:
+        """(S, K): the metric on the validation set; NaN where a network diverged or was cut off."""
+        return self._kept(f"valid_{self.metric}")
+
+    def _kept(self, name: str) -> np.ndarray:
+        """(S, K): a curve at the epoch whose network was kept."""
+        index = np.maximum(self.kept_epochs, 0)[..., None]
+        value = np.take_along_axis(self.curves[name], index, axis=2)[..., 0]
+        num_epochs = self.curves[name].shape[2]
+        return np.where((self.diverged < 0) & (self.epochs_done == num_epochs), value, np.nan)
+
+    @property
+    def ranking(self) -> np.ndarray:
+        """Numbers of the settings, best first; ties by the other metric, then by number."""
+        accuracy = self._kept("valid_accuracy").mean(axis=1)
+        cost = self._kept("valid_cost").mean(axis=1)
+        keys = (cost, -accuracy) if self.metric == "accuracy" else (-accuracy, cost)
+        # sorts by the last key first; NaN comes last, and equal settings stay in order
+        return np.lexsort(keys)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every setting with its value, by number."""
+        costs = self._kept("valid_cost").mean(axis=1)
+        means = self.values.mean(axis=1)
+        is_complete = (self.epochs_done == self.curves["cost"].shape[2]).all(axis=1)
+        trials = []
+        for number, params in enumerate(self.given):
+            chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
+            steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
+            state = "COMPLETE" if is_complete[number] else "RUNNING"
+            if any(step is not None for step in steps):
+                state = "PRUNED"
+            trials.append(
+                Trial(
+                    number,
+                    dict(params),
+                    float(means[number]),
+                    tuple(self.values[number].tolist()),
+                    float(costs[number]),
+                    state,
+                    steps,
+                    min((chunk.start for chunk in chunks), default=None),
+                    max((chunk.end for chunk in chunks), default=None),
+                )
+            )
+        return trials
+
+    @property
+    def best_trial(self) -> Trial:
+        """The first of the ranking. ValueError if no setting was trained to the end and finite."""
+        best = self.trials[self.ranking[0]]
+        if best.state != "COMPLETE":
+            raise ValueError(
+                f"none of the {len(self.given)} settings has a value, so there is no best one: "
+                f"{self._count_of_failures()}"
+            )
+        return best
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        return self.best_trial.params
+
+    @property
+    def best_value(self) -> float:
+        return self.best_trial.value
+
+    def fitted(self, number: int | None = None, repeat: int = 0) -> Fitted:
+        """A network of the study; without a number the best setting's.
+
+        Raises:
+          ValueError: there is no such setting or repetition, or it was not trained.
+        """
+        number = self.best_trial.number if number is None else whole_number("number", number)
+        repeat = whole_number("repeat", repeat)
+        num_settings, num_repeats = self.diverged.shape
+        if number >= num_settings or repeat >= num_repeats:
+            raise ValueError(
+                f"fitted got setting {number}, repetition {repeat}; expected below {num_settings} "
+                f"and {num_repeats}"
+            )
+        chunk, lane = self.places[number, repeat]
+        if chunk < 0:
+            raise ValueError(f"setting {number} was not trained: the sweep was interrupted before")
+        pick = lambda leaf: jnp.asarray(leaf[lane])
+        step = int(self.diverged[number, repeat])
+        done = int(self.epochs_done[number, repeat])
+        return Fitted(
+            model=self.models[number],
+            params=jax.tree.map(pick, self.chunks[chunk].params),
+            state=jax.tree.map(pick, self.chunks[chunk].state),
+            inputs=self.inputs[self.settings[number]["inputs"]],
+            setting=self.settings[number],
+            curves={name: curve[number, repeat, :done] for name, curve in self.curves.items()},
+            diverged=None if step < 0 else step,
+            input_shape=self.input_shape,
+            num_classes=self.num_classes,
+            is_mlp=self.is_mlp,
+        )
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One flat dict a setting, with the columns of Optuna's `trials_dataframe`."""
+        names = list(dict.fromkeys(name for setting in self.given for name in setting))
+        return [
+            {
+                "number": trial.number,
+                "value": trial.value,
+                "datetime_start": trial.datetime_start,
+                "datetime_complete": trial.datetime_complete,
+                "duration": trial.duration,
+                **{f"params_{name}": trial.params.get(name) for name in names},
+                "user_attrs_cost": trial.cost,
+                "user_attrs_diverged": trial.diverged,
+                "user_attrs_values": trial.values,
+                "state": trial.state,
+            }
+            for trial in self.trials
+        ]
+
+    def to_dataframe(self) -> Any:
+        """`to_dicts` as a pandas DataFrame; needs the extra "pandas"."""
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "to_dataframe needs pandas (pip install 'jaxnn-lanes[pandas]'); "
+                "to_dicts gives the same rows without it"
+            ) from None
+        return pd.DataFrame(self.to_dicts())
+
+    @property
+    def varied(self) -> list[str]:
+        """Names of the hyperparameters that differ between the settings."""
+        first = self.settings[0]
+        return [n for n in first if any(setting[n] != first[n] for setting in self.settings)]
+
+    def at_edge(self) -> dict[str, float]:
+        """Names whose best values press against a bound of the space that may be widened: bound.
+
+        The best setting lies in the outer 5 % of the range, and the best tenth, three settings at
+        least, in its outer third on the mean: chance alone seldom does both.
+        """
+        if self.space is None:
+            return {}
+        num_best = max(3, len(self.given) // 10)
+        finite = [n for n in self.ranking if np.isfinite(self.values[n]).all()][:num_best]
+        found = {}
+        for name, domain in self.space.items():
+            if not isinstance(domain, Range) or len(finite) < 3:
+                continue
+            positions = np.array([domain.position(self.given[n][name]) for n in finite])
+            # measured from the edge that is nearer to the best
+            edge = float(positions[0] > 0.5)
+            distance = abs(positions - edge)
+            beyond = domain.value(edge + (0.05 if edge else -0.05))
+            rule = HYPERPARAMETERS.get(name)
+            may_widen = rule is None or rule.is_valid(beyond)
+            if distance[0] < 0.05 and distance.mean() < 1 / 3 and may_widen:
+                found[name] = domain.high if edge else domain.low
+        return found
+
+    def summary(self, top: int = 10) -> None:
+        """Prints the best settings, their spread over repetitions, and what to look at."""
+        console = Console()
+        if not console.is_terminal and not console.is_jupyter:
+            console = Console(width=120)
+        console.print(self._summary(top))
+
+    def _repr_html_(self) -> str:
+        console = Console(record=True, file=io.StringIO(), width=120)
+        console.print(self._summary(10))
+        layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
+        return console.export_html(inline_styles=True, code_format=layout)
+
+    def _summary(self, top: int) -> Group:
+        num_settings, num_repeats = self.diverged.shape
+        num_epochs = self.curves["cost"].shape[2]
+        rate = self.diverged.size / self.seconds
+        lines = [
+            f"{_count(num_settings, 'setting')} x {_count(num_repeats, 'repetition')}, "
+            f"{_count(num_epochs, 'epoch')}: {_count(self.diverged.size, 'network')} in "
+            f"{self.seconds:.1f} s ({rate:,.1f} a second), "
+            f"of which compiling {self.compile_seconds:.1f} s"
+        ]
+        table = Table(title_justify="left", header_style="bold")
+        table.add_column("rank", justify="right")
+        table.add_column("setting", justify="right")
+        table.add_column(f"valid {self.metric}", justify="right")
+        table.add_column("valid cost" if self.metric == "accuracy" else "valid accuracy")
+        table.columns[-1].justify = "right"
+        for name in self.varied:
+            table.add_column(name, justify="right", overflow="fold")
+        other = self._kept("valid_cost" if self.metric == "accuracy" else "valid_accuracy")
+        for rank, number in enumerate(self.ranking[:top], 1):
+            values = self.values[number]
+            if not np.isfinite(values).all():
+                break
+            shown = f"{values.mean():.4f}"
+            if num_repeats > 1:
+                shown += f" ± {values.std(ddof=1):.4f}"
+            row = [_short(self.settings[number][name]) for name in self.varied]
+            table.add_row(str(rank), str(number), shown, f"{other[number].mean():.4f}", *row)
+        failures = self._count_of_failures()
+        if table.row_count == 0:
+            lines.append(f"No setting has a value: {failures}.")
+            table = Table(show_header=False, box=None)
+        notes = [f"Not ranked: {failures}."] if failures and table.row_count else []
+        if num_repeats > 1 and table.row_count:
+            notes.append("±: standard deviation over the repetitions.")
+        for name, bound in self.at_edge().items():
+            notes.append(
+                f"The best setting lies at the edge of the space: {name} near {bound:g}; widen it."
+            )
+        return Group(*lines, table, *notes, *self.notes)
+
+    def _count_of_failures(self) -> str:
+        """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
+        diverged = [number for number, steps in enumerate(self.diverged) if (steps >= 0).any()]
+        parts = []
+        if diverged:
+            rates = [self.settings[number]["learning_rate"] for number in diverged]
+            span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
+            parts.append(f"{_count(len(diverged), 'setting')} diverged (learning rates {span})")
+        unfinished = sum(trial.state == "RUNNING" for trial in self.trials)
+        if unfinished:
+            parts.append(f"{_count(unfinished, 'setting')} not trained to the end")
+        return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _short(value: Any) -> str:
+    """A hyperparameter's value as a table shows it; 1 - beta keeps its digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 0.9 or value > 1 else f"{value:.5g}"
+    return "-".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,282 @@
+"""Caviar: many settings trained at once, as lanes of a few compiled programs."""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxnn.checks import whole_number
+from jaxnn.datasets import Dataset, input_statistics
+from jaxnn.fitting import TrainingInterrupted
+from jaxnn.lanes import by_lane, default_chunk, init_lanes, local_mesh, shared, train_lanes
+from jaxnn.preparing import Recipe, checked_data, recipe, warn_of_scales
+from jaxnn.progress import SweepDisplay, deferred_interrupt, sweep_display
+from jaxnn.settings import Setting
+from jaxnn.studies import Chunk, Study
+from jaxnn.training import EPOCHS_PER_CALL, Program, curve_names
+from jaxnn.types import Model, as_model
+
+Lane = tuple[int, int]
+"""Number of the setting, number of the repetition."""
+
+
+def sweep(
+    settings: Sequence[Setting],
+    train: Dataset,
+    valid: Dataset | float,
+    *,
+    epochs: int,
+    seeds: int = 1,
+    seed: int = 0,
+    order_seed: int = 0,
+    model: Model | None = None,
+    keep: str = "last",
+    metric: str = "accuracy",
+    chunk: int | None = None,
+    progress: bool | None = None,
+) -> Study:
+    """Trains all settings at once, and each network as `fit` would train it alone.
+
+    A network, setting x repetition, is a lane. Lanes of equal structure share a compiled program,
+    in which every number (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane; each
+    structure among the settings compiles a program of its own. Lanes are trained in chunks of a
+    fixed size, and the lanes of a chunk are spread over all local devices.
+
+    Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
+    order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
+    chunk; not on the other lanes, their number or order, or the number of devices.
+
+    Args:
+      settings: dicts, as from `sample`.
+      train: the training set.
+      valid: a Dataset to evaluate on after every epoch, or a fraction of `train` to hold out for it
+        (stratified, drawn from `order_seed`).
+      epochs: passes over the training set, at least 1.
+      seeds: K, repetitions of each setting.
+      seed: of weights and dropout, for the first repetition.
+      order_seed: of the mini-batches, common to all lanes.
+      model: a pair of pure functions in place of `mlp`.
+      keep: "last" keeps each network as it ends; "best" keeps it as it was at its best validation
+        epoch, and values it by that epoch.
+      metric: "accuracy" or "cost" on the validation set: what ranks the settings.
+      chunk: lanes that a device trains at a time; None chooses, see `default_chunk`.
+      progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
+        elsewhere a line every ten seconds.
+
+    Returns:
+      a `Study`. A network whose cost stops being finite is frozen, marked with its step and ranked
+      last.
+
+    Raises:
+      ValueError: bad input, before anything is compiled.
+      TrainingInterrupted: on Ctrl-C, with what was reached in its `study`.
+
+    >>> from jaxnn import loguniform, sample
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
+    >>> settings = sample({"learning_rate": loguniform(1e-4, 1e0)}, 8)
+    >>> study = sweep(settings, data, 0.25, epochs=10)
+    >>> study.curves["valid_cost"].shape, study.best_params["learning_rate"] > 1e-2
+    ((8, 1, 10), True)
+    """
+    start = time.perf_counter()
+    is_mlp = model is None
+    model = None if model is None else as_model(model)
+    epochs, seeds = whole_number("epochs", epochs, 1), whole_number("seeds", seeds, 1)
+    seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
+    whole_number("seed + seeds", seed + seeds)
+    if chunk is not None:
+        chunk = whole_number("chunk", chunk, 1)
+    if keep not in ("last", "best"):
+        raise ValueError(f"keep got {keep!r}; expected 'last' or 'best'")
+    if metric not in ("accuracy", "cost"):
+        raise ValueError(f"metric got {metric!r}; expected 'accuracy' or 'cost'")
+    if valid is None:
+        raise ValueError("valid got None; expected a Dataset, or a fraction of train such as 0.2")
+    train, held_out = checked_data(train, valid, order_seed)
+    assert held_out is not None
+    recipes = _recipes(settings, train, model, metric if keep == "best" else None)
+    settings_in_full = [recipe.setting for recipe in recipes]
+    if is_mlp and any(s["inputs"] == "raw" and not s["batch_norm"] for s in settings_in_full):
+        warn_of_scales(train)
+
+    groups: dict[tuple[Program, str], list[int]] = {}
+    for number, (setting, program, _) in enumerate(recipes):
+        groups.setdefault((program, setting["inputs"]), []).append(number)
+    shape = (len(recipes), seeds)
+    study = Study(
+        given=settings,
+        settings=settings_in_full,
+        models=[recipe.program.model for recipe in recipes],
+        metric=metric,
+        is_mlp=is_mlp,
+        inputs={inputs: input_statistics(inputs, train) for _, inputs in groups},
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
+        curves={
+            name: np.full((*shape, epochs), np.nan, train.x.dtype) for name in curve_names(held_out)
+        },
+        diverged=np.full(shape, -1),
+        epochs_done=np.zeros(shape, int),
+        kept_epochs=np.full(shape, epochs - 1),
+        places=np.full((*shape, 2), -1),
+    )
+    if not isinstance(valid, Dataset):
+        share = f"{len(held_out)} of {len(held_out) + len(train)}"
+        study.notes.append(f"Validation: {share} examples of the training set, stratified.")
+    with (
+        sweep_display(study.diverged.size, epochs, progress) as display,
+        deferred_interrupt() as is_interrupted,
+    ):
+        job = _Job(study, recipes, local_mesh(), seed, order_seed, display, is_interrupted)
+        data = {
+            inputs: shared(
+                job.mesh, (train.normalised(statistics), held_out.normalised(statistics))
+            )
+            for inputs, statistics in study.inputs.items()
+        }
+        for index, ((program, inputs), numbers) in enumerate(groups.items(), 1):
+            lanes = [(number, repeat) for number in numbers for repeat in range(seeds)]
+            stage = f"compiling {index} of {len(groups)}"
+            _train_group(job, program, data[inputs], lanes, chunk or default_chunk(program), stage)
+    study.seconds = time.perf_counter() - start
+    if is_interrupted():
+        raise TrainingInterrupted(
+            f"the sweep was interrupted with {(study.epochs_done == epochs).sum():,} of "
+            f"{study.diverged.size:,} networks complete",
+            study=study,
+        )
+    return study
+
+
+def _recipes(
+    settings: Sequence[Setting], train: Dataset, model: Model | None, keep_best: str | None
+) -> list[Recipe]:
+    if isinstance(settings, str | Mapping) or not isinstance(settings, Sequence):
+        raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
+    if not settings:
+        raise ValueError("settings got an empty list; expected at least one setting")
+    recipes = []
+    for number, setting in enumerate(settings):
+        try:
+            one = recipe(setting, train, model)
+        except ValueError as error:
+            raise ValueError(f"settings[{number}]: {error}") from None
+        recipes.append(one._replace(program=one.program._replace(keep_best=keep_best)))
+    return recipes
+
+
+class _Job(NamedTuple):
+    """What all chunks of a sweep have in common."""
+
+    study: Study
+    recipes: list[Recipe]
+    mesh: Mesh
+    seed: int
+    order_seed: int
+    display: SweepDisplay
+    is_interrupted: Callable[[], bool]
+
+
+def _train_group(
+    job: _Job,
+    program: Program,
+    data: tuple[Dataset, Dataset],
+    lanes: list[Lane],
+    chunk: int,
+    stage: str,
+) -> None:
+    """Trains the lanes of one program, chunk by chunk; halves the chunk where memory is short."""
+    done = 0
+    while done < len(lanes) and not job.is_interrupted():
+        part = lanes[done : done + chunk * job.mesh.size]
+        try:
+            _train_chunk(job, program, data, part, chunk, stage if done == 0 else "training")
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            if chunk == 1:
+                left = len(lanes) - done
+                _tell(job.study, f"Memory is too short for one lane: {left} networks not trained.")
+                return
+            chunk //= 2
+            _tell(job.study, f"Memory was short: went on with {chunk} lanes a device at a time.")
+        else:
+            done += len(part)
+
+
+def _tell(study: Study, note: str) -> None:
+    study.notes.append(note)
+    warnings.warn(note, stacklevel=4)
+
+
+def _train_chunk(
+    job: _Job,
+    program: Program,
+    data: tuple[Dataset, Dataset],
+    lanes: list[Lane],
+    chunk: int,
+    stage: str,
+) -> None:
+    """Trains some lanes to the end, and writes what comes of them into the study."""
+    study, began = job.study, datetime.now()
+    # a program has one shape: what is missing is filled up with copies of the first lane
+    filled = lanes + lanes[:1] * (chunk * job.mesh.size - len(lanes))
+    recipes = [job.recipes[number] for number, _ in filled]
+    numbers = {
+        name: np.stack([recipe.numbers[name] for recipe in recipes]) for name in recipes[0].numbers
+    }
+    numbers = by_lane(job.mesh, numbers)
+    seeds = by_lane(job.mesh, np.array([job.seed + repeat for _, repeat in filled], np.uint32))
+    order_key = jax.random.key(job.order_seed)
+    number, repeat = np.array(lanes).T
+    epochs = study.curves["cost"].shape[2]
+    done, num_epochs = 0, 1
+    seconds_per_epoch = []
+    _report(job, stage)
+    states = init_lanes(program, job.mesh, seeds)
+    while done == 0 or (done < epochs and not job.is_interrupted()):
+        start = time.perf_counter()
+        states, new = train_lanes(program, job.mesh, states, numbers, *data, order_key, num_epochs)
+        for name, values in new.items():
+            # on the host: slicing there compiles nothing
+            values = np.asarray(values)[: len(lanes), :num_epochs]
+            study.curves[name][number, repeat, done : done + num_epochs] = values
+        done += num_epochs
+        diverged = np.asarray(states.diverged)[: len(lanes)]
+        if (diverged >= 0).all():
+            done = epochs
+        study.diverged[number, repeat], study.epochs_done[number, repeat] = diverged, done
+        _report(job, "training")
+        # after the first call, which may compile, calls last about a quarter of a second
+        seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
+        num_epochs = min(epochs - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
+    if stage != "training":
+        study.compile_seconds += seconds_per_epoch[0] - min(seconds_per_epoch[1:], default=0)
+    kept = states if states.best is None else states.best
+    params, state = jax.device_get((kept.params, kept.state))
+    if states.best is not None:
+        study.kept_epochs[number, repeat] = np.asarray(states.best.epoch)[: len(lanes)]
+    study.places[number, repeat] = np.stack(
+        [np.full(len(lanes), len(study.chunks)), np.arange(len(lanes))], axis=1
+    )
+    study.chunks.append(Chunk(params, state, began, datetime.now()))
+
+
+def _report(job: _Job, stage: str) -> None:
+    study, values = job.study, job.study.curves[f"valid_{job.study.metric}"]
+    last = np.maximum(study.epochs_done - 1, 0)[..., None]
+    values = np.take_along_axis(values, last, axis=2)
+    values = values[np.isfinite(values)]
+    best = values.max if study.metric == "accuracy" else values.min
+    job.display(
+        stage,
+        int(study.epochs_done.sum()),
+        float(best()) if values.size else None,
+        int((study.diverged >= 0).sum()),
+    )
