@@ -10,6 +10,7 @@ from jaxnn.metrics import accuracy, confusion_matrix
 from jaxnn.models import from_course, mlp, to_course
 from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.optimizers import decayed_learning_rate, optimizer
+from jaxnn.plots import plot_learning_curves, plot_parallel_coordinate
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (
     choice,
@@ -57,6 +58,8 @@ __all__ = [
     "loguniform",
     "mlp",
     "optimizer",
+    "plot_learning_curves",
+    "plot_parallel_coordinate",
     "population_statistics",
     "randint",
     "reverseloguniform",

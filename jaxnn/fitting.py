@@ -12,7 +12,13 @@ from jaxnn.fitted import Fitted
 from jaxnn.preparing import checked_data, recipe, warn_of_scales
 from jaxnn.progress import deferred_interrupt, progress_line
 from jaxnn.settings import Setting
-from jaxnn.training import EPOCHS_PER_CALL, curve_names, init_train_state, train_epochs
+from jaxnn.training import (
+    EPOCHS_PER_CALL,
+    curve_names,
+    init_train_state,
+    initial,
+    train_epochs,
+)
 from jaxnn.types import Model, as_model
 
 
@@ -83,7 +89,7 @@ def fit(
     train = train.normalised(inputs)
     valid = None if valid is None else valid.normalised(inputs)
 
-    train_state = init_train_state(program, jax.random.key(seed))
+    train_state = init_train_state(initial(program), jax.random.key(seed))
     order_key = jax.random.key(order_seed)
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged = 0, 1, -1

@@ -4,6 +4,7 @@ Feature-major activations (H, B) and kernels (units out, units in) are also what
 CPU: both products of the first layer then read their large operands along rows.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -76,12 +77,41 @@ def init_dense(
     return {"kernel": kernel, "bias": jnp.zeros(num_out)} if bias else {"kernel": kernel}
 
 
-def dense(params: Params, a: Array) -> Array:
+@jax.custom_vjp
+def _product(kernel: Array, a: Array) -> Array:
+    return kernel @ a
+
+
+def _product_forward(kernel: Array, a: Array) -> tuple[Array, tuple[Array, Array]]:
+    return kernel @ a, (kernel, a)
+
+
+def _product_backward(residuals: tuple[Array, Array], dz: Array) -> tuple[Array, Array]:
+    """The course's dW = dZ A^T and dA = W^T dZ.
+
+    A narrow W^T dZ as a sum over units, which fuses with the activation's derivative: as a product
+    over lanes it misses XLA's fast path on a CPU (measured: a third of the time, or less).
+    """
+    kernel, a = residuals
+    if len(kernel) <= 32:
+        parts = [kernel[unit][:, None] * dz[unit][None] for unit in range(len(kernel))]
+        da = functools.reduce(jnp.add, parts)
+    else:
+        da = kernel.T @ dz
+    return dz @ a.T, da
+
+
+_product.defvjp(_product_forward, _product_backward)
+
+
+def dense(params: Params, a: Array, *, is_training: bool = False) -> Array:
     """The affine part of a layer, Z = W A + b; without a bias, Z = W A.
 
     Args:
       params: `kernel` (H, F), and `bias` (H,) if there is one.
       a: activations of the layer below, (F, B).
+      is_training: static; the same values with a faster backward pass, which in turn has no
+        forward-mode derivative (`jax.jvp` of it; of its gradient there is one).
 
     Returns:
       z (H, B).
@@ -89,7 +119,7 @@ def dense(params: Params, a: Array) -> Array:
     >>> dense({"kernel": jnp.array([[1.0, 2.0]]), "bias": jnp.array([3.0])}, jnp.ones((2, 4)))
     Array([[6., 6., 6., 6.]], dtype=float32)
     """
-    z = params["kernel"] @ a
+    z = (_product if is_training else jnp.matmul)(params["kernel"], a)
     return z + params["bias"][:, None] if "bias" in params else z
 
 

@@ -109,7 +109,7 @@ def _mlp(units: tuple[int, ...], activation: str, has_batch_norm: bool, init: st
         a = x.reshape(len(x), -1).T
         new_state = []
         for layer in range(num_layers - 1):
-            z = layers.dense(params[layer], a)
+            z = layers.dense(params[layer], a, is_training=is_training)
             if has_batch_norm:
                 z, layer_state = normalization.batch_norm(
                     params[layer],
@@ -123,7 +123,7 @@ def _mlp(units: tuple[int, ...], activation: str, has_batch_norm: bool, init: st
             a = activate(z)
             if has_dropout and key is not None:
                 a = layers.dropout(jax.random.fold_in(key, layer), dropout, a)
-        return layers.dense(params[-1], a).T, tuple(new_state)
+        return layers.dense(params[-1], a, is_training=is_training).T, tuple(new_state)
 
     return Model(init_fn, apply_fn, ("dropout", "batch_norm_decay"))
 

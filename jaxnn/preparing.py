@@ -34,7 +34,8 @@ def recipe(setting: Setting, train: Dataset, model: Model | None) -> Recipe:
         full["optimizer"],
         full["decay_schedule"],
         full["batch_size"],
-        full["dropout"] > 0,
+        has_dropout=full["dropout"] > 0,
+        has_l2=full["l2"] > 0,
     )
     return Recipe(full, program, traced_numbers(full))
 

@@ -78,7 +78,8 @@ class Study:
       epochs_done: (S, K), E unless the sweep was interrupted.
       kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one.
       places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
-      seconds, compile_seconds: wall time of the sweep; what first calls took beyond later ones.
+      seconds, compile_seconds: wall time of the sweep; what first calls took beyond later ones,
+        summed over programs, of which several may be compiled side by side.
       notes: what the user should know of how it was trained.
     """
 

@@ -76,7 +76,7 @@ ON_THE_HOST = {
     *("Dataset", "Fitted", "Model", "TrainingInterrupted", "confusion_matrix", "fit"),
     *("generated_signs", "hold_out", "load", "load_hdf5", "load_signs", "to_course"),
     *("choice", "course_space", "lograndint", "loguniform", "randint", "reverseloguniform"),
-    *("sample", "uniform", "Study", "sweep"),
+    *("sample", "uniform", "Study", "sweep", "plot_learning_curves", "plot_parallel_coordinate"),
 }
 MAKE_PARAMETERS = {"init_dense", "init_batch_norm"}
 # float64 draws other random numbers than float32, so only their slopes can be compared
@@ -146,7 +146,7 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 ORDER = (
     *("types", "checks", "layers", "normalization", "losses", "metrics", "datasets", "files"),
     *("signs", "models", "optimizers", "settings", "spaces", "training", "preparing"),
-    *("fitted", "progress", "fitting", "studies", "lanes", "sweeping"),
+    *("fitted", "progress", "fitting", "studies", "lanes", "sweeping", "plots"),
 )
 
 

@@ -1,0 +1,154 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jaxnn
+from jaxnn import choice, lograndint, loguniform, randint, reverseloguniform, sample, uniform
+from jaxnn.settings import complete
+
+
+def draws(domain, n=4000, method="random"):
+    return [setting["p"] for setting in sample({"p": domain}, n, seed=3, method=method)]
+
+
+@pytest.mark.parametrize(
+    ("domain", "distribution"),
+    [
+        (uniform(-1.0, 3.0), scipy.stats.uniform(-1, 4)),
+        (loguniform(1e-4, 1e0), scipy.stats.loguniform(1e-4, 1)),
+        (reverseloguniform(0.9, 0.999), scipy.stats.loguniform(1e-3, 1e-1)),
+    ],
+)
+@pytest.mark.parametrize("method", ["random", "sobol"])
+def test_distribution_of_numbers(domain, distribution, method):
+    values = np.array(draws(domain, method=method))
+    if domain.scale == "reverse log":
+        values = 1 - values
+    assert scipy.stats.kstest(values, distribution.cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("domain", "probabilities"),
+    [
+        (randint(2, 5), dict.fromkeys(range(2, 6), 0.25)),
+        (
+            lograndint(1, 8),
+            {n: math.log((n + 0.5) / (n - 0.5)) / math.log(8.5 / 0.5) for n in range(1, 9)},
+        ),
+        (choice(["relu", "tanh", "sigmoid"]), dict.fromkeys(["relu", "tanh", "sigmoid"], 1 / 3)),
+    ],
+)
+def test_distribution_of_whole_numbers_and_options(domain, probabilities):
+    values = draws(domain)
+    assert set(values) == set(probabilities)
+    counts = [values.count(value) for value in probabilities]
+    expected = [4000 * p for p in probabilities.values()]
+    assert scipy.stats.chisquare(counts, expected).pvalue > 0.01
+
+
+def test_reverse_log_is_the_courses_scale_for_beta():
+    """Beta = 1 - 10^r: half of the draws above 0.99, a third of (0.9, 0.9999) in each decade."""
+    assert np.median(draws(reverseloguniform(0.9, 0.999), 4097)) == pytest.approx(0.99, abs=1e-3)
+    values = np.array(draws(reverseloguniform(0.9, 0.9999), method="sobol"))
+    for low, high in ((0.9, 0.99), (0.99, 0.999), (0.999, 0.9999)):
+        assert np.mean((values > low) & (values < high)) == pytest.approx(1 / 3, abs=0.01)
+
+
+@given(
+    st.sampled_from([uniform(-2.0, 5.0), loguniform(1e-6, 1e3), reverseloguniform(0.0, 0.9999)]),
+    st.floats(0, 1),
+)
+def test_a_position_comes_back(domain, position):
+    value = domain.value(position)
+    assert domain.low <= value <= domain.high
+    assert domain.position(value) == pytest.approx(position, abs=1e-6)
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.floats(0, 1), st.booleans())
+def test_whole_numbers_stay_inside_and_reach_both_ends(low, width, position, is_log):
+    domain = (lograndint if is_log else randint)(low, low + width)
+    value = domain.value(position)
+    assert isinstance(value, int)
+    assert low <= value <= low + width
+    assert (domain.value(0.0), domain.value(1.0)) == (low, low + width)
+
+
+def test_sample_fixes_plain_values_and_repeats_itself():
+    space = {
+        "learning_rate": loguniform(1e-4, 1e0),
+        "hidden": choice([(25, 12), (64, 32)]),
+        "optimizer": "momentum",
+    }
+    for method in ("sobol", "random"):
+        settings = sample(space, 20, seed=5, method=method)
+        assert settings == sample(space, 20, seed=5, method=method)
+        assert settings == sample(space, 33, seed=5, method=method)[:20]
+        assert settings != sample(space, 20, seed=6, method=method)
+        assert settings.space == space
+        assert {setting["optimizer"] for setting in settings} == {"momentum"}
+        assert {setting["hidden"] for setting in settings} == {(25, 12), (64, 32)}
+        for setting in settings:
+            complete(setting)
+    assert sample({"optimizer": "gd"}, 2) == [{"optimizer": "gd"}] * 2
+
+
+def test_sobol_fills_every_parameter_more_evenly_than_chance():
+    space = {name: uniform(0.0, 1.0) for name in ("a", "b", "c")}
+    for seed in range(5):
+        gaps = {}
+        for method in ("sobol", "random"):
+            settings = sample(space, 64, seed, method=method)
+            points = np.array([list(setting.values()) for setting in settings])
+            gaps[method] = scipy.stats.qmc.discrepancy(points)
+        assert gaps["sobol"] < gaps["random"] / 2
+
+
+def test_the_course_tunes_in_three_tiers():
+    first, second, third = (jaxnn.course_space(tier) for tier in (1, 2, 3))
+    varied = lambda space: {n for n, d in space.items() if not isinstance(d, str | tuple)}
+    assert varied(first) == {"learning_rate"}
+    assert varied(second) == varied(first) | {"momentum", "hidden", "batch_size", "optimizer"}
+    assert varied(third) == varied(second) | {"decay_schedule"}
+    assert len({len(hidden) for hidden in third["hidden"].options}) > 1
+    for space in (first, second, third):
+        assert not {"beta1", "beta2", "epsilon"} & set(space)
+        for setting in sample(space, 64):
+            full = complete(setting)
+            assert (full["beta1"], full["epsilon"]) == (0.9, 1e-8)
+            assert 1e-4 <= full["learning_rate"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: uniform(1, 1), "low 1 and high 1; expected low < high"),
+        (lambda: uniform(2, 1), "low 2 and high 1; expected low < high"),
+        (lambda: loguniform(0, 1), "logarithmic range got the bound 0; expected bounds > 0"),
+        (lambda: loguniform(-4, 0), "bound -4; expected bounds > 0, as values"),
+        (lambda: lograndint(0, 9), "logarithmic range got the bound 0"),
+        (lambda: reverseloguniform(0.9, 1), r"0.9 and 1; expected bounds in \[0, 1\)"),
+        (lambda: reverseloguniform(-1, 0.9), r"expected bounds in \[0, 1\)"),
+        (lambda: uniform(0, float("inf")), "bound inf; expected a finite number"),
+        (lambda: uniform("a", 1), "bound 'a'; expected a finite number"),
+        (lambda: uniform(False, True), "bound False; expected a finite number"),
+        (lambda: randint(1, 2.5), "bound 2.5; expected a whole number"),
+        (lambda: choice([]), r"choice got \[\]; expected a list of at least one option"),
+        (lambda: choice("relu"), "choice got 'relu'; expected a list"),
+        (lambda: sample({}, 0), "n got 0; expected a whole number >= 1"),
+        (lambda: sample([1], 2), r"space got \[1\]; expected a dict"),
+        (lambda: sample({}, 2, method="grid"), "method got 'grid'; expected 'sobol' or 'random'"),
+        (lambda: sample({"learning_rate": uniform(-1, 1)}, 2), "learning_rate got -1.0; expected"),
+        (lambda: sample({"dropout": uniform(0, 1.5)}, 2), "dropout got 1.5; expected"),
+        (lambda: sample({"batch_size": uniform(1, 9)}, 2), "batch_size got 1.0; expected a whole"),
+        (lambda: sample({"learning_rate": [0.1, 1]}, 2), "or a domain such as jaxnn.choice"),
+        (lambda: sample({"activation": choice(["relu", "gelu"])}, 2), "activation got 'gelu'"),
+        (lambda: jaxnn.course_space(4), "tier got 4; expected 1, 2 or 3"),
+    ],
+)
+def test_bad_spaces_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
