@@ -45,7 +45,7 @@ def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarra
     """A function that trains some epochs; building it includes compiling."""
     full = complete({"hidden": hidden, "learning_rate": 1e-4, "batch_size": BATCH_SIZE})
     model = jaxnn.mlp(features, hidden, classes)
-    program = Program(model, "adam", "none", BATCH_SIZE, has_dropout=False)
+    program = Program(model, "adam", "none", BATCH_SIZE, has_dropout=False, has_l2=False)
     numbers = traced_numbers(full)
     data, order_key = jaxnn.Dataset(x, y, classes), jax.random.key(0)
     states = [init_train_state(program, jax.random.key(0))]

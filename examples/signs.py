@@ -2,6 +2,7 @@
 
     python examples/signs.py                      # pictures drawn by the package
     python examples/signs.py --data FOLDER        # the course's train_signs.h5 and test_signs.h5
+    python examples/signs.py --sweep 64           # 64 settings at once, the best one tested
     python examples/signs.py --predict hand.jpg   # what the network saved last sees in a picture
 
 The network is LINEAR-RELU-LINEAR-RELU-LINEAR-SOFTMAX, 12288-25-12-6.
@@ -26,11 +27,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--data", metavar="FOLDER", type=Path, help="the course's files; without: drawn pictures")
     add("--out", metavar="FOLDER", type=Path, default=Path("out"), help="where to write (out)")
     add("--predict", metavar="PICTURE", type=Path, help="what the saved network sees in a picture")
+    add("--sweep", metavar="N", type=int, help="train N settings at once: optimizer, learning rate "
+        "and momentum are drawn, the rest is as below; 60 epochs")  # fmt: skip
     add = parser.add_argument_group("hyperparameters, with their defaults").add_argument
     optimizers = ["gd", "momentum", "rmsprop", "adam"]
     add("--optimizer", choices=optimizers, default="adam", help="direction of descent (adam)")
     add("--learning-rate", metavar="ALPHA", type=float, default=1e-4, help="its step (1e-4)")
-    add("--epochs", metavar="E", type=int, default=1500, help="passes over the pictures (1500)")
+    add("--epochs", metavar="E", type=int, help="passes over the pictures (1500)")
     add("--batch-size", metavar="B", type=int, default=32, help="pictures a step (32)")
     add("--hidden", metavar="UNITS", type=int, nargs="*", default=[25, 12], help="by layer (25 12)")
     add("--batch-norm", action="store_true", help="normalise z in the hidden layers (no)")
@@ -49,17 +52,23 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
-        return predict(options) if options.predict else train(options)
+        if options.predict:
+            return predict(options)
+        return sweep(options) if options.sweep is not None else train(options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def train(options: argparse.Namespace) -> int:
-    if options.data:
-        train, test, classes = jaxnn.load_signs(options.data)
-    else:
-        train, test, classes = jaxnn.generated_signs()
+def load_pictures(options: argparse.Namespace) -> tuple[jaxnn.Dataset, jaxnn.Dataset, tuple]:
+    load = lambda: jaxnn.load_signs(options.data) if options.data else jaxnn.generated_signs()
+    train, test, classes = load()
+    source = options.data or "drawn by the package; your own with --data FOLDER"
+    print(f"Pictures: {len(train)} to train, {len(test)} to test ({source})")
+    return train, test, classes
+
+
+def setting_from(options: argparse.Namespace) -> dict[str, Any]:
     setting = {
         name: getattr(options, name)
         for name in (
@@ -70,18 +79,22 @@ def train(options: argparse.Namespace) -> int:
     setting["hidden"] = tuple(options.hidden)
     if options.decay_rate is not None:
         setting["decay_rate"] = options.decay_rate
+    return setting
 
+
+def train(options: argparse.Namespace) -> int:
+    train, test, classes = load_pictures(options)
+    setting = setting_from(options)
+    epochs = 1500 if options.epochs is None else options.epochs
     units = "-".join(map(str, (np.prod(train.x.shape[1:]), *options.hidden, len(classes))))
-    source = options.data or "drawn by the package; your own with --data FOLDER"
-    print(f"Pictures: {len(train)} to train, {len(test)} to test ({source})")
     print(
         f"Network: {units}, {options.optimizer}, learning rate {options.learning_rate:g}, "
-        f"mini-batches of {options.batch_size}, {options.epochs} epochs, seed {options.seed}"
+        f"mini-batches of {options.batch_size}, {epochs} epochs, seed {options.seed}"
     )
     start = time.monotonic()
     interrupted = False
     try:
-        fitted = jaxnn.fit(setting, train, epochs=options.epochs, seed=options.seed)
+        fitted = jaxnn.fit(setting, train, epochs=epochs, seed=options.seed)
     except jaxnn.TrainingInterrupted as interruption:
         print(f"{interruption}; what follows is the network as it was then")
         fitted, interrupted = interruption.fitted, True
@@ -97,6 +110,37 @@ def train(options: argparse.Namespace) -> int:
     print(f"Test accuracy: {fitted.score(test):.3f}")
     print_confusion(fitted, test, classes)
     save_results(fitted, test, classes, options.out)
+    return 130 if interrupted else 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    train, test, classes = load_pictures(options)
+    tiers = jaxnn.course_space(2)
+    drawn = {name: tiers[name] for name in ("optimizer", "learning_rate", "momentum")}
+    settings = jaxnn.sample(setting_from(options) | drawn, options.sweep, seed=options.seed)
+    epochs = 60 if options.epochs is None else options.epochs
+    interrupted = False
+    try:
+        # the test pictures play no part in the choice
+        study = jaxnn.sweep(settings, train, 0.2, epochs=epochs, seed=options.seed)
+    except jaxnn.TrainingInterrupted as interruption:
+        print(f"{interruption}; what follows is the study as it was then")
+        study, interrupted = interruption.study, True
+    study.summary()
+    fitted = study.fitted()
+    print(f"\nThe best network on the test pictures, used once: {fitted.score(test):.3f}")
+    print_confusion(fitted, test, classes)
+    pictures = {
+        "curves.png": lambda: jaxnn.plot_learning_curves(study),
+        "parallel.png": lambda: jaxnn.plot_parallel_coordinate(study),
+    }
+    save_results(fitted, test, classes, options.out)
+    try:
+        for name, draw in pictures.items():
+            draw().savefig(options.out / name, dpi=150)
+        print(f"and of all settings: {', '.join(pictures)}")
+    except ModuleNotFoundError as error:
+        print(error)
     return 130 if interrupted else 0
 
 

@@ -27,7 +27,7 @@ from jaxnn.sweeping import sweep
 from jaxnn.training import evaluate
 from jaxnn.types import Model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Dataset",

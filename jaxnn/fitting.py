@@ -25,7 +25,7 @@ from jaxnn.types import Model, as_model
 class TrainingInterrupted(KeyboardInterrupt):
     """Ctrl-C during `fit` or `sweep`; what was reached is in `fitted` or `study`."""
 
-    def __init__(self, message: str, *, fitted: Fitted | None = None, study: Any = None):
+    def __init__(self, message: str, *, fitted: Any = None, study: Any = None):
         super().__init__(message)
         self.fitted = fitted
         self.study = study
@@ -46,8 +46,8 @@ def fit(
 
     The mini-batches are drawn anew every epoch, and the last, smaller one is trained on as well.
     A new number in the setting (`learning_rate`, `l2`, ...), another seed or another number of
-    epochs compiles nothing; other structure (`hidden`, `batch_size`, `dropout` from 0 to more, ...)
-    does, once.
+    epochs compiles nothing; other structure (`hidden`, `batch_size`, `dropout` or `l2` from 0 to
+    more) does, once.
 
     Args:
       setting: name -> value; what is missing has its default, see `jaxnn.settings`.

@@ -15,14 +15,17 @@ _BEST, _MEDIAN = "#d1495b", "#1d3557"
 
 
 def _figure(width: float, height: float) -> "Figure":
-    """A figure outside of pyplot: it leaves no trace, and a notebook shows it once."""
+    """A figure that pyplot has made, so that a notebook draws it, and then let go of."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import pyplot as plt
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "pictures need matplotlib: pip install 'jaxnn-lanes[plot]'"
         ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    # pyplot would keep it for good, and show it in a notebook a second time
+    plt.close(figure)
+    return figure
 
 
 def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
@@ -49,7 +52,7 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
         text = f"{label}: setting {number}, {values[number, -1]:.3g} at the end"
         axes.plot(epochs, values[number], color=color, linewidth=2.2, marker=marker, label=text)
     if ranked:
-        axes.legend(frameon=False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
     if curve.endswith("cost"):
         finite = values[np.isfinite(values) & (values > 0)]
         # costs of a wild search span many decades; a few huge ones must not squash the rest

@@ -1,6 +1,7 @@
 """What the host does between compiled calls: show how far training is, and listen for Ctrl-C."""
 
 import contextlib
+import importlib.util
 import signal
 import sys
 import threading
@@ -17,11 +18,11 @@ def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int,
 
     Args:
       epochs: how many there are in all.
-      progress: True shows the line, False does not, None shows it on a terminal or in a notebook.
+      progress: True shows the line, False does not, None shows it where it can be live.
     """
     console = Console(stderr=True)
     if progress is None:
-        progress = console.is_terminal or console.is_jupyter
+        progress = _can_be_live(console)
     if not progress:
         yield lambda done, text: None
         return
@@ -40,6 +41,12 @@ def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int,
         )
 
 
+def _can_be_live(console: Console) -> bool:
+    """On a terminal, and in a notebook where rich finds the widgets that it needs there."""
+    has_widgets = importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal or (console.is_jupyter and has_widgets)
+
+
 class SweepDisplay:
     """How far a sweep is: one live line on a terminal or in a notebook, else a line now and then.
 
@@ -51,27 +58,31 @@ class SweepDisplay:
     def __init__(self, num_networks: int, epochs: int, display: Progress | None, is_shown: bool):
         self._num_networks, self._epochs = num_networks, epochs
         self._display, self._is_shown = display, is_shown
-        self._start = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._first: tuple[float, int] | None = None
         if display is not None:
             self._task = display.add_task("compiling", total=num_networks * epochs, text="")
 
     def __call__(self, stage: str, done: int, best: float | None, num_diverged: int) -> None:
         """Shows a stage ("compiling 1 of 2") and `done`, the epochs of all networks so far."""
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        total = self._num_networks * self._epochs
-        finished = done / self._epochs
-        text = f"{finished:,.0f}/{self._num_networks:,} networks"
-        if done:
-            text += f", {finished / seconds:,.3g} a second"
+        now, total = time.monotonic(), self._num_networks * self._epochs
+        text = f"{done / self._epochs:,.0f}/{self._num_networks:,} networks"
+        left = ""
+        if self._first is None and done:
+            # speed counts from here: the first call has compiled
+            self._first = now, done
+        elif self._first and done > self._first[1]:
+            speed = (done - self._first[1]) / (now - self._first[0])
+            text += f", {speed / self._epochs:,.3g} a second"
+            left = f", {(total - done) / speed:,.0f} s left"
         if best is not None:
             text += f", best so far {best:.4f}"
         if num_diverged:
             text += f", {num_diverged:,} diverged"
         if self._display is not None:
             self._display.update(self._task, description=stage, completed=done, text=text)
-        elif self._is_shown and time.monotonic() - self._last_line > self.SECONDS_BETWEEN_LINES:
-            self._last_line = time.monotonic()
-            left = f", {seconds * (total - done) / done:,.0f} s left" if done else ""
+        elif self._is_shown and now - self._last_line > self.SECONDS_BETWEEN_LINES:
+            self._last_line = now
             print(f"jaxnn {stage}: {text}{left}", file=sys.stderr, flush=True)
 
 
@@ -80,7 +91,7 @@ def sweep_display(num_networks: int, epochs: int, progress: bool | None) -> Iter
     """The display of a sweep; `progress=False` shows nothing."""
     console = Console(stderr=True)
     is_shown = progress is not False
-    if not is_shown or not (console.is_terminal or console.is_jupyter):
+    if not is_shown or not _can_be_live(console):
         yield SweepDisplay(num_networks, epochs, None, is_shown)
         return
     columns = (

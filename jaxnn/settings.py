@@ -123,6 +123,23 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     return full
 
 
+_USERS = {
+    "momentum": ("optimizer", ("momentum",)),
+    "beta1": ("optimizer", ("adam",)),
+    "beta2": ("optimizer", ("adam", "rmsprop")),
+    "epsilon": ("optimizer", ("adam", "rmsprop")),
+    "decay_rate": ("decay_schedule", ("inverse", "exponential", "inverse_sqrt", "staircase")),
+    "decay_every": ("decay_schedule", ("inverse", "exponential", "inverse_sqrt", "staircase")),
+    "batch_norm_decay": ("batch_norm", (True,)),
+}
+
+
+def is_used(name: str, full: Setting) -> bool:
+    """Whether a hyperparameter matters to a completed setting: adam, say, leaves momentum alone."""
+    key, users = _USERS.get(name, ("optimizer", tuple(OPTIMIZERS)))
+    return full[key] in users
+
+
 _OWN = _number(None, "a finite number", lambda v: True)
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from jaxnn.checks import whole_number
 from jaxnn.datasets import InputStatistics
 from jaxnn.fitted import Fitted
-from jaxnn.settings import HYPERPARAMETERS
+from jaxnn.settings import HYPERPARAMETERS, is_used
 from jaxnn.spaces import Range
 from jaxnn.types import Model, Params, State
 
@@ -62,7 +62,7 @@ class Chunk:
     end: datetime
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Study:
     """The settings of a sweep with all that came of them; S settings, K repetitions, E epochs.
 
@@ -251,10 +251,11 @@ class Study:
         if self.space is None:
             return {}
         num_best = max(3, len(self.given) // 10)
-        finite = [n for n in self.ranking if np.isfinite(self.values[n]).all()][:num_best]
+        ranked = [n for n in self.ranking if np.isfinite(self.values[n]).all()]
         found = {}
         for name, domain in self.space.items():
-            if not isinstance(domain, Range) or len(finite) < 3:
+            finite = [n for n in ranked[:num_best] if is_used(name, self.settings[n])]
+            if not isinstance(domain, Range) or len(finite) < 3 or finite[0] != ranked[0]:
                 continue
             positions = np.array([domain.position(self.given[n][name]) for n in finite])
             # measured from the edge that is nearer to the best
@@ -267,6 +268,10 @@ class Study:
                 found[name] = domain.high if edge else domain.low
         return found
 
+    def __repr__(self) -> str:
+        num_settings, num_repeats = self.diverged.shape
+        return f"<Study of {num_settings:,} settings x {num_repeats:,}; summary() prints the best>"
+
     def summary(self, top: int = 10) -> None:
         """Prints the best settings, their spread over repetitions, and what to look at."""
         console = Console()
@@ -275,7 +280,7 @@ class Study:
         console.print(self._summary(top))
 
     def _repr_html_(self) -> str:
-        console = Console(record=True, file=io.StringIO(), width=120)
+        console = Console(record=True, file=io.StringIO(), width=120, force_jupyter=False)
         console.print(self._summary(10))
         layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
         return console.export_html(inline_styles=True, code_format=layout)
@@ -306,7 +311,8 @@ class Study:
             shown = f"{values.mean():.4f}"
             if num_repeats > 1:
                 shown += f" ± {values.std(ddof=1):.4f}"
-            row = [_short(self.settings[number][name]) for name in self.varied]
+            setting = self.settings[number]
+            row = [_short(setting[n]) if is_used(n, setting) else "-" for n in self.varied]
             table.add_row(str(rank), str(number), shown, f"{other[number].mean():.4f}", *row)
         failures = self._count_of_failures()
         if table.row_count == 0:

@@ -1,32 +1,23 @@
 """Caviar: many settings trained at once, as lanes of a few compiled programs."""
 
-import dataclasses
-import os
-import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import whole_number
+from jaxnn.chunks import Group, Job, train_everywhere
 from jaxnn.datasets import Dataset, input_statistics
 from jaxnn.fitting import TrainingInterrupted
-from jaxnn.lanes import default_chunk, init_lanes, train_lanes
+from jaxnn.lanes import default_chunk
 from jaxnn.preparing import Recipe, checked_data, recipe, warn_of_scales
-from jaxnn.progress import SweepDisplay, deferred_interrupt, sweep_display
+from jaxnn.progress import deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
-from jaxnn.studies import Chunk, Study
-from jaxnn.training import EPOCHS_PER_CALL, Program, curve_names, initial
+from jaxnn.studies import Study
+from jaxnn.training import Program, curve_names
 from jaxnn.types import Model, as_model
-
-Lane = tuple[int, int]
-"""Number of the setting, number of the repetition."""
 
 
 def sweep(
@@ -140,12 +131,10 @@ def sweep(
         waiting, device = [], jax.local_devices()[0]
         for (program, inputs), numbers in groups.items():
             lanes = [(number, repeat) for number in numbers for repeat in range(seeds)]
-            waiting.append(_Group(program, inputs, lanes, chunk or default_chunk(program, device)))
-        stop = threading.Event()
-        is_stopped = lambda: stop.is_set() or is_interrupted()
-        shared = (train, held_out, seed, order_seed, display, is_stopped, threading.Lock())
+            waiting.append(Group(program, inputs, lanes, chunk or default_chunk(program, device)))
+        shared = (train, held_out, seed, order_seed, display, is_interrupted)
         num_notes = len(study.notes)
-        _train_everywhere(_Job(study, recipes, waiting, *shared), stop)
+        train_everywhere(Job(study, recipes, waiting, *shared))
     for note in study.notes[num_notes:]:
         warnings.warn(note, stacklevel=2)
     study.seconds = time.perf_counter() - start
@@ -173,172 +162,3 @@ def _recipes(
             raise ValueError(f"settings[{number}]: {error}") from None
         recipes.append(one._replace(program=one.program._replace(keep_best=keep_best)))
     return recipes
-
-
-@dataclasses.dataclass
-class _Group:
-    """Lanes of one program and kind of inputs that wait; `chunk` of them are trained at a time."""
-
-    program: Program
-    inputs: str
-    waiting: list[Lane]
-    chunk: int
-    is_new: bool = True
-    is_compiled: threading.Event = dataclasses.field(default_factory=threading.Event)
-
-
-class _Job(NamedTuple):
-    """What all chunks of a sweep have in common."""
-
-    study: Study
-    recipes: list[Recipe]
-    groups: list[_Group]
-    train: Dataset
-    valid: Dataset
-    seed: int
-    order_seed: int
-    display: SweepDisplay
-    is_stopped: Callable[[], bool]
-    lock: threading.Lock
-
-
-def _train_everywhere(job: _Job, stop: threading.Event) -> None:
-    """Threads that take chunk after chunk: one a device, on a CPU one a core.
-
-    So no device waits for another, and programs are compiled side by side. XLA runs small
-    operations on one core: two chunks at a time take 0.8 of the time of one after the other.
-    """
-    devices = jax.local_devices()
-    if devices[0].platform == "cpu":
-        devices = devices * max(1, _num_cores() // len(devices))
-    is_x64 = jnp.result_type(float) == np.float64
-
-    def work(device: jax.Device) -> None:
-        # JAX keeps this by thread
-        with jax.enable_x64(is_x64):
-            try:
-                _train_on(device, job)
-            except BaseException:
-                stop.set()
-                raise
-
-    with ThreadPoolExecutor(len(devices)) as threads:
-        try:
-            list(threads.map(work, devices))
-        finally:
-            stop.set()
-
-
-def _num_cores() -> int:
-    """Cores that this process may use, where the system tells."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-
-
-def _train_on(device: jax.Device, job: _Job) -> None:
-    """Trains what waits, chunk by chunk; where memory is short with half as many lanes."""
-    data: dict[str, tuple[Dataset, Dataset]] = {}
-    while not job.is_stopped():
-        with job.lock:
-            waiting = [group for group in job.groups if group.waiting]
-            if not waiting:
-                return
-            ready = (group for group in waiting if group.is_new or group.is_compiled.is_set())
-            group = next(ready, waiting[0])
-            lanes, group.waiting = group.waiting[: group.chunk], group.waiting[group.chunk :]
-            chunk, is_first, group.is_new = group.chunk, group.is_new, False
-            if is_first:
-                started = sum(not group.is_new for group in job.groups)
-                _report(job, f"compiling {started} of {len(job.groups)}")
-        if group.inputs not in data:
-            by = job.study.inputs[group.inputs]
-            sets = (job.train.normalised(by), job.valid.normalised(by))
-            data[group.inputs] = jax.device_put(sets, device)
-        if not is_first:
-            group.is_compiled.wait()
-        try:
-            _train_chunk(device, job, group, data[group.inputs], lanes, chunk, is_first)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            with job.lock:
-                _make_do_with_less(job.study, group, lanes, chunk)
-        finally:
-            group.is_compiled.set()
-
-
-def _make_do_with_less(study: Study, group: _Group, lanes: list[Lane], chunk: int) -> None:
-    if chunk == 1:
-        count = len(lanes) + len(group.waiting)
-        note = f"Memory is too short for one lane of a structure: {count} networks not trained."
-        group.waiting = []
-    else:
-        group.chunk, group.waiting = min(group.chunk, chunk // 2), lanes + group.waiting
-        note = f"Memory was short: went on with {group.chunk} lanes at a time."
-    study.notes.append(note)
-
-
-def _train_chunk(
-    device: jax.Device,
-    job: _Job,
-    group: _Group,
-    data: tuple[Dataset, Dataset],
-    lanes: list[Lane],
-    chunk: int,
-    is_first: bool,
-) -> None:
-    """Trains some lanes to the end, and writes what comes of them into the study."""
-    study, began = job.study, datetime.now()
-    # a program has one shape: what is missing is filled up with copies of the first lane
-    filled = lanes + lanes[:1] * (chunk - len(lanes))
-    settings = [job.recipes[number].numbers for number, _ in filled]
-    numbers = {name: np.stack([one[name] for one in settings]) for name in settings[0]}
-    seeds = np.array([job.seed + repeat for _, repeat in filled], np.uint32)
-    order_key = jax.random.key(job.order_seed)
-    numbers, seeds, order_key = jax.device_put((numbers, seeds, order_key), device)
-    number, repeat = np.array(lanes).T
-    epochs = study.curves["cost"].shape[2]
-    done, num_epochs, seconds_per_epoch = 0, 1, []
-    states = init_lanes(initial(group.program), seeds)
-    while done == 0 or (done < epochs and not job.is_stopped()):
-        start = time.perf_counter()
-        states, new = train_lanes(group.program, states, numbers, *data, order_key, num_epochs)
-        for name, values in new.items():
-            # on the host: slicing there compiles nothing
-            values = np.asarray(values)[: len(lanes), :num_epochs]
-            study.curves[name][number, repeat, done : done + num_epochs] = values
-        group.is_compiled.set()
-        done += num_epochs
-        diverged = np.asarray(states.diverged)[: len(lanes)]
-        if (diverged >= 0).all():
-            done = epochs
-        study.diverged[number, repeat], study.epochs_done[number, repeat] = diverged, done
-        with job.lock:
-            _report(job, "training")
-        # after the first call, which may compile, calls last about a quarter of a second
-        seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
-        num_epochs = min(epochs - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
-    kept = states if states.best is None else states.best
-    params, state = jax.device_get((kept.params, kept.state))
-    if states.best is not None:
-        study.kept_epochs[number, repeat] = np.asarray(states.best.epoch)[: len(lanes)]
-    with job.lock:
-        if is_first:
-            study.compile_seconds += seconds_per_epoch[0] - min(seconds_per_epoch[1:], default=0)
-        index = np.full(len(lanes), len(study.chunks))
-        study.places[number, repeat] = np.stack([index, np.arange(len(lanes))], axis=1)
-        study.chunks.append(Chunk(params, state, began, datetime.now()))
-
-
-def _report(job: _Job, stage: str) -> None:
-    study, values = job.study, job.study.curves[f"valid_{job.study.metric}"]
-    last = np.maximum(study.epochs_done - 1, 0)[..., None]
-    values = np.take_along_axis(values, last, axis=2)
-    values = values[np.isfinite(values)]
-    best = values.max if study.metric == "accuracy" else values.min
-    job.display(
-        stage,
-        int(study.epochs_done.sum()),
-        float(best()) if values.size else None,
-        int((study.diverged >= 0).sum()),
-    )

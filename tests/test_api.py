@@ -146,7 +146,7 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 ORDER = (
     *("types", "checks", "layers", "normalization", "losses", "metrics", "datasets", "files"),
     *("signs", "models", "optimizers", "settings", "spaces", "training", "preparing"),
-    *("fitted", "progress", "fitting", "studies", "lanes", "sweeping", "plots"),
+    *("fitted", "progress", "fitting", "studies", "lanes", "chunks", "sweeping", "plots"),
 )
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ def test_the_code_of_the_readme_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(code, names)
-    if "fitted" in names:
+    if "study" in names:
+        assert names["study"].fitted().score(names["test"]) > 0.93
+    elif "fitted" in names:
         assert names["fitted"].score(names["test"]) > 0.93
         assert jaxnn.load("digits.h5").score(names["test"]) == names["fitted"].score(names["test"])
     else:
@@ -133,9 +136,41 @@ def test_signs_takes_every_flag(signs, tmp_path, capsys):
     assert "seed 3" in capsys.readouterr().out
 
 
+def test_signs_sweeps_and_tests_the_best_once(signs, tmp_path, capsys):
+    arguments = ["--sweep", "6", "--epochs", "2", "--hidden", "4", "--seed", "3"]
+    assert signs.main([*arguments, "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "6 settings x 1 repetition, 2 epochs: 6 networks" in printed
+    assert "216 of 1080 examples" in printed
+    names = {"network.h5", "parameters.npz", "cost.png", "predictions.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names | {"curves.png", "parallel.png"}
+    best = jaxnn.load(tmp_path / "network.h5")
+    _, test, _ = jaxnn.generated_signs()
+    assert f"on the test pictures, used once: {best.score(test):.3f}" in printed
+    first = next(line for line in printed.splitlines() if line.startswith("│    1"))
+    assert f"{best.curves['valid_accuracy'][-1]:.4f}" in first
+
+
+def test_the_tour_runs_from_arrays_to_a_study():
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    assert len(notebook.cells) == 10
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    # warnings of the notebook's own machinery are not ours
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    outputs = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert "text/html" in outputs[3][-1]["data"]
+    assert all("image/png" in output[-1]["data"] for output in outputs[4:6])
+    assert float(outputs[6][-1]["data"]["text/plain"].split()[-1].strip("()")) > 0.9
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("--sweep 0", "error: n got 0; expected a whole number >= 1"),
         ("--data nowhere", "error: nowhere/train_signs.h5 does not exist"),
         ("--predict hand.jpg --out nowhere", "network.h5 does not exist; train a network first"),
         ("--learning-rate -1", "error: learning_rate got -1.0; expected a finite number > 0"),

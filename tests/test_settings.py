@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnn import Model
-from jaxnn.settings import HYPERPARAMETERS, complete, traced_numbers
+from jaxnn.settings import HYPERPARAMETERS, complete, is_used, traced_numbers
 
 DEFAULTS = {
     "optimizer": "adam",
@@ -158,6 +158,22 @@ def test_a_model_adds_numbers_of_its_own():
         complete({"temperature": "x"}, model)
     with pytest.raises(ValueError, match="unknown key 'temperature'"):
         complete({"temperature": 2})
+
+
+def test_which_numbers_matter():
+    used = lambda **setting: {n for n in DEFAULTS if is_used(n, complete(setting))}
+    always = DEFAULTS.keys() - {
+        *("momentum", "beta1", "beta2", "epsilon", "decay_rate", "decay_every"),
+        "batch_norm_decay",
+    }
+    assert used(optimizer="gd") == always
+    assert used(optimizer="momentum") == always | {"momentum"}
+    assert used(optimizer="rmsprop", batch_norm=True) == always | {
+        *("beta2", "epsilon", "batch_norm_decay")
+    }
+    assert used(decay_schedule="inverse") == always | {
+        *("beta1", "beta2", "epsilon", "decay_rate", "decay_every")
+    }
 
 
 @given(

@@ -99,7 +99,7 @@ def test_columns_are_optunas():
     ("call", "module", "message"),
     [
         (lambda study: study.to_dataframe(), "pandas", "to_dicts gives the same rows"),
-        (jaxnn.plot_learning_curves, "matplotlib.figure", "pip install 'jaxnn-lanes.plot.'"),
+        (jaxnn.plot_learning_curves, "matplotlib", "pip install 'jaxnn-lanes.plot.'"),
     ],
 )
 def test_a_missing_extra_is_named(monkeypatch, call, module, message):
@@ -126,6 +126,14 @@ def test_summary_tells_what_a_person_wants_to_know(capsys):
     assert "Memory was short." in text
     assert "0.8500 ± 0.0707" in study._repr_html_()
     assert make_study(rates(0.1), [0.5])._repr_html_().startswith("<pre")
+
+
+def test_summary_leaves_out_numbers_that_play_no_part(capsys):
+    given = [{"optimizer": name, "momentum": m} for name, m in (("adam", 0.5), ("momentum", 0.6))]
+    make_study(given, [0.9, 0.8]).summary()
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line[0] == "│")
+    assert re.search(r"adam │ +- │", first)
+    assert re.search(r"momentum │ +0.6 │", second)
 
 
 def test_summary_of_a_study_in_which_all_diverged(capsys):
@@ -221,10 +229,12 @@ def test_progress_prints_plain_lines_outside_of_a_terminal(capfd, monkeypatch):
     monkeypatch.setattr(SweepDisplay, "SECONDS_BETWEEN_LINES", -1.0)
     with sweep_display(40, 10, None) as display:
         display("compiling 1 of 2", 0, None, 0)
+        display("training", 40, 0.5, 0)
         display("training", 200, 0.75, 3)
     out, err = capfd.readouterr()
     assert out == ""
-    first, second = err.splitlines()
+    first, compiled, second = err.splitlines()
+    assert compiled == "jaxnn training: 4/40 networks, best so far 0.5000"
     assert first == "jaxnn compiling 1 of 2: 0/40 networks"
     assert re.fullmatch(
         r"jaxnn training: 20/40 networks, \S+ a second, best so far 0.7500, 3 diverged, \S+ s left",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_training import counting, ctrl_c  # noqa: F401
 
 import jaxnn
-from jaxnn import Dataset, Model, fit, lanes, mlp, sweep, sweeping
+from jaxnn import Dataset, Model, chunks, fit, lanes, mlp, sweep
 
 DECAYS = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
 # every optimizer x batch norm x dropout, with the schedules taken in turn
@@ -294,6 +294,7 @@ def test_a_fraction_is_held_out_as_in_fit():
     assert any("15 of 60 examples" in note for note in study.notes)
 
 
+@pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize("metric", ["accuracy", "cost"])
 def test_keep_best_keeps_the_network_of_the_best_epoch(data, metric):
     candidates = [numbers(BATCH_NORM, index) for index in range(4)]
@@ -343,14 +344,14 @@ def test_a_foreign_model_with_numbers_of_its_own(data):
 def test_short_memory_halves_the_chunk_and_says_so(data, monkeypatch):
     candidates = [numbers(BATCH_NORM, index) for index in range(7)]
     plain = networks(sweep(candidates, *data, epochs=4, chunk=4))
-    train_lanes = sweeping.train_lanes
+    train_lanes = chunks.train_lanes
 
     def crowded(program, states, *rest):
         if len(states.diverged) > 4:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return train_lanes(program, states, *rest)
 
-    monkeypatch.setattr(sweeping, "train_lanes", crowded)
+    monkeypatch.setattr(chunks, "train_lanes", crowded)
     with pytest.warns(UserWarning, match="Memory was short: went on with"):
         study = sweep(candidates, *data, epochs=4, chunk=16)
     assert [note for note in study.notes if "with 4 lanes" in note]
@@ -359,14 +360,14 @@ def test_short_memory_halves_the_chunk_and_says_so(data, monkeypatch):
 
 
 def test_a_structure_that_fits_no_memory_leaves_the_others(data, monkeypatch):
-    train_lanes = sweeping.train_lanes
+    train_lanes = chunks.train_lanes
 
     def crowded(program, *rest):
         if program.batch_size == 16:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return train_lanes(program, *rest)
 
-    monkeypatch.setattr(sweeping, "train_lanes", crowded)
+    monkeypatch.setattr(chunks, "train_lanes", crowded)
     with pytest.warns(UserWarning, match="too short for one lane of a structure: 1 network"):
         study = sweep([{"batch_size": 16}, {"batch_size": 20}], *data, epochs=4, chunk=1)
     assert [trial.state for trial in study.trials] == ["RUNNING", "COMPLETE"]
@@ -377,7 +378,7 @@ def test_a_structure_that_fits_no_memory_leaves_the_others(data, monkeypatch):
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_a_study_of_what_was_reached(data, monkeypatch):
-    train_lanes, calls = sweeping.train_lanes, []
+    train_lanes, calls = chunks.train_lanes, []
 
     def interrupting(*arguments):
         calls.append(1)
@@ -387,7 +388,7 @@ def test_ctrl_c_leaves_a_study_of_what_was_reached(data, monkeypatch):
 
     candidates = [numbers(BATCH_NORM, index % 5) for index in range(40)]
     whole = networks(sweep(candidates, *data, epochs=2, chunk=4))
-    monkeypatch.setattr(sweeping, "train_lanes", interrupting)
+    monkeypatch.setattr(chunks, "train_lanes", interrupting)
     # a chunk takes two calls, of one epoch each
     with pytest.raises(jaxnn.TrainingInterrupted, match=r"of 40 networks complete") as caught:
         sweep(candidates, *data, epochs=2, chunk=4)
