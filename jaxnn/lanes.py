@@ -49,7 +49,7 @@ def train_lanes(
 def default_chunk(program: Program, device: jax.Device) -> int:
     """How many lanes a device trains at a time: a function of structure and kind of device alone.
 
-    A power of two. On a CPU at most 64, and weights, gradients and moments of at most 40 MB, so
+    A power of two. On a CPU at most 32, and weights, gradients and moments of at most 40 MB, so
     that they have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more
     lanes are not faster, and a short sweep would train more that are thrown away). Elsewhere at
     most 8,192, in an eighth of the memory.
@@ -58,7 +58,7 @@ def default_chunk(program: Program, device: jax.Device) -> int:
     trained = jax.tree.leaves((state.params, state.params, state.opt_state))
     bytes_per_lane = sum(leaf.size * leaf.dtype.itemsize for leaf in trained)
     if device.platform == "cpu":
-        most, memory = 64, 40e6
+        most, memory = 32, 40e6
     else:
         most, memory = 8192, (device.memory_stats() or {}).get("bytes_limit", 8e9) / 8
     lanes = min(most, memory / max(bytes_per_lane, 1))

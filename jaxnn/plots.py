@@ -39,19 +39,19 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
     if curve not in study.curves:
         raise ValueError(f"curve got {curve!r}; expected one of {', '.join(study.curves)}")
     values = study.curves[curve].mean(axis=1)
-    ranked = [n for n in study.ranking if np.isfinite(study.values[n]).all()]
+    ranked = study.ranked
     figure = _figure(7.5, 4.5)
     axes = figure.subplots()
     epochs = np.arange(1, values.shape[1] + 1)
     marker = "." if len(epochs) == 1 else None
     alpha = float(np.clip(25 / len(values), 0.06, 0.6))
     axes.plot(epochs, values.T, color="0.45", alpha=alpha, linewidth=0.8, marker=marker)
-    places = (("best", 0, _BEST), ("median", len(ranked) // 2, _MEDIAN)) if ranked else ()
+    places = (("best", 0, _BEST), ("median", len(ranked) // 2, _MEDIAN)) if ranked.size else ()
     for label, place, color in places:
         number = ranked[place]
         text = f"{label}: setting {number}, {values[number, -1]:.3g} at the end"
         axes.plot(epochs, values[number], color=color, linewidth=2.2, marker=marker, label=text)
-    if ranked:
+    if ranked.size:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
     if curve.endswith("cost"):
         finite = values[np.isfinite(values) & (values > 0)]
@@ -90,10 +90,10 @@ def plot_parallel_coordinate(study: Study) -> "Figure":
     )
     values = study.values.mean(axis=1)
     is_ranked = np.isfinite(values)
-    order = [n for n in study.ranking[::-1] if is_ranked[n]]
+    order = study.ranked[::-1]
     # the worst fifth may be far away: it is drawn at the end of the axis
     ends = (0.0, 0.8) if study.metric == "cost" else (0.2, 1.0)
-    low, high = np.quantile(values[order], ends) if order else (0.0, 1.0)
+    low, high = np.quantile(values[order], ends) if order.size else (0.0, 1.0)
     span = (high - low) or 1.0
     columns = [*domains, f"validation {study.metric}"]
     points = np.clip(np.column_stack([positions, (values - low) / span]), -0.03, 1.03)
@@ -106,7 +106,7 @@ def plot_parallel_coordinate(study: Study) -> "Figure":
     colors[:, 3] = np.clip(20 / len(points) + 0.8 * goodness**4, 0, 0.9)
     lines = [np.column_stack([x, points[number]]) for number in order]
     axes.add_collection(LineCollection(lines, colors=colors, linewidths=1.1))
-    if order:
+    if order.size:
         axes.plot(x, points[order[-1]], color=_BEST, linewidth=2.4)
     lost = [np.column_stack([x[:-1], point[:-1]]) for point in points[~is_ranked]]
     axes.add_collection(LineCollection(lost, colors="0.4", linestyles=":", linewidths=0.8))

@@ -110,12 +110,12 @@ class Study:
         """(S, K): the metric on the validation set; NaN where a network diverged or was cut off."""
         return self._kept(f"valid_{self.metric}")
 
-    def _kept(self, name: str) -> np.ndarray:
-        """(S, K): a curve at the epoch whose network was kept."""
-        index = np.maximum(self.kept_epochs, 0)[..., None]
-        value = np.take_along_axis(self.curves[name], index, axis=2)[..., 0]
-        num_epochs = self.curves[name].shape[2]
-        return np.where((self.diverged < 0) & (self.epochs_done == num_epochs), value, np.nan)
+    def _kept(self, name: str, rows: Any = slice(None)) -> np.ndarray:
+        """(S, K), or some rows of it: a curve at the epoch whose network was kept."""
+        curve = self.curves[name][rows]
+        value = np.take_along_axis(curve, self.kept_epochs[rows][..., None], axis=-1)[..., 0]
+        is_complete = self.epochs_done[rows] == curve.shape[-1]
+        return np.where((self.diverged[rows] < 0) & is_complete, value, np.nan)
 
     @property
     def ranking(self) -> np.ndarray:
@@ -127,43 +127,45 @@ class Study:
         return np.lexsort(keys)
 
     @property
+    def ranked(self) -> np.ndarray:
+        """The part of the ranking that has a value."""
+        ranking = self.ranking
+        return ranking[np.isfinite(self.values[ranking]).all(axis=1)]
+
+    @property
     def trials(self) -> list[Trial]:
         """Every setting with its value, by number."""
-        costs = self._kept("valid_cost").mean(axis=1)
-        means = self.values.mean(axis=1)
-        is_complete = (self.epochs_done == self.curves["cost"].shape[2]).all(axis=1)
-        trials = []
-        for number, params in enumerate(self.given):
-            chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
-            steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
-            state = "COMPLETE" if is_complete[number] else "RUNNING"
-            if any(step is not None for step in steps):
-                state = "PRUNED"
-            trials.append(
-                Trial(
-                    number,
-                    dict(params),
-                    float(means[number]),
-                    tuple(self.values[number].tolist()),
-                    float(costs[number]),
-                    state,
-                    steps,
-                    min((chunk.start for chunk in chunks), default=None),
-                    max((chunk.end for chunk in chunks), default=None),
-                )
-            )
-        return trials
+        return [self._trial(number) for number in range(len(self.given))]
+
+    def _trial(self, number: int) -> Trial:
+        chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
+        steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
+        is_complete = (self.epochs_done[number] == self.curves["cost"].shape[2]).all()
+        state = "COMPLETE" if is_complete else "RUNNING"
+        if any(step is not None for step in steps):
+            state = "PRUNED"
+        values = self._kept(f"valid_{self.metric}", number)
+        return Trial(
+            number,
+            dict(self.given[number]),
+            float(values.mean()),
+            tuple(values.tolist()),
+            float(self._kept("valid_cost", number).mean()),
+            state,
+            steps,
+            min((chunk.start for chunk in chunks), default=None),
+            max((chunk.end for chunk in chunks), default=None),
+        )
 
     @property
     def best_trial(self) -> Trial:
         """The first of the ranking. ValueError if no setting was trained to the end and finite."""
-        best = self.trials[self.ranking[0]]
-        if best.state != "COMPLETE":
+        if not self.ranked.size:
             raise ValueError(
                 f"none of the {len(self.given)} settings has a value, so there is no best one: "
                 f"{self._count_of_failures()}"
             )
-        return best
+        return self._trial(int(self.ranked[0]))
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -250,14 +252,13 @@ class Study:
         """
         if self.space is None:
             return {}
-        num_best = max(3, len(self.given) // 10)
-        ranked = [n for n in self.ranking if np.isfinite(self.values[n]).all()]
+        best = self.ranked[: max(3, len(self.given) // 10)]
         found = {}
         for name, domain in self.space.items():
-            finite = [n for n in ranked[:num_best] if is_used(name, self.settings[n])]
-            if not isinstance(domain, Range) or len(finite) < 3 or finite[0] != ranked[0]:
+            users = [n for n in best if is_used(name, self.settings[n])]
+            if not isinstance(domain, Range) or len(users) < 3 or users[0] != best[0]:
                 continue
-            positions = np.array([domain.position(self.given[n][name]) for n in finite])
+            positions = np.array([domain.position(self.given[n][name]) for n in users])
             # measured from the edge that is nearer to the best
             edge = float(positions[0] > 0.5)
             distance = abs(positions - edge)
@@ -295,25 +296,25 @@ class Study:
             f"{self.seconds:.1f} s ({rate:,.1f} a second), "
             f"of which compiling {self.compile_seconds:.1f} s"
         ]
-        table = Table(title_justify="left", header_style="bold")
+        other = "valid_cost" if self.metric == "accuracy" else "valid_accuracy"
+        table = Table(header_style="bold")
         table.add_column("rank", justify="right")
         table.add_column("setting", justify="right")
         table.add_column(f"valid {self.metric}", justify="right")
-        table.add_column("valid cost" if self.metric == "accuracy" else "valid accuracy")
-        table.columns[-1].justify = "right"
-        for name in self.varied:
+        table.add_column(other.replace("_", " "), justify="right")
+        varied = self.varied
+        for name in varied:
             table.add_column(name, justify="right", overflow="fold")
-        other = self._kept("valid_cost" if self.metric == "accuracy" else "valid_accuracy")
-        for rank, number in enumerate(self.ranking[:top], 1):
-            values = self.values[number]
-            if not np.isfinite(values).all():
-                break
+        for rank, number in enumerate(self.ranked[:top], 1):
+            values = self._kept(f"valid_{self.metric}", number)
             shown = f"{values.mean():.4f}"
             if num_repeats > 1:
                 shown += f" ± {values.std(ddof=1):.4f}"
             setting = self.settings[number]
             row = [_short(setting[n]) if is_used(n, setting) else "-" for n in self.varied]
-            table.add_row(str(rank), str(number), shown, f"{other[number].mean():.4f}", *row)
+            table.add_row(
+                str(rank), str(number), shown, f"{self._kept(other, number).mean():.4f}", *row
+            )
         failures = self._count_of_failures()
         if table.row_count == 0:
             lines.append(f"No setting has a value: {failures}.")
@@ -329,13 +330,14 @@ class Study:
 
     def _count_of_failures(self) -> str:
         """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
-        diverged = [number for number, steps in enumerate(self.diverged) if (steps >= 0).any()]
+        diverged = np.flatnonzero((self.diverged >= 0).any(axis=1))
         parts = []
-        if diverged:
+        if diverged.size:
             rates = [self.settings[number]["learning_rate"] for number in diverged]
             span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
-            parts.append(f"{_count(len(diverged), 'setting')} diverged (learning rates {span})")
-        unfinished = sum(trial.state == "RUNNING" for trial in self.trials)
+            parts.append(f"{_count(diverged.size, 'setting')} diverged (learning rates {span})")
+        is_cut_off = (self.epochs_done < self.curves["cost"].shape[2]) & (self.diverged < 0)
+        unfinished = int(is_cut_off.any(axis=1).sum())
         if unfinished:
             parts.append(f"{_count(unfinished, 'setting')} not trained to the end")
         return ", ".join(parts)

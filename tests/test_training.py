@@ -114,7 +114,7 @@ def counting(model):
 
 def test_a_new_number_compiles_nothing(data):
     model, traces = counting(mlp(4, (5,), 3, batch_norm=True))
-    setting = {"dropout": 0.1, "decay_schedule": "exponential"}
+    setting = {"dropout": 0.1, "l2": 0.01, "decay_schedule": "exponential"}
     fit(setting, data, epochs=3, model=model)
     # one program: a step of 32 and one of the 18 examples left; 50 = 32 + 18
     first = list(traces)
