@@ -300,10 +300,17 @@ def scale_ratio(data: Dataset) -> float:
 
 def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Of each feature, by weight, in float64; the deviation of a constant feature is exactly 0."""
-    counted = slice(None) if data.weights is None else np.asarray(data.weights) > 0
-    x = np.asarray(data.x, np.float64)[counted]
-    weights = None if data.weights is None else np.asarray(data.weights, np.float64)[counted]
-    mean = np.average(x, axis=0, weights=weights)
-    deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
+    weights = np.asarray(data.weights_or_ones(), np.float64)
+    x = np.asarray(data.x)
+    if not weights.all():
+        x, weights = x[weights > 0], weights[weights > 0]
+    share = weights / weights.sum()
+    # a few rows at a time: the whole set in float64 would go through memory again and again
+    blocks = [slice(start, start + 32) for start in range(0, len(x), 32)]
+    mean, variance = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
+    for block in blocks:
+        mean += np.tensordot(share[block], x[block].astype(np.float64), axes=1)
+    for block in blocks:
+        variance += np.tensordot(share[block], (x[block] - mean) ** 2, axes=1)
     # rounding would leave a constant feature a little
-    return mean, np.where(x.max(axis=0) == x.min(axis=0), 0, deviation)
+    return mean, np.where(x.max(axis=0) == x.min(axis=0), 0, np.sqrt(variance))
