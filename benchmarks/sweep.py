@@ -405,7 +405,8 @@ def draw(rows: list[dict[str, Any]], networks: list[Network], path: Path) -> Non
                 axes.text(network.lanes[0], points[0][1], name, fontsize=7, va="bottom")
         axes.set(xscale="log", yscale="log", xlabel="lanes", title=str(network))
         axes.set_ylabel("microseconds a setting-step")
-        axes.legend(frameon=False, fontsize=8)
+        if len(network.lanes) > 1:
+            axes.legend(frameon=False, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 
