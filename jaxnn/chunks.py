@@ -121,8 +121,9 @@ def _train_on(device: jax.Device, job: Job) -> None:
                 started = sum(not group.is_new for group in job.groups)
                 job.show(f"compiling {started} of {len(job.groups)}")
             data = job.data_on(device, group.inputs)
-        if not is_first:
-            group.is_compiled.wait()
+        while not is_first and not group.is_compiled.wait(0.1):
+            if job.stop.is_set():
+                return
         try:
             _train_chunk(device, job, group, data, lanes, chunk, is_first)
         except jax.errors.JaxRuntimeError as error:
@@ -190,6 +191,8 @@ def _train_chunk(
         num_epochs = min(epochs - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
     kept = states if states.best is None else states.best
     params, state = jax.device_get((kept.params, kept.state))
+    if len(lanes) < chunk:
+        params, state = jax.tree.map(lambda leaf: leaf[: len(lanes)].copy(), (params, state))
     if states.best is not None:
         study.kept_epochs[number, repeat] = np.asarray(states.best.epoch)[: len(lanes)]
     with job.lock:

@@ -79,9 +79,6 @@ def plot_parallel_coordinate(study: Study) -> "Figure":
     Bright lines are the best tenth, the best of all is red. Settings without a value are dotted;
     values outside of a range, and the worst fifth of the results, are drawn at its end.
     """
-    from matplotlib import colormaps
-    from matplotlib.collections import LineCollection
-
     if not study.varied:
         raise ValueError("plot_parallel_coordinate got a study whose settings are all equal")
     domains = {name: _domain(study, name) for name in study.varied}
@@ -98,6 +95,9 @@ def plot_parallel_coordinate(study: Study) -> "Figure":
     columns = [*domains, f"validation {study.metric}"]
     points = np.clip(np.column_stack([positions, (values - low) / span]), -0.03, 1.03)
     figure = _figure(1.6 * len(columns) + 1.5, 4.8)
+    from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
+
     axes = figure.subplots()
     x = np.arange(len(columns))
     # coloured by rank: values crowd at the good end
@@ -131,9 +131,12 @@ def plot_parallel_coordinate(study: Study) -> "Figure":
 
 def _domain(study: Study, name: str) -> Domain:
     """What a hyperparameter was drawn from; without a space, a domain that spans what was tried."""
-    if study.space is not None and isinstance(study.space.get(name), Range | Choice):
-        return study.space[name]
     values = sorted({setting[name] for setting in study.settings}, key=_sort_key)
+    domain = (study.space or {}).get(name)
+    if isinstance(domain, Range):
+        return domain
+    if isinstance(domain, Choice) and all(value in domain.options for value in values):
+        return domain
     rule = HYPERPARAMETERS.get(name)
     if not (rule is None or rule.is_number) or len(values) == 1:
         return Choice(tuple(values))

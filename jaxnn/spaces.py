@@ -69,7 +69,8 @@ class Range:
         return float(min(max(value, self.low), self.high)) if inside else value
 
     def position(self, value: float) -> float:
-        """Where a value lies, 0..1; the inverse of `value`."""
+        """Where a value lies, 0..1; the inverse of `value`. What lies outside is at an end."""
+        value = min(max(value, self.low), self.high)
         first, last = self._ends()
         return (_SCALES[self.scale][0](value) - first) / (last - first)
 
@@ -148,7 +149,8 @@ def choice(options: Sequence[Any]) -> Choice:
     """
     if isinstance(options, str) or not isinstance(options, Sequence) or len(options) == 0:
         raise ValueError(f"choice got {options!r}; expected a list of at least one option")
-    return Choice(tuple(options))
+    # a list of units is a setting's tuple, and can be looked up like one
+    return Choice(tuple(tuple(o) if isinstance(o, list) else o for o in options))
 
 
 class Settings(list[dict[str, Any]]):

@@ -30,8 +30,8 @@ class Trial:
       value: mean of `values`; NaN if a repetition diverged or was cut off.
       values: the metric of each repetition's network on the validation set.
       cost: mean validation cost of the repetitions.
-      state: "COMPLETE"; "PRUNED" if a repetition diverged; "RUNNING" if the sweep was interrupted
-        before its end.
+      state: "COMPLETE"; "PRUNED" if a repetition diverged; "RUNNING" if it was not trained to
+        the end.
       diverged: for each repetition the step whose cost was not finite, or None.
     """
 
@@ -76,7 +76,8 @@ class Study:
         diverged or was not trained.
       diverged: (S, K), the step whose cost was not finite, or -1.
       epochs_done: (S, K), E unless the sweep was interrupted.
-      kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one.
+      kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one;
+        it tells nothing of a network that diverged or was cut off.
       places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
       seconds, compile_seconds: wall time of the sweep; what first calls took beyond later ones,
         summed over programs, of which several may be compiled side by side.
@@ -112,10 +113,15 @@ class Study:
 
     def _kept(self, name: str, rows: Any = slice(None)) -> np.ndarray:
         """(S, K), or some rows of it: a curve at the epoch whose network was kept."""
-        curve = self.curves[name][rows]
-        value = np.take_along_axis(curve, self.kept_epochs[rows][..., None], axis=-1)[..., 0]
-        is_complete = self.epochs_done[rows] == curve.shape[-1]
-        return np.where((self.diverged[rows] < 0) & is_complete, value, np.nan)
+        index = self.kept_epochs[rows][..., None]
+        value, cost = (
+            np.take_along_axis(self.curves[curve][rows], index, axis=-1)[..., 0]
+            for curve in (name, "valid_cost")
+        )
+        is_complete = self.epochs_done[rows] == self.curves[name].shape[-1]
+        # a last step may blow a network up that no further step could mark as diverged
+        is_fine = (self.diverged[rows] < 0) & is_complete & np.isfinite(cost)
+        return np.where(is_fine, value, np.nan)
 
     @property
     def ranking(self) -> np.ndarray:
@@ -191,7 +197,10 @@ class Study:
             )
         chunk, lane = self.places[number, repeat]
         if chunk < 0:
-            raise ValueError(f"setting {number} was not trained: the sweep was interrupted before")
+            raise ValueError(
+                f"setting {number} was not trained: the sweep was interrupted before, or memory "
+                "was too short"
+            )
         pick = lambda leaf: jnp.asarray(leaf[lane])
         step = int(self.diverged[number, repeat])
         done = int(self.epochs_done[number, repeat])
@@ -258,7 +267,7 @@ class Study:
             users = [n for n in best if is_used(name, self.settings[n])]
             if not isinstance(domain, Range) or len(users) < 3 or users[0] != best[0]:
                 continue
-            positions = np.array([domain.position(self.given[n][name]) for n in users])
+            positions = np.array([domain.position(self.settings[n][name]) for n in users])
             # measured from the edge that is nearer to the best
             edge = float(positions[0] > 0.5)
             distance = abs(positions - edge)
@@ -289,12 +298,13 @@ class Study:
     def _summary(self, top: int) -> Group:
         num_settings, num_repeats = self.diverged.shape
         num_epochs = self.curves["cost"].shape[2]
-        rate = self.diverged.size / self.seconds
+        num_done = int((self.epochs_done == num_epochs).sum())
+        rate = num_done / max(self.seconds, 1e-9)
         lines = [
             f"{_count(num_settings, 'setting')} x {_count(num_repeats, 'repetition')}, "
-            f"{_count(num_epochs, 'epoch')}: {_count(self.diverged.size, 'network')} in "
-            f"{self.seconds:.1f} s ({rate:,.1f} a second), "
-            f"of which compiling {self.compile_seconds:.1f} s"
+            f"{_count(num_epochs, 'epoch')}: {_count(num_done, 'network')} in "
+            f"{self.seconds:.1f} s ({rate:,.1f} a second); "
+            f"compiling: {self.compile_seconds:.1f} s, summed over programs"
         ]
         other = "valid_cost" if self.metric == "accuracy" else "valid_accuracy"
         table = Table(header_style="bold")
@@ -340,6 +350,9 @@ class Study:
         unfinished = int(is_cut_off.any(axis=1).sum())
         if unfinished:
             parts.append(f"{_count(unfinished, 'setting')} not trained to the end")
+        others = len(self.given) - self.ranked.size - diverged.size - unfinished
+        if others > 0:
+            parts.append(f"{_count(others, 'setting')} without a finite validation cost")
         return ", ".join(parts)
 
 

@@ -229,7 +229,7 @@ def _keep_best(program: Program, train_state: TrainState, values: dict[str, Arra
         is_better = more_hits | ((new_accuracy == best.accuracy) & lower_cost)
     else:
         is_better = lower_cost | ((new_cost == best.cost) & more_hits)
-    is_better = is_better & (train_state.diverged < 0)
+    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(new_cost)
     now = Best(train_state.params, train_state.state, train_state.epoch - 1, new_accuracy, new_cost)
     kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
     return train_state._replace(best=kept)

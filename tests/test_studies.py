@@ -99,13 +99,14 @@ def test_columns_are_optunas():
     ("call", "module", "message"),
     [
         (lambda study: study.to_dataframe(), "pandas", "to_dicts gives the same rows"),
+        (jaxnn.plot_parallel_coordinate, "matplotlib", "pip install 'jaxnn-lanes.plot.'"),
         (jaxnn.plot_learning_curves, "matplotlib", "pip install 'jaxnn-lanes.plot.'"),
     ],
 )
 def test_a_missing_extra_is_named(monkeypatch, call, module, message):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ModuleNotFoundError, match=message):
-        call(make_study(rates(0.1), [0.5]))
+        call(make_study(rates(0.1, 0.2), [0.5, 0.6]))
 
 
 def test_summary_tells_what_a_person_wants_to_know(capsys):
@@ -144,6 +145,22 @@ def test_summary_of_a_study_in_which_all_diverged(capsys):
         study.best_trial  # noqa: B018
     with pytest.raises(ValueError, match="no best one"):
         study.fitted()
+
+
+def test_a_network_that_blew_up_in_its_last_step_is_not_ranked(capsys):
+    study = make_study(rates(0.1, 0.2), [0.9, 0.5], [np.nan, 1.0])
+    assert study.ranked.tolist() == [1]
+    study.summary()
+    assert "Not ranked: 1 setting without a finite validation cost" in capsys.readouterr().out
+
+
+def test_settings_outside_of_their_space_are_drawn_and_summed_up():
+    settings = sample({"l2": loguniform(1e-6, 1e-2), "hidden": jaxnn.choice([[4, 3], [5]])}, 8)
+    settings[0]["l2"] = 0.0
+    settings.append({"hidden": (7,)})
+    study = make_study(settings, np.linspace(0.9, 0.1, 9))
+    study.summary()
+    jaxnn.plot_parallel_coordinate(study)
 
 
 def test_fitted_refuses_what_is_not_there():
