@@ -75,9 +75,10 @@ class Job:
 def train_everywhere(job: Job) -> None:
     """Threads that take chunk after chunk: one a device, on a CPU one a core.
 
-    So no device waits for another, and programs are compiled side by side. XLA runs small
-    operations on one core: on two cores two chunks of 32 lanes of 64-32-16-10 took half the time
-    side by side (8.6 us a step and lane, not 18), which larger chunks do not reach.
+    Once a program is compiled no device waits for another, and several programs are compiled side
+    by side. XLA runs small operations on one core: on two cores two chunks of 32 lanes of
+    64-32-16-10 took half the time side by side (8.6 us a step and lane, not 18), which larger
+    chunks do not reach.
     """
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
