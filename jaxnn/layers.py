@@ -90,7 +90,7 @@ def _product_backward(residuals: tuple[Array, Array], dz: Array) -> tuple[Array,
     """The course's dW = dZ A^T and dA = W^T dZ.
 
     A narrow W^T dZ as a sum over units, which fuses with the activation's derivative: as a product
-    over lanes it misses XLA's fast path on a CPU (measured: a third of the time, or less).
+    over lanes it misses XLA's fast path on a CPU (measured: half of the time or less).
     """
     kernel, a = residuals
     if len(kernel) <= 32:
