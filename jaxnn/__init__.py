@@ -10,6 +10,7 @@ from jaxnn.metrics import accuracy, confusion_matrix
 from jaxnn.models import from_course, mlp, to_course
 from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.optimizers import decayed_learning_rate, optimizer
+from jaxnn.planning import Plan, Rates, plan
 from jaxnn.plots import plot_learning_curves, plot_parallel_coordinate
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (
@@ -33,6 +34,8 @@ __all__ = [
     "Dataset",
     "Fitted",
     "Model",
+    "Plan",
+    "Rates",
     "Study",
     "TrainingInterrupted",
     "accuracy",
@@ -58,6 +61,7 @@ __all__ = [
     "loguniform",
     "mlp",
     "optimizer",
+    "plan",
     "plot_learning_curves",
     "plot_parallel_coordinate",
     "population_statistics",

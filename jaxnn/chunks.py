@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxnn.datasets import Dataset
 from jaxnn.lanes import init_lanes, train_lanes
+from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe
 from jaxnn.progress import SweepDisplay
 from jaxnn.studies import Chunk, Study
@@ -61,10 +62,10 @@ class Job:
         return self.stop.is_set() or self.is_interrupted()
 
     def data_on(self, device: jax.Device, inputs: str) -> tuple[Dataset, Dataset]:
-        """Training and validation set, normalised and put on a device once."""
+        """Training and validation set, treated and put on a device once."""
         if (device, inputs) not in self.data:
-            by = self.study.inputs[inputs]
-            sets = (self.train.normalised(by), self.valid.normalised(by))
+            by = self.study.treatments[inputs]
+            sets = (by.treated(self.train), by.treated(self.valid))
             self.data[device, inputs] = jax.device_put(sets, device)
         return self.data[device, inputs]
 
@@ -160,15 +161,15 @@ def _train_chunk(
     study, began = job.study, datetime.now()
     # a program has one shape: what is missing is filled up with copies of the first lane
     filled = lanes + lanes[:1] * (chunk - len(lanes))
-    settings = [job.recipes[number].numbers for number, _ in filled]
-    numbers = {name: np.stack([one[name] for one in settings]) for name in settings[0]}
+    owns = [lane_numbers(group.program, job.recipes[number]) for number, _ in filled]
+    numbers = {name: np.stack([own[name] for own in owns]) for name in owns[0]}
     seeds = np.array([job.seed + repeat for _, repeat in filled], np.uint32)
     order_key = jax.random.key(job.order_seed)
     numbers, seeds, order_key = jax.device_put((numbers, seeds, order_key), device)
     number, repeat = np.array(lanes).T
     epochs = study.curves["cost"].shape[2]
     done, num_epochs, seconds_per_epoch = 0, 1, []
-    states = init_lanes(initial(group.program), seeds)
+    states = init_lanes(initial(group.program), seeds, numbers)
     while done == 0 or (done < epochs and not job.is_stopped()):
         start = time.perf_counter()
         states, new = train_lanes(group.program, states, numbers, *data, order_key, num_epochs)
@@ -203,6 +204,13 @@ def _train_chunk(
         index = np.full(len(lanes), len(study.chunks))
         study.places[number, repeat] = np.stack([index, np.arange(len(lanes))], axis=1)
         study.chunks.append(Chunk(params, state, began, datetime.now()))
+
+
+def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
+    """All that tells a lane from the others of its program."""
+    if not isinstance(program.model, Mixture):
+        return recipe.numbers
+    return recipe.numbers | program.model.structure(recipe.setting)
 
 
 def _best(metric: str, before: float | None, values: np.ndarray) -> float | None:

@@ -110,6 +110,10 @@ class Dataset:
         """The weights (N,), written out."""
         return jnp.ones(len(self), self.x.dtype) if self.weights is None else self.weights
 
+    def weighted(self, weights: Array) -> "Dataset":
+        """The same examples with other weights."""
+        return Dataset._unchecked(self.x, self.y, self.num_classes, weights)
+
     def normalised(self, statistics: "InputStatistics | None") -> "Dataset":
         """The same labels and weights with inputs normalised by the statistics, if there are."""
         if statistics is None:

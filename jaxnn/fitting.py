@@ -4,12 +4,14 @@ import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import whole_number
-from jaxnn.datasets import Dataset, input_statistics
+from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
-from jaxnn.preparing import checked_data, recipe, warn_of_scales
+from jaxnn.models import mlp_of_setting
+from jaxnn.preparing import check_row_space, checked_data, recipe, treatment, warn_of_scales
 from jaxnn.progress import deferred_interrupt, progress_line
 from jaxnn.settings import Setting
 from jaxnn.training import (
@@ -40,6 +42,7 @@ def fit(
     seed: int = 0,
     order_seed: int = 0,
     model: Model | None = None,
+    row_space: bool = False,
     progress: bool | None = None,
 ) -> Fitted:
     """Trains one network.
@@ -59,6 +62,9 @@ def fit(
       order_seed: of the mini-batches.
       model: a pair of pure functions in place of `mlp`; the setting's `hidden`, `activation`,
         `init` and `batch_norm` then say nothing.
+      row_space: where there are fewer examples than features, train in the row space of the
+        training inputs and lift the weights back at the end: the same for gd and momentum, another
+        path for adam and rmsprop, see `jaxnn.projection`.
       progress: True or False; None shows a line on a terminal.
 
     Returns:
@@ -79,17 +85,19 @@ def fit(
     """
     is_mlp = model is None
     model = None if model is None else as_model(model)
+    check_row_space(row_space, model)
     epochs = whole_number("epochs", epochs, 1)
     seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
     train, valid = checked_data(train, valid, order_seed)
     full, program, numbers = recipe(setting, train, model)
     if is_mlp and full["inputs"] == "raw" and not full["batch_norm"]:
         warn_of_scales(train)
-    inputs = input_statistics(full["inputs"], train)
-    train = train.normalised(inputs)
-    valid = None if valid is None else valid.normalised(inputs)
+    inputs = treatment(full["inputs"], train, row_space)
+    program = program.with_features(inputs.num_features)
+    input_shape, num_classes = train.x.shape[1:], train.num_classes
+    train, valid = inputs.treated(train), None if valid is None else inputs.treated(valid)
 
-    train_state = init_train_state(initial(program), jax.random.key(seed))
+    train_state = init_train_state(initial(program), jax.random.key(seed), numbers)
     order_key = jax.random.key(order_seed)
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged = 0, 1, -1
@@ -113,15 +121,15 @@ def fit(
     if diverged < 0:
         curves = {name: values[:done] for name, values in curves.items()}
     fitted = Fitted(
-        model=program.model,
-        params=train_state.params,
+        model=mlp_of_setting(full, input_shape, num_classes) if model is None else model,
+        params=jax.tree.map(jnp.asarray, inputs.lifted(train_state.params)),
         state=train_state.state,
-        inputs=inputs,
+        inputs=inputs.statistics,
         setting=full,
         curves=curves,
         diverged=None if diverged < 0 else diverged,
-        input_shape=train.x.shape[1:],
-        num_classes=train.num_classes,
+        input_shape=input_shape,
+        num_classes=num_classes,
         is_mlp=is_mlp,
     )
     if is_interrupted():

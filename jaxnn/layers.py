@@ -6,6 +6,7 @@ CPU: both products of the first layer then read their large operands along rows.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,24 +23,24 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 """Activation functions by name; `leaky_relu` has the slope 0.01 below zero."""
 
 
-def _uniform(key: Array, shape: tuple[int, ...], deviation: float) -> Array:
+def _uniform(key: Array, shape: tuple[int, ...], deviation: float | Array) -> Array:
     limit = deviation * 3**0.5
     return jax.random.uniform(key, shape, float, -limit, limit)
 
 
-def _normal(key: Array, shape: tuple[int, ...], deviation: float) -> Array:
+def _normal(key: Array, shape: tuple[int, ...], deviation: float | Array) -> Array:
     return deviation * jax.random.normal(key, shape, float)
 
 
-def _xavier(num_in: int, num_out: int) -> float:
+def _xavier(num_in: Any, num_out: Any) -> Any:
     return (2 / (num_in + num_out)) ** 0.5
 
 
-def _he(num_in: int, num_out: int) -> float:
+def _he(num_in: Any, num_out: Any) -> Any:
     return (2 / num_in) ** 0.5
 
 
-INITIALIZERS: dict[str, tuple[Callable[..., Array], Callable[[int, int], float]]] = {
+INITIALIZERS: dict[str, tuple[Callable[..., Array], Callable[[Any, Any], Any]]] = {
     "xavier_uniform": (_uniform, _xavier),
     "xavier_normal": (_normal, _xavier),
     "he_uniform": (_uniform, _he),
@@ -70,11 +71,18 @@ def init_dense(
     """
     if init not in INITIALIZERS:
         raise ValueError(f"init got {init!r}; expected one of {', '.join(INITIALIZERS)}")
-    distribution, deviation = INITIALIZERS[init]
-    row_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_out))
-    draw_row = lambda row_key: distribution(row_key, (num_in,), deviation(num_in, num_out))
-    kernel = jax.vmap(draw_row)(row_keys)
+    kernel = draw_kernel(key, (num_out, num_in), init, num_in, num_out)
     return {"kernel": kernel, "bias": jnp.zeros(num_out)} if bias else {"kernel": kernel}
+
+
+def draw_kernel(
+    key: Array, shape: tuple[int, int], init: str, num_in: int | Array, num_out: int | Array
+) -> Array:
+    """A kernel of `shape` with the deviation of a layer of `num_in` and `num_out` units."""
+    distribution, deviation = INITIALIZERS[init]
+    row_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(shape[0]))
+    draw_row = lambda row_key: distribution(row_key, shape[1:], deviation(num_in, num_out))
+    return jax.vmap(draw_row)(row_keys)
 
 
 @jax.custom_vjp

@@ -5,13 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn import layers, normalization
+from jaxnn import layers
 from jaxnn.checks import whole_number
-from jaxnn.types import Array, Model, Params, State
+from jaxnn.mixtures import Mixture, single
+from jaxnn.types import Array, Model, Params
 
 
 def mlp(
@@ -45,6 +45,7 @@ def mlp(
       is_training, key, weights, dropout, batch_norm_decay)` gives logits (B, C) and the new
       state. Equal arguments give the identical Model, so that `jit` knows it again.
 
+    >>> import jax
     >>> model = mlp(12288, (25, 12), 6)
     >>> params, state = model.init(jax.random.key(1))
     >>> logits, state = model.apply(params, state, jnp.zeros((32, 64, 64, 3)))
@@ -65,81 +66,32 @@ def mlp(
         raise ValueError(f"init got {init!r}; expected one of {', '.join(layers.INITIALIZERS)}")
     if not isinstance(batch_norm, bool):
         raise ValueError(f"batch_norm got {batch_norm!r}; expected True or False")
-    return _mlp(units, activation, batch_norm, init)
+    return _mlp(single(units, activation, batch_norm, init))
 
 
 @functools.cache
-def _mlp(units: tuple[int, ...], activation: str, has_batch_norm: bool, init: str) -> Model:
-    num_layers = len(units) - 1
-    activate = layers.ACTIVATIONS[activation]
+def _mlp(structure: Mixture) -> Model:
+    return structure.model({})
 
-    def init_fn(key: Array) -> tuple[Params, State]:
-        params, state = [], []
-        for layer in range(num_layers):
-            normalised = has_batch_norm and layer < num_layers - 1
-            layer_key = jax.random.fold_in(key, layer)
-            layer_params = layers.init_dense(
-                layer_key, units[layer], units[layer + 1], init, bias=not normalised
-            )
-            if normalised:
-                norm_params, norm_state = normalization.init_batch_norm(units[layer + 1])
-                layer_params |= norm_params
-                state.append(norm_state)
-            params.append(layer_params)
-        return tuple(params), tuple(state)
 
-    def apply_fn(
-        params: Params,
-        state: State,
-        x: Array,
-        *,
-        is_training: bool = False,
-        key: Array | None = None,
-        weights: Array | None = None,
-        dropout: float | Array = 0.0,
-        batch_norm_decay: float | Array = 0.9,
-    ) -> tuple[Array, State]:
-        has_dropout = is_training and not (isinstance(dropout, int | float) and dropout == 0)
-        if has_dropout and key is None:
-            raise ValueError("apply got a dropout rate without a key; expected key=jax.random.key")
-        if math.prod(x.shape[1:]) != units[0]:
-            raise ValueError(
-                f"apply got inputs of shape {x.shape}; expected {units[0]} features an example"
-            )
-        a = x.reshape(len(x), -1).T
-        new_state = []
-        for layer in range(num_layers - 1):
-            z = layers.dense(params[layer], a, is_training=is_training)
-            if has_batch_norm:
-                z, layer_state = normalization.batch_norm(
-                    params[layer],
-                    state[layer],
-                    z,
-                    is_training=is_training,
-                    decay=batch_norm_decay,
-                    weights=weights,
-                )
-                new_state.append(layer_state)
-            a = activate(z)
-            if has_dropout and key is not None:
-                a = layers.dropout(jax.random.fold_in(key, layer), dropout, a)
-        return layers.dense(params[-1], a, is_training=is_training).T, tuple(new_state)
-
-    return Model(init_fn, apply_fn, ("dropout", "batch_norm_decay"))
+def structure_of(
+    setting: Mapping[str, Any], num_features: int, num_classes: int, fan_in: int | None = None
+) -> Mixture:
+    """The structure of a completed setting's `mlp`; for `fan_in` see `Mixture`."""
+    return single(
+        (num_features, *setting["hidden"], num_classes),
+        setting["activation"],
+        setting["batch_norm"],
+        setting["init"],
+        fan_in,
+    )
 
 
 def mlp_of_setting(
     setting: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int
 ) -> Model:
     """The `mlp` that a completed setting describes, for inputs (B, *input_shape)."""
-    return mlp(
-        math.prod(input_shape),
-        setting["hidden"],
-        num_classes,
-        activation=setting["activation"],
-        batch_norm=setting["batch_norm"],
-        init=setting["init"],
-    )
+    return _mlp(structure_of(setting, math.prod(input_shape), num_classes))
 
 
 _COURSE_NAMES = {"kernel": "W", "bias": "b", "scale": "gamma", "offset": "beta"}

@@ -1,12 +1,13 @@
 """Setting -> Optax transformation, built inside the traced function from traced numbers."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnn.types import Array
+from jaxnn.types import Array, Params
 
 Numbers = Mapping[str, Any]
 
@@ -56,10 +57,80 @@ def optimizer(
     return optax.chain(OPTIMIZERS[name](numbers), optax.scale_by_learning_rate(learning_rate))
 
 
-def decayed_learning_rate(schedule: str, numbers: Numbers, epoch: int | Array) -> Any:
+MOMENTS: dict[str, tuple[bool, bool]] = {
+    "gd": (False, False),
+    "momentum": (True, False),
+    "rmsprop": (False, True),
+    "adam": (True, True),
+}
+"""Whether an optimizer keeps a running mean of the gradient, and one of its square."""
+
+
+class MixedState(NamedTuple):
+    """The moments that any of the optimizers needs; those that none needs are None."""
+
+    step: Array
+    mean: Params | None
+    square: Params | None
+
+
+def mixed_optimizer(
+    names: tuple[str, ...], numbers: Numbers, learning_rate: float | Array
+) -> optax.GradientTransformation:
+    """One update for several optimizers: which of them it is, is a number.
+
+    W <- W - alpha * m / (sqrt(s) + epsilon),  m <- beta m + (1 - beta) dW,  s likewise of dW^2,
+    where gd and rmsprop have beta = 0, gd and momentum no denominator, and adam corrects the bias
+    of both. Costs what the most expensive of `names` costs.
+
+    Args:
+      names: the optimizers that occur; static.
+      numbers: those of `optimizer`, and "optimizer", a name's index among OPTIMIZERS.
+      learning_rate: may be traced.
+    """
+    is_ = {name: numbers["optimizer"] == index for index, name in enumerate(OPTIMIZERS)}
+    has_mean, has_square = (any(MOMENTS[name][moment] for name in names) for moment in (0, 1))
+    beta = jnp.where(is_["momentum"], numbers["momentum"], 0.0)
+    beta = jnp.where(is_["adam"], numbers["beta1"], beta)
+    is_scaled = is_["rmsprop"] | is_["adam"]
+
+    def init_fn(params: Params) -> MixedState:
+        zeros = lambda is_kept: jax.tree.map(jnp.zeros_like, params) if is_kept else None
+        return MixedState(jnp.zeros((), jnp.int32), zeros(has_mean), zeros(has_square))
+
+    def update_fn(
+        grads: Params, state: MixedState, params: Params | None = None
+    ) -> tuple[Params, MixedState]:
+        del params
+        step = state.step + 1
+        corrected = lambda decay: jnp.where(is_["adam"], 1 - decay**step, 1.0)
+        mean, square = grads, None
+        updates = grads
+        if has_mean:
+            average = lambda m, grad: beta * m + (1 - beta) * grad
+            mean = jax.tree.map(average, state.mean, grads)
+            updates = jax.tree.map(lambda m: m / corrected(beta), mean)
+        if has_square:
+            # a gradient whose square overflows must not reach those that have no use for it
+            scaled = jax.tree.map(lambda grad: jnp.where(is_scaled, grad, 0), grads)
+            beta2 = numbers["beta2"]
+            average = lambda s, grad: beta2 * s + (1 - beta2) * jnp.square(grad)
+            square = jax.tree.map(average, state.square, scaled)
+            divided = lambda u, s: (
+                u / jnp.where(is_scaled, jnp.sqrt(s / corrected(beta2)) + numbers["epsilon"], 1)
+            )
+            updates = jax.tree.map(divided, updates, square)
+        updates = jax.tree.map(lambda update: -learning_rate * update, updates)
+        return updates, MixedState(step, mean if has_mean else None, square)
+
+    return optax.GradientTransformation(init_fn, update_fn)
+
+
+def decayed_learning_rate(schedule: str | Array, numbers: Numbers, epoch: int | Array) -> Any:
     """The learning rate of an epoch, counted from 0.
 
-    With t = epoch / decay_every and k = decay_rate:
+    With t = epoch / decay_every and k = decay_rate, and `schedule` a name, or its place in this
+    table, which may be traced:
 
     | schedule | learning rate |
     | --- | --- |
@@ -75,8 +146,13 @@ def decayed_learning_rate(schedule: str, numbers: Numbers, epoch: int | Array) -
     >>> [round(float(decayed_learning_rate("inverse", numbers, e)), 3) for e in range(1, 5)]
     [0.1, 0.067, 0.05, 0.04]
     """
-    if schedule not in DECAY_SCHEDULES:
+    if isinstance(schedule, str) and schedule not in DECAY_SCHEDULES:
         allowed = ", ".join(DECAY_SCHEDULES)
         raise ValueError(f"decay_schedule got {schedule!r}; expected one of {allowed}")
     t = epoch / numbers["decay_every"]
-    return numbers["learning_rate"] * DECAY_SCHEDULES[schedule](numbers["decay_rate"], t)
+    if isinstance(schedule, str):
+        factor = DECAY_SCHEDULES[schedule](numbers["decay_rate"], t)
+    else:
+        factors = [decay(numbers["decay_rate"], t) for decay in DECAY_SCHEDULES.values()]
+        factor = jnp.stack(jnp.broadcast_arrays(*factors))[schedule]
+    return numbers["learning_rate"] * factor

@@ -1,16 +1,26 @@
-"""What `fit` and `sweep` do before they train: settings and data checked, one program chosen."""
+"""What `fit`, `plan` and `sweep` do before they train: settings, data and inputs checked."""
 
+import math
 import warnings
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.datasets import Dataset, check_compatible, hold_out, scale_ratio
-from jaxnn.models import mlp_of_setting
+from jaxnn.datasets import (
+    Dataset,
+    InputStatistics,
+    check_compatible,
+    hold_out,
+    input_statistics,
+    scale_ratio,
+)
+from jaxnn.models import structure_of
+from jaxnn.projection import RowSpace, row_space
 from jaxnn.settings import Setting, complete, traced_numbers
 from jaxnn.training import Program
-from jaxnn.types import Model
+from jaxnn.types import Model, Params
 
 
 class Recipe(NamedTuple):
@@ -30,14 +40,63 @@ def recipe(setting: Setting, train: Dataset, model: Model | None) -> Recipe:
             "examples (the default is 32)"
         )
     program = Program(
-        model or mlp_of_setting(full, train.x.shape[1:], train.num_classes),
-        full["optimizer"],
-        full["decay_schedule"],
+        model or structure_of(full, math.prod(train.x.shape[1:]), train.num_classes),
+        (full["optimizer"],),
         full["batch_size"],
         has_dropout=full["dropout"] > 0,
         has_l2=full["l2"] > 0,
     )
     return Recipe(full, program, traced_numbers(full))
+
+
+def recipes(settings: Sequence[Setting], train: Dataset, model: Model | None) -> list[Recipe]:
+    """The recipes of a list of settings; ValueError naming the first that is bad."""
+    if isinstance(settings, str | Mapping) or not isinstance(settings, Sequence):
+        raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
+    if not settings:
+        raise ValueError("settings got an empty list; expected at least one setting")
+    found = []
+    for number, setting in enumerate(settings):
+        try:
+            found.append(recipe(setting, train, model))
+        except ValueError as error:
+            raise ValueError(f"settings[{number}]: {error}") from None
+    return found
+
+
+class Treatment(NamedTuple):
+    """What is done to inputs before they meet a network's first layer."""
+
+    statistics: InputStatistics | None
+    space: RowSpace | None
+    num_features: int
+    """After it."""
+
+    def treated(self, data: Dataset) -> Dataset:
+        data = data.normalised(self.statistics)
+        return data if self.space is None else self.space.project(data)
+
+    def lifted(self, params: Params) -> Params:
+        """Parameters for inputs that were only normalised."""
+        return params if self.space is None else self.space.lift(params)
+
+
+def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
+    """The treatment named by a setting's `inputs`, from the training part alone."""
+    statistics = input_statistics(inputs, train)
+    space = row_space(train.normalised(statistics)) if in_row_space else None
+    num_features = math.prod(train.x.shape[1:]) if space is None else space.basis.shape[1]
+    return Treatment(statistics, space, num_features)
+
+
+def check_row_space(in_row_space: bool, model: Model | None) -> None:
+    if not isinstance(in_row_space, bool):
+        raise ValueError(f"row_space got {in_row_space!r}; expected True or False")
+    if in_row_space and model is not None:
+        raise ValueError(
+            "row_space=True came with a model; expected the package's own mlp, whose first layer "
+            "is known: leave one of them out"
+        )
 
 
 def checked_data(

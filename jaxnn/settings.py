@@ -168,12 +168,16 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
     """The traced part of a completed setting: what is data to the compiled program.
 
     Each number is in the default float type, and refused where that rounds it out of its range.
+    The optimizer and the schedule of the learning rate are places in their tables.
     """
-    return {
+    numbers = {
         key: _representable(key, value)
         for key, value in full.items()
         if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
     }
+    for key, table in (("optimizer", OPTIMIZERS), ("decay_schedule", DECAY_SCHEDULES)):
+        numbers[key] = np.asarray(list(table).index(full[key]), np.int32)
+    return numbers
 
 
 def _representable(name: str, value: float) -> np.ndarray:

@@ -13,8 +13,11 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from jaxnn.checks import whole_number
-from jaxnn.datasets import InputStatistics
 from jaxnn.fitted import Fitted
+from jaxnn.mixtures import own_part
+from jaxnn.models import mlp_of_setting
+from jaxnn.planning import Plan
+from jaxnn.preparing import Treatment
 from jaxnn.settings import HYPERPARAMETERS, is_used
 from jaxnn.spaces import Range
 from jaxnn.types import Model, Params, State
@@ -71,7 +74,10 @@ class Study:
     Attributes:
       given, settings: each setting as it came, and with every default written out.
       space: what the settings were sampled from, or None.
+      model: the pair of functions in place of `mlp`, or None.
       metric: "accuracy" or "cost", on the validation set.
+      plan: which settings share a program.
+      treatments: what is done to inputs, by the setting's `inputs`.
       curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN where a network had
         diverged or was not trained.
       diverged: (S, K), the step whose cost was not finite, or -1.
@@ -86,10 +92,10 @@ class Study:
 
     given: Sequence[Mapping[str, Any]]
     settings: list[dict[str, Any]]
-    models: list[Model]
+    model: Model | None
     metric: str
-    is_mlp: bool
-    inputs: dict[str, InputStatistics | None]
+    plan: Plan
+    treatments: dict[str, Treatment]
     input_shape: tuple[int, ...]
     num_classes: int
     curves: dict[str, np.ndarray]
@@ -201,20 +207,27 @@ class Study:
                 f"setting {number} was not trained: the sweep was interrupted before, or memory "
                 "was too short"
             )
-        pick = lambda leaf: jnp.asarray(leaf[lane])
+        setting = self.settings[number]
+        params, state = jax.tree.map(
+            lambda leaf: leaf[lane], (self.chunks[chunk].params, self.chunks[chunk].state)
+        )
+        model, inputs = self.model, self.treatments[setting["inputs"]]
+        if model is None:
+            model = mlp_of_setting(setting, self.input_shape, self.num_classes)
+            params, state = own_part(setting, params, state)
         step = int(self.diverged[number, repeat])
         done = int(self.epochs_done[number, repeat])
         return Fitted(
-            model=self.models[number],
-            params=jax.tree.map(pick, self.chunks[chunk].params),
-            state=jax.tree.map(pick, self.chunks[chunk].state),
-            inputs=self.inputs[self.settings[number]["inputs"]],
-            setting=self.settings[number],
+            model=model,
+            params=jax.tree.map(jnp.asarray, inputs.lifted(params)),
+            state=jax.tree.map(jnp.asarray, state),
+            inputs=inputs.statistics,
+            setting=setting,
             curves={name: curve[number, repeat, :done] for name, curve in self.curves.items()},
             diverged=None if step < 0 else step,
             input_shape=self.input_shape,
             num_classes=self.num_classes,
-            is_mlp=self.is_mlp,
+            is_mlp=self.model is None,
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:

@@ -2,21 +2,26 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from jaxnn.checks import whole_number
 from jaxnn.chunks import Group, Job, train_everywhere
-from jaxnn.datasets import Dataset, input_statistics
+from jaxnn.datasets import Dataset
 from jaxnn.fitting import TrainingInterrupted
-from jaxnn.lanes import default_chunk
-from jaxnn.preparing import Recipe, checked_data, recipe, warn_of_scales
+from jaxnn.planning import Plan, check_plan, plan_recipes
+from jaxnn.preparing import (
+    check_row_space,
+    checked_data,
+    recipes,
+    treatment,
+    warn_of_scales,
+)
 from jaxnn.progress import deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
 from jaxnn.studies import Study
-from jaxnn.training import Program, curve_names
+from jaxnn.training import curve_names
 from jaxnn.types import Model, as_model
 
 
@@ -32,15 +37,18 @@ def sweep(
     model: Model | None = None,
     keep: str = "last",
     metric: str = "accuracy",
+    row_space: bool = False,
+    plan: Plan | None = None,
     chunk: int | None = None,
     progress: bool | None = None,
 ) -> Study:
     """Trains all settings at once, and each network as `fit` would train it alone.
 
-    A network, setting x repetition, is a lane. Lanes of equal structure share a compiled program,
-    in which every number (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane; each
-    structure among the settings compiles a program of its own. Lanes are trained in chunks of a
-    fixed size, and each local device takes chunk after chunk.
+    A network, setting x repetition, is a lane. Lanes share compiled programs, in which every number
+    (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane, and so may the structure
+    (`hidden`, `activation`, `batch_norm`, `optimizer`, ...): the plan decides which settings are
+    padded and trained together, see `plan`. Each local device takes chunk after chunk of a
+    program's lanes.
 
     Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
     order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
@@ -59,7 +67,11 @@ def sweep(
       keep: "last" keeps each network as it ends; "best" keeps it as it was at its best validation
         epoch, and values it by that epoch.
       metric: "accuracy" or "cost" on the validation set: what ranks the settings.
-      chunk: lanes that a device trains at a time; None chooses, see `default_chunk`.
+      row_space: where there are fewer examples than features, train in the row space of the
+        training inputs and lift the weights back at the end: the same for gd and momentum, another
+        path for adam and rmsprop, see `jaxnn.projection`.
+      plan: which settings share a program, made by `plan` for the same settings; None makes it.
+      chunk: lanes that a device trains at a time; None leaves it to the plan.
       progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
         elsewhere a line every ten seconds.
 
@@ -91,26 +103,38 @@ def sweep(
         raise ValueError(f"keep got {keep!r}; expected 'last' or 'best'")
     if metric not in ("accuracy", "cost"):
         raise ValueError(f"metric got {metric!r}; expected 'accuracy' or 'cost'")
+    if plan is not None and not isinstance(plan, Plan):
+        raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
+    check_row_space(row_space, model)
     if valid is None:
         raise ValueError("valid got None; expected a Dataset, or a fraction of train such as 0.2")
     train, held_out = checked_data(train, valid, order_seed)
     assert held_out is not None
-    recipes = _recipes(settings, train, model, metric if keep == "best" else None)
-    settings_in_full = [recipe.setting for recipe in recipes]
-    if is_mlp and any(s["inputs"] == "raw" and not s["batch_norm"] for s in settings_in_full):
+    prepared = recipes(settings, train, model)
+    in_full = [recipe.setting for recipe in prepared]
+    if is_mlp and any(s["inputs"] == "raw" and not s["batch_norm"] for s in in_full):
         warn_of_scales(train)
-
-    groups: dict[tuple[Program, str], list[int]] = {}
-    for number, (setting, program, _) in enumerate(recipes):
-        groups.setdefault((program, setting["inputs"]), []).append(number)
-    shape = (len(recipes), seeds)
+    if plan is None:
+        plan = plan_recipes(prepared, train, epochs, seeds, row_space=row_space, chunk=chunk)
+    treatments = {
+        inputs: treatment(inputs, train, row_space)
+        for inputs in dict.fromkeys(setting["inputs"] for setting in in_full)
+    }
+    check_plan(plan, prepared)
+    groups = []
+    for planned in plan.programs:
+        program = planned.program.with_features(treatments[planned.inputs].num_features)
+        program = program._replace(keep_best=metric if keep == "best" else None)
+        lanes = [(number, repeat) for number in planned.settings for repeat in range(seeds)]
+        groups.append(Group(program, planned.inputs, lanes, chunk or planned.chunk))
+    shape = (len(prepared), seeds)
     study = Study(
         given=settings,
-        settings=settings_in_full,
-        models=[recipe.program.model for recipe in recipes],
+        settings=in_full,
+        model=model,
         metric=metric,
-        is_mlp=is_mlp,
-        inputs={inputs: input_statistics(inputs, train) for _, inputs in groups},
+        plan=plan,
+        treatments=treatments,
         input_shape=train.x.shape[1:],
         num_classes=train.num_classes,
         curves={
@@ -121,6 +145,8 @@ def sweep(
         kept_epochs=np.full(shape, epochs - 1),
         places=np.full((*shape, 2), -1),
     )
+    if plan.note:
+        study.notes.append(plan.note)
     if not isinstance(valid, Dataset):
         share = f"{len(held_out)} of {len(held_out) + len(train)}"
         study.notes.append(f"Validation: {share} examples of the training set, stratified.")
@@ -128,13 +154,11 @@ def sweep(
         sweep_display(study.diverged.size, epochs, progress) as display,
         deferred_interrupt() as is_interrupted,
     ):
-        waiting, device = [], jax.local_devices()[0]
-        for (program, inputs), numbers in groups.items():
-            lanes = [(number, repeat) for number in numbers for repeat in range(seeds)]
-            waiting.append(Group(program, inputs, lanes, chunk or default_chunk(program, device)))
-        shared = (train, held_out, seed, order_seed, display, is_interrupted)
         num_notes = len(study.notes)
-        train_everywhere(Job(study, recipes, waiting, *shared))
+        job = Job(
+            study, prepared, groups, train, held_out, seed, order_seed, display, is_interrupted
+        )
+        train_everywhere(job)
     for note in study.notes[num_notes:]:
         warnings.warn(note, stacklevel=2)
     study.seconds = time.perf_counter() - start
@@ -145,20 +169,3 @@ def sweep(
             study=study,
         )
     return study
-
-
-def _recipes(
-    settings: Sequence[Setting], train: Dataset, model: Model | None, keep_best: str | None
-) -> list[Recipe]:
-    if isinstance(settings, str | Mapping) or not isinstance(settings, Sequence):
-        raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
-    if not settings:
-        raise ValueError("settings got an empty list; expected at least one setting")
-    recipes = []
-    for number, setting in enumerate(settings):
-        try:
-            one = recipe(setting, train, model)
-        except ValueError as error:
-            raise ValueError(f"settings[{number}]: {error}") from None
-        recipes.append(one._replace(program=one.program._replace(keep_best=keep_best)))
-    return recipes

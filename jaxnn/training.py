@@ -1,6 +1,7 @@
 """The compiled part of training: steps, epochs as scans, evaluation."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,8 @@ import optax
 from jaxnn.datasets import Dataset
 from jaxnn.losses import l2_penalty, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy
-from jaxnn.optimizers import decayed_learning_rate, optimizer
+from jaxnn.mixtures import Mixture
+from jaxnn.optimizers import decayed_learning_rate, mixed_optimizer, optimizer
 from jaxnn.types import Array, Model, Params, State
 
 EPOCHS_PER_CALL = 64
@@ -20,12 +22,16 @@ _DROPOUT_STREAM = 2**31 - 1
 """Folded into the key of a network for its dropout: no layer has this number."""
 
 
+Numbers = Mapping[str, Any]
+"""The traced part of a setting, and the structure of a lane of a `Mixture`, by name."""
+
+
 class Program(NamedTuple):
     """The structure of a training program: static, compared by value."""
 
-    model: Model
-    optimizer: str
-    decay_schedule: str
+    model: Model | Mixture
+    optimizers: tuple[str, ...]
+    """Those that occur among the lanes."""
     batch_size: int
     has_dropout: bool
     """Drawing masks costs as much as a small network's step: a rate of 0 is another program."""
@@ -33,6 +39,40 @@ class Program(NamedTuple):
     """Its term reads all weights twice more (15 % of a wide network's step): so is an l2 of 0."""
     keep_best: str | None = None
     """"accuracy" or "cost": keep a copy of the network at its best validation epoch."""
+
+    def merged(self, other: "Program") -> "Program | None":
+        """The least program that trains the lanes of both; None where there is none."""
+        if self == other:
+            return self
+        if (self.batch_size, self.keep_best) != (other.batch_size, other.keep_best):
+            return None
+        model: Model | Mixture | None = self.model if self.model == other.model else None
+        if isinstance(self.model, Mixture) and isinstance(other.model, Mixture):
+            model = self.model.merged(other.model)
+        if model is None:
+            return None
+        return self._replace(
+            model=model,
+            optimizers=tuple(sorted({*self.optimizers, *other.optimizers})),
+            has_dropout=self.has_dropout or other.has_dropout,
+            has_l2=self.has_l2 or other.has_l2,
+        )
+
+    def with_features(self, num_features: int) -> "Program":
+        """The program for inputs of other length, where the model is our own."""
+        if not isinstance(self.model, Mixture):
+            return self
+        return self._replace(model=self.model.with_features(num_features))
+
+    def model_of(self, numbers: Numbers) -> Model:
+        """A lane's network, built inside the traced function like its optimizer."""
+        return self.model.model(numbers) if isinstance(self.model, Mixture) else self.model
+
+    def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
+        """Optax's own where there is only one, and our mixed update otherwise."""
+        if len(self.optimizers) == 1:
+            return optimizer(self.optimizers[0], numbers, learning_rate)
+        return mixed_optimizer(self.optimizers, numbers, learning_rate)
 
 
 class Best(NamedTuple):
@@ -78,16 +118,14 @@ def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
 
 def initial(program: Program) -> Program:
     """The program without what does not matter to its first state, and so must not compile it."""
-    return program._replace(decay_schedule="none", batch_size=1, has_dropout=False, has_l2=False)
+    return program._replace(batch_size=1, has_dropout=False, has_l2=False)
 
 
 @functools.partial(jax.jit, static_argnames="program")
-def init_train_state(program: Program, key: Array) -> TrainState:
-    """The state before the first step; `params` and `state` are `program.model.init(key)`."""
-    params, state = program.model.init(key)
-    # an optimizer's state does not depend on its numbers
-    numbers = dict.fromkeys(("momentum", "beta1", "beta2", "epsilon"), 0.0)
-    opt_state = optimizer(program.optimizer, numbers, 0.0).init(params)
+def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
+    """The state before the first step; `params` and `state` are those of the model's `init`."""
+    params, state = program.model_of(numbers).init(key)
+    opt_state = program.optimizer_of(numbers, 0.0).init(params)
     dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
     best = None
@@ -111,7 +149,7 @@ def train_step(
     params and state alone. An element whose new value would overflow keeps the old one, so params
     and state stay finite. Both conditions ride on loops that run anyway: measured cost none.
     """
-    model = program.model
+    model = program.model_of(numbers)
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
     if "dropout" in model.numbers and not program.has_dropout:
         model_numbers["dropout"] = 0.0
@@ -133,7 +171,7 @@ def train_step(
     grads, (cost, logits, state) = jax.grad(objective, has_aux=True)(train_state.params)
     is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
     grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
-    descent = optimizer(program.optimizer, numbers, learning_rate)
+    descent = program.optimizer_of(numbers, learning_rate)
     updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
     keep_finite = lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old)
     params = optax.apply_updates(train_state.params, updates)
@@ -162,22 +200,39 @@ def train_epoch(
     Returns the mean cost and accuracy over all examples as the network met them, before each
     example's own step: what training printed, not an evaluation.
     """
-    learning_rate = decayed_learning_rate(program.decay_schedule, numbers, train_state.epoch)
+    learning_rate = decayed_learning_rate(numbers["decay_schedule"], numbers, train_state.epoch)
     order = jax.random.permutation(
         jax.random.fold_in(order_key, train_state.epoch), len(train), independent=False
     )
 
-    def step(train_state: TrainState, rows: Array) -> tuple[TrainState, StepInfo]:
-        return train_step(program, train_state, numbers, learning_rate, train[rows])
+    def step(train_state: TrainState, batch: Dataset) -> tuple[TrainState, StepInfo]:
+        return train_step(program, train_state, numbers, learning_rate, batch)
 
-    num_full, rest = divmod(len(train), program.batch_size)
-    full = order[: num_full * program.batch_size].reshape(num_full, program.batch_size)
-    train_state, infos = jax.lax.scan(step, train_state, full)
+    # ours leave an example of weight 0 out of everything, which a foreign model need not do: its
+    # last mini-batch is a step of its own shape, at the price of compiling the step twice
+    rest = 0 if isinstance(program.model, Mixture) else len(train) % program.batch_size
+    train_state, infos = _scanned(
+        step, train_state, train, order[: len(train) - rest], program.batch_size
+    )
     total = jax.tree.map(jnp.sum, infos)
     if rest:
-        train_state, info = step(train_state, order[-rest:])
+        train_state, info = step(train_state, train[order[-rest:]])
         total = jax.tree.map(jnp.add, total, info)
     return train_state._replace(epoch=train_state.epoch + 1), total.means()
+
+
+def _scanned(step: Any, carry: Any, data: Dataset, rows: Array, size: int) -> tuple[Any, Any]:
+    """`scan` over mini-batches; a last one that is too small is filled up with weights of 0."""
+    missing = -len(rows) % size
+
+    def on_rows(carry: Any, rows: Array) -> tuple[Any, Any]:
+        batch = data[rows]
+        if missing:
+            batch = batch.weighted(jnp.where(rows < 0, 0, batch.weights_or_ones()))
+        return step(carry, batch)
+
+    rows = jnp.pad(rows, (0, missing), constant_values=-1)
+    return jax.lax.scan(on_rows, carry, rows.reshape(-1, size))
 
 
 def evaluate(
@@ -199,24 +254,18 @@ def _evaluate_in_pieces(
     program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
 ) -> dict[str, Array]:
     """`evaluate`, a mini-batch at a time: many lanes would not have room for all activations."""
-    model = program.model
+    model = program.model_of(numbers)
     own = {name: numbers[name] for name in model.numbers}
-    piece = min(max(program.batch_size, 64), len(data))
+    num_pieces = -(-len(data) // max(program.batch_size, 64))
 
-    def measure(rows: Array) -> StepInfo:
-        batch = data[rows]
+    def measure(nothing: None, batch: Dataset) -> tuple[None, StepInfo]:
         logits, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
         cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
-        return _info(cost, logits, batch)
+        return None, _info(cost, logits, batch)
 
-    num_full, rest = divmod(len(data), piece)
-    total = jax.tree.map(
-        lambda sums: jnp.sum(sums, axis=0),
-        jax.lax.map(measure, jnp.arange(num_full * piece).reshape(num_full, piece)),
-    )
-    if rest:
-        total = jax.tree.map(jnp.add, total, measure(jnp.arange(num_full * piece, len(data))))
-    return total.means()
+    rows = jnp.arange(len(data))
+    _, infos = _scanned(measure, None, data, rows, -(-len(data) // num_pieces))
+    return jax.tree.map(jnp.sum, infos).means()
 
 
 def _keep_best(program: Program, train_state: TrainState, values: dict[str, Array]) -> TrainState:

@@ -73,10 +73,27 @@ FUNCTIONS = {
     "from_course": lambda x: jaxnn.from_course({"W1": x, "b1": x[:, :1]})[0]["bias"].sum(),
 }
 ON_THE_HOST = {
-    *("Dataset", "Fitted", "Model", "TrainingInterrupted", "confusion_matrix", "fit"),
+    *(
+        "Dataset",
+        "Fitted",
+        "Model",
+        "Plan",
+        "Rates",
+        "TrainingInterrupted",
+        "confusion_matrix",
+        "fit",
+    ),
     *("generated_signs", "hold_out", "load", "load_hdf5", "load_signs", "to_course"),
     *("choice", "course_space", "lograndint", "loguniform", "randint", "reverseloguniform"),
-    *("sample", "uniform", "Study", "sweep", "plot_learning_curves", "plot_parallel_coordinate"),
+    *(
+        "sample",
+        "uniform",
+        "Study",
+        "plan",
+        "sweep",
+        "plot_learning_curves",
+        "plot_parallel_coordinate",
+    ),
 }
 MAKE_PARAMETERS = {"init_dense", "init_batch_norm"}
 # float64 draws other random numbers than float32, so only their slopes can be compared
@@ -145,8 +162,9 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 
 ORDER = (
     *("types", "checks", "layers", "normalization", "losses", "metrics", "datasets", "files"),
-    *("signs", "models", "optimizers", "settings", "spaces", "training", "preparing"),
-    *("fitted", "progress", "fitting", "studies", "lanes", "chunks", "sweeping", "plots"),
+    *("signs", "projection", "mixtures", "models", "optimizers", "settings", "spaces", "training"),
+    *("preparing", "planning", "fitted", "progress", "fitting", "studies", "lanes", "chunks"),
+    *("sweeping", "plots"),
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
+from jaxnn.preparing import Treatment
 from jaxnn.progress import SweepDisplay, sweep_display
 from jaxnn.settings import complete
 from jaxnn.spaces import Settings
@@ -34,10 +35,10 @@ def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diver
     return Study(
         given=given,
         settings=[complete(setting) for setting in given],
-        models=[jaxnn.mlp(4, (), 3)] * len(given),
+        model=None,
         metric=metric,
-        is_mlp=True,
-        inputs={"raw": None},
+        plan=jaxnn.plan(given, jaxnn.Dataset(np.ones((40, 4)), np.arange(40) % 3)),
+        treatments={"raw": Treatment(None, None, 4)},
         input_shape=(4,),
         num_classes=3,
         curves=curves,

@@ -1,0 +1,68 @@
+"""The row space of the training data: where there are fewer examples than features."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.datasets import Dataset
+from jaxnn.types import Params
+
+
+class RowSpace(NamedTuple):
+    """The directions that the training inputs span.
+
+    A first layer only ever meets these: Z = W x, and dW = dZ X^T is a combination of training
+    inputs. With an orthonormal basis Q (F, R), inputs x' = Q^T x and weights W' = W Q give the same
+    Z, and R is at most the number of examples: 1,080 instead of 12,288 for SIGNS.
+
+    Gradient descent and momentum from first weights W = W' Q^T take the same path either way, to
+    rounding, with l2 or without. Adam and RMSprop divide element by element, so theirs is another
+    path: in the data's principal axes, along which Q is chosen, instead of pixels.
+    """
+
+    basis: np.ndarray
+    """Q (F, R) in float64, on the host: a device may multiply with less than float32's digits."""
+
+    def project(self, data: Dataset) -> Dataset:
+        """Inputs (N, ...) as (N, R)."""
+        x = np.asarray(data.x, np.float64).reshape(len(data), -1) @ self.basis
+        return Dataset._unchecked(
+            jnp.asarray(x, data.x.dtype), data.y, data.num_classes, data.weights
+        )
+
+    def lift(self, params: Params) -> Params:
+        """The first kernel (H, R) as the (H, F) of an ordinary network: W = W' Q^T."""
+        first = params[0]
+        kernel = np.asarray(first["kernel"], np.float64) @ self.basis.T
+        return ({**first, "kernel": kernel.astype(first["kernel"].dtype)}, *params[1:])
+
+
+def row_space(train: Dataset) -> RowSpace | None:
+    """The row space of normalised training inputs; None unless there are fewer examples than F.
+
+    By a singular value decomposition in float64; directions whose singular value is of the size of
+    the inputs' rounding are left out. Examples of weight 0 do not count.
+
+    >>> data = Dataset(np.array([[3.0, 0.0, 4.0], [6.0, 0.0, 8.0]]), [0, 1])
+    >>> space = row_space(data)
+    >>> space.basis.shape, space.project(data).x
+    ((3, 1), Array([[ 5.], [10.]], dtype=float32))
+    """
+    # slow to import
+    from scipy.linalg import svd
+
+    x = np.asarray(train.x).reshape(len(train), -1)
+    if train.weights is not None:
+        x = x[np.asarray(train.weights) > 0]
+    if len(x) >= x.shape[1]:
+        return None
+    _, sizes, axes = svd(x.astype(np.float64), full_matrices=False, check_finite=False)
+    # the norm of a matrix of rounding errors is about that of its longer side
+    noise = sizes[0] * np.finfo(x.dtype).eps * x.shape[1] ** 0.5
+    axes = axes[sizes > noise]
+    if not len(axes):
+        return None
+    # the decomposition leaves the signs open
+    largest = np.abs(axes).argmax(axis=1)
+    return RowSpace((axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]).T)

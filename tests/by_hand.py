@@ -1,0 +1,169 @@
+"""Training written out in NumPy, float64: what a lane, whatever it shares a program with, must be.
+
+The course's formulas, layer by layer, with the random numbers by the rules that the package states:
+weight (row r, column c) of layer i is element c of what fold_in(fold_in(key, i), r) draws; dropout
+masks of step t likewise per unit, from fold_in(fold_in(fold_in(key, 2^31 - 1), t), i).
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+MOST_UNITS, MOST_EXAMPLES = 16, 32
+
+
+def _rows(draw, length):
+    fold = jax.vmap(jax.random.fold_in, (None, 0))
+    return jax.jit(
+        lambda key: jax.vmap(lambda k: draw(k, (length,), jnp.float64))(
+            fold(key, jnp.arange(MOST_UNITS))
+        )
+    )
+
+
+# drawn once for the largest shape, so that nothing is compiled for each setting
+UNIFORM, NORMAL = _rows(jax.random.uniform, MOST_UNITS), _rows(jax.random.normal, MOST_UNITS)
+MASKS = _rows(jax.random.uniform, MOST_EXAMPLES)
+
+
+def first_weights(setting, num_features, num_classes, key):
+    units = (num_features, *setting["hidden"], num_classes)
+    params = []
+    for layer, (num_in, num_out) in enumerate(itertools.pairwise(units)):
+        layer_key = jax.random.fold_in(key, layer)
+        both = num_in + num_out
+        deviation = np.sqrt(2 / (num_in if setting["init"].startswith("he") else both))
+        if setting["init"].endswith("uniform"):
+            draws = deviation * np.sqrt(3) * (2 * np.asarray(UNIFORM(layer_key)) - 1)
+        else:
+            draws = deviation * np.asarray(NORMAL(layer_key))
+        one = {"kernel": draws[:num_out, :num_in]}
+        if setting["batch_norm"] and layer < len(units) - 2:
+            one |= {"scale": np.ones((num_out, 1)), "offset": np.zeros((num_out, 1))}
+        else:
+            one["bias"] = np.zeros((num_out, 1))
+        params.append(one)
+    return params
+
+
+ACTIVATIONS = {
+    "relu": (lambda z: np.maximum(z, 0), lambda z, a: (z > 0) * 1.0),
+    "leaky_relu": (lambda z: np.where(z >= 0, z, 0.01 * z), lambda z, a: np.where(z >= 0, 1, 0.01)),
+    "tanh": (np.tanh, lambda z, a: 1 - a * a),
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z, a: a * (1 - a)),
+    "identity": (lambda z: z, lambda z, a: np.ones_like(z)),
+}
+
+
+def gradients(setting, params, averages, x, y, step_key):
+    """The gradient of a mini-batch; moves the running averages of batch norm along."""
+    activate, slope = ACTIVATIONS[setting["activation"]]
+    a, kept, count = x.T, [], len(y)
+    for layer, one in enumerate(params[:-1]):
+        memory = {"below": a}
+        z = one["kernel"] @ a
+        if setting["batch_norm"]:
+            mean, variance = z.mean(1, keepdims=True), z.var(1, keepdims=True)
+            decay = setting["batch_norm_decay"]
+            for name, value in (("mean", mean), ("variance", variance)):
+                averages[layer][name] = decay * averages[layer][name] + (1 - decay) * value
+            memory["deviation"] = np.sqrt(variance + 1e-5)
+            memory["norm"] = (z - mean) / memory["deviation"]
+            z = one["scale"] * memory["norm"] + one["offset"]
+        else:
+            z = z + one["bias"]
+        memory["z"], memory["a"] = z, activate(z)
+        memory["mask"] = np.ones_like(z)
+        if setting["dropout"] > 0:
+            draws = np.asarray(MASKS(jax.random.fold_in(step_key, layer)))[: len(z), :count]
+            memory["mask"] = (draws >= setting["dropout"]) / (1 - setting["dropout"])
+        a = memory["a"] * memory["mask"]
+        kept.append(memory)
+    logits = params[-1]["kernel"] @ a + params[-1]["bias"]
+    shifted = np.exp(logits - logits.max(0))
+    dz = (shifted / shifted.sum(0) - np.eye(len(logits))[y].T) / count
+    grads = [{"kernel": dz @ a.T, "bias": dz.sum(1, keepdims=True)}]
+    da = params[-1]["kernel"].T @ dz
+    for one, memory in zip(params[-2::-1], kept[::-1], strict=True):
+        dz = da * memory["mask"] * slope(memory["z"], memory["a"])
+        own = {}
+        if setting["batch_norm"]:
+            own["scale"] = (dz * memory["norm"]).sum(1, keepdims=True)
+            own["offset"] = dz.sum(1, keepdims=True)
+            dn = dz * one["scale"]
+            along = (dn * memory["norm"]).mean(1, keepdims=True)
+            dz = (dn - dn.mean(1, keepdims=True) - memory["norm"] * along) / memory["deviation"]
+        else:
+            own["bias"] = dz.sum(1, keepdims=True)
+        own["kernel"] = dz @ memory["below"].T
+        grads.insert(0, own)
+        da = one["kernel"].T @ dz
+    for one, own in zip(params, grads, strict=True):
+        own["kernel"] = own["kernel"] + setting["l2"] * one["kernel"]
+    return grads
+
+
+def moved(setting, w, grad, moments, step, alpha):
+    v, s = moments
+    beta1, beta2, epsilon = setting["beta1"], setting["beta2"], setting["epsilon"]
+    if setting["optimizer"] == "gd":
+        return w - alpha * grad, moments
+    if setting["optimizer"] == "momentum":
+        v = setting["momentum"] * v + (1 - setting["momentum"]) * grad
+        return w - alpha * v, (v, s)
+    s = beta2 * s + (1 - beta2) * grad**2
+    if setting["optimizer"] == "rmsprop":
+        return w - alpha * grad / (np.sqrt(s) + epsilon), (v, s)
+    v = beta1 * v + (1 - beta1) * grad
+    v_hat, s_hat = v / (1 - beta1**step), s / (1 - beta2**step)
+    return w - alpha * v_hat / (np.sqrt(s_hat) + epsilon), (v, s)
+
+
+def decayed(setting, epoch):
+    t, k = epoch / setting["decay_every"], setting["decay_rate"]
+    factor = {
+        "none": 1.0,
+        "inverse": 1 / (1 + k * t),
+        "exponential": k**t,
+        "inverse_sqrt": 1 / np.sqrt(1 + k * t),
+        "staircase": k ** np.floor(t),
+    }
+    return setting["learning_rate"] * factor[setting["decay_schedule"]]
+
+
+def trained(setting, x, y, num_classes, *, epochs, seed, order_seed=0, nudge=0.0):
+    """Parameters and running averages after some epochs, as the package's `fit` names them."""
+    # a network that diverges overflows
+    with np.errstate(all="ignore"):
+        return _trained(setting, x, y, num_classes, epochs, seed, order_seed, nudge)
+
+
+def _trained(setting, x, y, num_classes, epochs, seed, order_seed, nudge):
+    key = jax.random.key(seed)
+    dropout_key = jax.random.fold_in(key, 2**31 - 1)
+    params = first_weights(setting, x.shape[1], num_classes, key)
+    params = [{name: leaf * (1 + nudge) for name, leaf in one.items()} for one in params]
+    moments = [dict.fromkeys(one, (0.0, 0.0)) for one in params]
+    hidden = setting["hidden"] if setting["batch_norm"] else ()
+    averages = [{"mean": np.zeros((n, 1)), "variance": np.ones((n, 1))} for n in hidden]
+    step = 0
+    for epoch in range(epochs):
+        epoch_key = jax.random.fold_in(jax.random.key(order_seed), epoch)
+        order = np.asarray(jax.random.permutation(epoch_key, len(y)))
+        for start in range(0, len(y), setting["batch_size"]):
+            rows = order[start : start + setting["batch_size"]]
+            step_key = jax.random.fold_in(dropout_key, step)
+            grads = gradients(setting, params, averages, x[rows], y[rows], step_key)
+            step += 1
+            for one, own, memory in zip(params, grads, moments, strict=True):
+                for name in one:
+                    one[name], memory[name] = moved(
+                        setting, one[name], own[name], memory[name], step, decayed(setting, epoch)
+                    )
+    flat = lambda tree: tuple(
+        {name: leaf if name == "kernel" else leaf[:, 0] for name, leaf in one.items()}
+        for one in tree
+    )
+    return flat(params), flat(averages)

@@ -1,0 +1,219 @@
+"""Promise 1 for settings of any structure in one call: each lane is the network trained alone."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from by_hand import trained
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from test_sweeping import assert_lane_is_solo, assert_same_bits, compiled_fast, networks  # noqa: F401
+
+import jaxnn
+from jaxnn import Dataset, fit, lanes, mlp, sweep
+from jaxnn.mixtures import own_part, single
+from jaxnn.settings import complete
+
+MOST, LEAST = {"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01}, {"hidden": (2,)}
+# together they need all that there is, so that every sweep below runs the same two programs
+ANCHORS = [
+    {**MOST, "batch_size": size, "activation": activation, "batch_norm": norm, "init": init} | more
+    for size in (16, 5)
+    for activation, norm, init, more in (
+        ("relu", True, "xavier_uniform", {"optimizer": "gd"}),
+        ("tanh", False, "xavier_normal", {"optimizer": "momentum"}),
+        ("sigmoid", True, "he_uniform", {"optimizer": "rmsprop"}),
+        ("leaky_relu", False, "he_normal", {"optimizer": "adam", **LEAST}),
+        ("identity", False, "he_normal", {"optimizer": "adam", "hidden": (3, 2)}),
+    )
+]
+SETTING = st.fixed_dictionaries(
+    {
+        "hidden": st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple),
+        "batch_size": st.sampled_from([16, 5]),
+        "optimizer": st.sampled_from(["gd", "momentum", "rmsprop", "adam"]),
+        "activation": st.sampled_from(["relu", "tanh", "sigmoid", "leaky_relu", "identity"]),
+        "init": st.sampled_from(["xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]),
+        "batch_norm": st.booleans(),
+        "dropout": st.sampled_from([0.0, 0.2, 0.6]),
+        "l2": st.sampled_from([0.0, 1e-3, 0.3]),
+        "decay_schedule": st.sampled_from(
+            ["none", "inverse", "exponential", "inverse_sqrt", "staircase"]
+        ),
+        "decay_rate": st.floats(0.1, 1),
+        "decay_every": st.floats(0.5, 5),
+        "learning_rate": st.floats(-4, 0).map(lambda r: 10.0**r),
+        "momentum": st.floats(0, 0.99, allow_subnormal=False),
+        "beta1": st.floats(0, 0.99, allow_subnormal=False),
+        "beta2": st.floats(0.5, 0.999),
+        "epsilon": st.sampled_from([1e-8, 1e-3]),
+        "batch_norm_decay": st.floats(0, 1, allow_subnormal=False),
+    }
+)
+
+
+def make_data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(46, 4))
+    data = Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
+    return data[:37], data[37:]
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+@pytest.mark.usefixtures("compiled_fast")
+def test_any_structures_together_are_each_what_numpy_makes_of_them():
+    """300 random settings, six at a time beside the anchors, against formulas by hand."""
+    with jax.enable_x64(True):
+        train, valid = make_data()
+        x, y = np.asarray(train.x), np.asarray(train.y)
+        before = lanes.train_lanes._cache_size()
+        tried = []
+
+        @settings(
+            max_examples=50,
+            deadline=None,
+            phases=[Phase.generate],
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.lists(SETTING, min_size=6, max_size=6), st.integers(0, 1000))
+        def check(drawn, seed):
+            study = sweep([*drawn, *ANCHORS], train, valid, epochs=9, seed=seed, chunk=4)
+            assert len(study.plan.programs) == 2
+            for number, setting in enumerate(drawn):
+                full = complete(setting)
+                expected = trained(full, x, y, 3, epochs=9, seed=seed)
+                lane = study.fitted(number)
+                assert jax.tree.map(np.shape, expected[0]) == jax.tree.map(np.shape, lane.params)
+                if lane.diverged is None and np.isfinite(flat(expected)).all():
+                    error = np.abs(flat((lane.params, lane.state)) - flat(expected)).max()
+                    scale = max(1.0, np.abs(flat(expected)).max())
+                    if error > 1e-9 * scale:
+                        # a chaotic setting: no more than 1e-15 in its first weights makes of it
+                        nudged = trained(full, x, y, 3, epochs=9, seed=seed, nudge=1e-15)
+                        moved = np.abs(flat(nudged) - flat(expected)).max()
+                        assert error <= 100 * moved, setting
+                        tried.append("chaotic")
+                        continue
+                tried.append("equal" if lane.diverged is None else "diverged")
+
+        check()
+        assert tried.count("equal") > 0.9 * len(tried)
+        # promise 5: two programs in all, whatever the structures and numbers
+        assert lanes.train_lanes._cache_size() == before + 2
+
+
+MIXED = [
+    {"hidden": (6, 5), "batch_norm": True, "dropout": 0.2, "optimizer": "momentum"},
+    {"hidden": (3,), "optimizer": "gd", "activation": "tanh", "learning_rate": 0.1},
+    {"hidden": (4, 7, 2), "activation": "sigmoid", "optimizer": "rmsprop", "l2": 0.1},
+    {"hidden": (8,), "activation": "leaky_relu", "batch_norm": True, "init": "he_normal"},
+]
+
+
+@pytest.mark.usefixtures("compiled_fast")
+def test_a_lane_of_a_mixed_program_is_the_network_that_fit_trains():
+    """Over 201 steps, with validation curves, in float64."""
+    candidates = [{**one, "batch_size": 16, "decay_schedule": "inverse"} for one in MIXED]
+    with jax.enable_x64(True):
+        data = make_data()
+        study = sweep(candidates, *data, epochs=67, seeds=2, seed=5, chunk=4, order_seed=3)
+        assert len(study.plan.programs) == 1
+        for number, repeat in ((0, 0), (1, 1), (2, 0), (3, 1)):
+            alone = fit(candidates[number], *data, epochs=67, seed=5 + repeat, order_seed=3)
+            assert_lane_is_solo(study, number, repeat, alone, 1e-9)
+        again = dataclasses.replace(study.fitted(0), params=study.fitted(0).params)
+        np.testing.assert_array_equal(
+            again.predict(data[1].x),
+            fit(candidates[0], *data, epochs=67, seed=5, order_seed=3).predict(data[1].x),
+        )
+
+
+def test_bits_do_not_depend_on_the_order_or_the_companions():
+    data = make_data()
+    run = lambda some, plan=None: networks(sweep(some, *data, epochs=5, chunk=2, plan=plan))
+    before = run(MIXED)
+    order = [2, 0, 3, 1]
+    for lane, number in zip(run([MIXED[n] for n in order]), order, strict=True):
+        assert_same_bits(lane, before[number])
+    poisoned = run([{**MIXED[0], "learning_rate": 1e30}, *MIXED[1:]])
+    for number in (1, 2, 3):
+        assert_same_bits(poisoned[number], before[number])
+
+
+def test_padding_is_zero_and_stays_so():
+    data = make_data()
+    study = sweep(MIXED, *data, epochs=5)
+    params = study.chunks[0].params
+    for number, setting in enumerate(MIXED):
+        _, lane = study.places[number, 0]
+        for layer, one in enumerate(params[:-1]):
+            units = setting["hidden"][layer] if layer < len(setting["hidden"]) else 0
+            below = 4 if layer == 0 else (*setting["hidden"], 0, 0)[layer - 1]
+            kernel = one["kernel"][lane]
+            assert not kernel[units:].any()
+            assert not kernel[:, below:].any()
+            assert np.count_nonzero(kernel) == units * below
+            assert not one["bias"][lane, units:].any()
+        assert not params[-1]["kernel"][lane][:, setting["hidden"][-1] :].any()
+
+
+@pytest.mark.parametrize("setting", MIXED, ids=lambda s: str(s["hidden"]))
+def test_first_weights_and_dropout_do_not_depend_on_the_padding(setting):
+    full = complete(setting)
+    own = single((4, *full["hidden"], 3), full["activation"], full["batch_norm"], full["init"])
+    wide = own.merged(single((4, 9, 8, 7, 3), "sigmoid", not full["batch_norm"], "he_uniform"))
+    plain = mlp(
+        4,
+        full["hidden"],
+        3,
+        activation=full["activation"],
+        batch_norm=full["batch_norm"],
+        init=full["init"],
+    )
+    padded = wide.model(wide.structure(full))
+    key, x = jax.random.key(3), make_data()[0].x
+    params, state = plain.init(key)
+    padded_params, padded_state = padded.init(key)
+    same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6)
+    jax.tree.map(same, own_part(full, padded_params, padded_state), (params, state))
+    options = {"is_training": True, "key": key, "dropout": 0.3}
+    same_rounded = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    same_rounded(
+        padded.apply(padded_params, padded_state, x, **options)[0],
+        plain.apply(params, state, x, **options)[0],
+    )
+
+
+def test_a_mixture_of_equal_structures_is_not_padded():
+    one = single((4, 5, 3))
+    assert one.merged(one) == one
+    assert one.merged(single((4, 5, 3), "tanh")).is_padded is False
+    assert one.merged(single((4, 6, 3))).is_padded
+    assert one.merged(single((4, 3))) is None
+    assert single((4, 5, 6, 3)).merged(single((4, 7, 3))).num_weights == 4 * 7 + 7 * 6 + 7 * 3
+
+
+def test_a_foreign_model_mixes_what_is_not_its_own():
+    """Optimizers, l2 and schedules differ by lane in one program of somebody's model."""
+    init = lambda key: ({"kernel": jax.random.normal(key, (4, 3))}, ())
+    apply = lambda params, state, x, **rest: (x @ params["kernel"], state)
+    model = jaxnn.Model(init, apply, ())
+    candidates = [
+        {"optimizer": name, "l2": l2, "decay_schedule": schedule, "learning_rate": 0.05}
+        for name, l2, schedule in (
+            ("gd", 0.0, "none"),
+            ("adam", 0.1, "inverse"),
+            ("rmsprop", 0.0, "staircase"),
+        )
+    ]
+    data = make_data()
+    study = sweep(candidates, *data, epochs=5, model=model)
+    assert len(study.plan.programs) == 1
+    for number, candidate in enumerate(candidates):
+        alone = fit(candidate, *data, epochs=5, model=model)
+        assert_lane_is_solo(study, number, 0, alone, 1e-5)
