@@ -203,7 +203,7 @@ def _train_chunk(
             study.compile_seconds += max(0, seconds_per_epoch[0] - later)
         index = np.full(len(lanes), len(study.chunks))
         study.places[number, repeat] = np.stack([index, np.arange(len(lanes))], axis=1)
-        study.chunks.append(Chunk(params, state, began, datetime.now()))
+        study.chunks.append(Chunk(group.program.model, params, state, began, datetime.now()))
 
 
 def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:

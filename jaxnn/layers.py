@@ -23,13 +23,12 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 """Activation functions by name; `leaky_relu` has the slope 0.01 below zero."""
 
 
-def _uniform(key: Array, shape: tuple[int, ...], deviation: float | Array) -> Array:
-    limit = deviation * 3**0.5
-    return jax.random.uniform(key, shape, float, -limit, limit)
+def _uniform(key: Array, length: int) -> Array:
+    return jax.random.uniform(key, (length,), float, -(3**0.5), 3**0.5)
 
 
-def _normal(key: Array, shape: tuple[int, ...], deviation: float | Array) -> Array:
-    return deviation * jax.random.normal(key, shape, float)
+def _normal(key: Array, length: int) -> Array:
+    return jax.random.normal(key, (length,), float)
 
 
 def _xavier(num_in: Any, num_out: Any) -> Any:
@@ -46,7 +45,7 @@ INITIALIZERS: dict[str, tuple[Callable[..., Array], Callable[[Any, Any], Any]]] 
     "he_uniform": (_uniform, _he),
     "he_normal": (_normal, _he),
 }
-"""Name -> (distribution, standard deviation from the numbers of units in and out)."""
+"""Name -> (draws of variance 1, standard deviation from the numbers of units in and out)."""
 
 
 def init_dense(
@@ -71,18 +70,15 @@ def init_dense(
     """
     if init not in INITIALIZERS:
         raise ValueError(f"init got {init!r}; expected one of {', '.join(INITIALIZERS)}")
-    kernel = draw_kernel(key, (num_out, num_in), init, num_in, num_out)
+    distribution, deviation = INITIALIZERS[init]
+    draws = jax.vmap(lambda row_key: distribution(row_key, num_in))(row_keys(key, num_out))
+    kernel = deviation(num_in, num_out) * draws
     return {"kernel": kernel, "bias": jnp.zeros(num_out)} if bias else {"kernel": kernel}
 
 
-def draw_kernel(
-    key: Array, shape: tuple[int, int], init: str, num_in: int | Array, num_out: int | Array
-) -> Array:
-    """A kernel of `shape` with the deviation of a layer of `num_in` and `num_out` units."""
-    distribution, deviation = INITIALIZERS[init]
-    row_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(shape[0]))
-    draw_row = lambda row_key: distribution(row_key, shape[1:], deviation(num_in, num_out))
-    return jax.vmap(draw_row)(row_keys)
+def row_keys(key: Array, num_rows: int) -> Array:
+    """A key for each row of a kernel."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_rows))
 
 
 @jax.custom_vjp

@@ -18,15 +18,14 @@ class Mixture(NamedTuple):
     """The structure of one MLP, or the least that several fit in; static, compared by value.
 
     Where structures differ, what a lane is becomes data: narrower layers are padded with units that
-    are 0 and stay so, a shallower network takes its own last layer's output to its logits (there
-    are no identity layers), and activation, batch norm and initialiser are chosen among those that
-    occur. The random numbers of a unit do not depend on the padding, so a lane has the first
-    weights and dropout masks of its `mlp` alone.
+    are 0 and stay so, each depth has logits of its own, on its last hidden layer (there are no
+    identity layers), and activation, batch norm and initialiser are chosen among those that occur.
+    The random numbers of a unit do not depend on the padding, so a lane has the first weights and
+    dropout masks of its `mlp` alone.
 
     Attributes:
       units: of each layer, (F, H1, ..., C); of several structures the widest.
       depths: numbers of hidden layers that occur.
-      last: the widest last hidden layer; F if there is none.
       activations, batch_norms, inits: what occurs.
       is_padded: whether the networks differ in hidden units.
       fan_in: the features that the first initialiser counts: F, or more where the data were
@@ -35,7 +34,6 @@ class Mixture(NamedTuple):
 
     units: tuple[int, ...]
     depths: tuple[int, ...]
-    last: int
     activations: tuple[str, ...]
     batch_norms: tuple[Any, ...]
     inits: tuple[str, ...]
@@ -49,8 +47,13 @@ class Mixture(NamedTuple):
     @property
     def num_weights(self) -> int:
         """Of the kernels of a lane, padding included."""
-        pairs = list(itertools.pairwise((*self.units[:-1], self.last, self.units[-1])))
-        return sum(a * b for a, b in (*pairs[: len(self.hidden)], pairs[-1]))
+        hidden = sum(a * b for a, b in itertools.pairwise(self.units[:-1]))
+        return hidden + sum(self.units[depth] * self.units[-1] for depth in self.depths)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what follows a product is so little that fusing it with the product pays."""
+        return (len(self.depths), len(self.activations), self.batch_norms) == (1, 1, (False,))
 
     def merged(self, other: "Mixture") -> "Mixture | None":
         """The least structure that the networks of both fit in.
@@ -67,7 +70,6 @@ class Mixture(NamedTuple):
                 self.units[-1],
             ),
             depths=_union(self.depths, other.depths),
-            last=max(self.last, other.last),
             activations=_union(self.activations, other.activations),
             batch_norms=_union(self.batch_norms, other.batch_norms),
             inits=_union(self.inits, other.inits),
@@ -77,8 +79,7 @@ class Mixture(NamedTuple):
 
     def with_features(self, num_features: int) -> "Mixture":
         """The same networks for inputs of other length; `fan_in` stays."""
-        units = (num_features, *self.units[1:])
-        return self._replace(units=units, last=self.last if self.hidden else num_features)
+        return self._replace(units=(num_features, *self.units[1:]))
 
     def structure(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         """What a lane with this setting is, as data; `hidden` has a 0 for each layer it lacks."""
@@ -112,7 +113,6 @@ def single(
     return Mixture(
         units,
         (len(units) - 2,),
-        units[-2],
         (activation,),
         (batch_norm,),
         (init,),
@@ -122,42 +122,50 @@ def single(
 
 
 def own_part(
-    setting: Mapping[str, Any], params: Params, state: State
+    mixture: Mixture, setting: Mapping[str, Any], params: Params, state: State
 ) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
     """A lane's parameters and state without padding, as those of the setting's own `mlp`."""
-    hidden = setting["hidden"]
-    norm_names = ("kernel", "scale", "offset") if setting["batch_norm"] else ("kernel", "bias")
-    features, classes = params[0]["kernel"].shape[1], params[-1]["kernel"].shape[0]
-    own, own_state = [], []
-    for layer, (num_in, num_out) in enumerate(itertools.pairwise((features, *hidden, classes))):
-        is_last = layer == len(hidden)
-        source = params[-1] if is_last else params[layer]
-        names = ("kernel", "bias") if is_last else norm_names
-        own.append({n: source[n][:num_out] for n in names})
-        own[-1]["kernel"] = own[-1]["kernel"][:, :num_in]
-        if setting["batch_norm"] and not is_last:
-            own_state.append({name: leaf[:num_out] for name, leaf in state[layer].items()})
-    return tuple(own), tuple(own_state)
+    depth, normalised = len(setting["hidden"]), setting["batch_norm"]
+    logits = params[len(mixture.hidden) + mixture.depths.index(depth)]
+    units = (mixture.units[0], *setting["hidden"], mixture.units[-1])
+    own = []
+    for layer, (num_in, num_out) in enumerate(itertools.pairwise(units)):
+        names = ("scale", "offset") if normalised and layer < depth else ("bias",)
+        source = params[layer] if layer < depth else logits
+        kernel = source["kernel"][:num_out, :num_in]
+        own.append({"kernel": kernel, **{name: source[name][:num_out] for name in names}})
+    if not normalised:
+        return tuple(own), ()
+    cut = lambda averages, n: {name: leaf[:n] for name, leaf in averages.items()}
+    return tuple(own), tuple(map(cut, state, setting["hidden"]))
 
 
 def _union(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(sorted({*a, *b}))
 
 
+class _Layer(NamedTuple):
+    """Rows and columns of a kernel, how many of them are a lane's, and where its key comes from."""
+
+    number: int
+    rows: int
+    columns: int
+    num_out: Any
+    num_in: Any
+
+
 def _init(mixture: Mixture, structure: Mapping[str, Any], key: Array) -> tuple[Params, State]:
-    widest = mixture.hidden
     # floats: JAX divides int32 in float32, also where the default is float64
-    hidden: Any = jnp.asarray(structure["hidden"], float) if mixture.is_padded else widest
+    hidden = jnp.asarray(structure["hidden"], float) if mixture.is_padded else mixture.hidden
+    real, units = (mixture.fan_in, *hidden), mixture.units
+    num_layers, num_classes = len(mixture.hidden), units[-1]
+    layer_shapes = [
+        _Layer(n, units[n + 1], units[n], real[n + 1], real[n]) for n in range(num_layers)
+    ]
+    layer_shapes += [_Layer(n, num_classes, units[n], num_classes, real[n]) for n in mixture.depths]
+    kernels = _kernels(mixture, structure, key, layer_shapes)
     params, state = [], []
-    num_in, real_in = mixture.units[0], mixture.fan_in
-    for layer, num_out in enumerate(widest):
-        kernel = _kernel(
-            mixture,
-            structure,
-            jax.random.fold_in(key, layer),
-            (num_out, num_in),
-            (hidden[layer], real_in),
-        )
+    for num_out, kernel in zip(mixture.hidden, kernels, strict=False):
         layer_params = {"kernel": kernel}
         if False in mixture.batch_norms:
             layer_params["bias"] = jnp.zeros(num_out)
@@ -166,38 +174,49 @@ def _init(mixture: Mixture, structure: Mapping[str, Any], key: Array) -> tuple[P
             layer_params |= norm_params
             state.append(norm_state)
         params.append(layer_params)
-        num_in, real_in = num_out, hidden[layer]
-    depth: Any = len(widest)
-    last = real_in
-    if len(mixture.depths) > 1:
-        depth = jnp.sum(hidden > 0)
-        last = hidden[depth - 1]
-    num_classes = mixture.units[-1]
-    kernel = _kernel(
-        mixture,
-        structure,
-        jax.random.fold_in(key, depth),
-        (num_classes, mixture.last),
-        (num_classes, last),
-    )
-    params.append({"kernel": kernel, "bias": jnp.zeros(num_classes)})
+    for depth, kernel in zip(mixture.depths, kernels[num_layers:], strict=True):
+        if len(mixture.depths) > 1:
+            kernel = jnp.where(_depth(structure) == depth, kernel, 0)
+        params.append({"kernel": kernel, "bias": jnp.zeros(num_classes)})
     return tuple(params), tuple(state)
 
 
-def _kernel(
-    mixture: Mixture,
-    structure: Mapping[str, Any],
-    key: Array,
-    shape: tuple[int, int],
-    real: tuple[Any, Any],
-) -> Array:
-    """First weights of `shape` with the deviation of a layer of `real` units out and in."""
-    draws = [layers.draw_kernel(key, shape, init, real[1], real[0]) for init in mixture.inits]
-    kernel = draws[0] if len(draws) == 1 else jax.lax.select_n(structure["init"], *draws)
-    if not mixture.is_padded:
-        return kernel
-    row, column = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None]
-    return jnp.where((row < real[0]) & (column < real[1]), kernel, 0)
+def _kernels(
+    mixture: Mixture, structure: Mapping[str, Any], key: Array, shapes: list[_Layer]
+) -> list[Array]:
+    """First weights; those above the first layer in one draw, since each takes a second to compile.
+
+    A row's draws do not depend on how many there are of them.
+    """
+    keys = [layers.row_keys(jax.random.fold_in(key, one.number), one.rows) for one in shapes]
+    blocks = [(keys[:1], shapes[0].columns)]
+    if len(shapes) > 1:
+        blocks.append((keys[1:], max(one.columns for one in shapes[1:])))
+    draws: dict[Any, list[Array]] = {}
+    for distribution in {layers.INITIALIZERS[init][0]: None for init in mixture.inits}:
+        rows = [
+            jax.vmap(functools.partial(distribution, length=length))(jnp.concatenate(block))
+            for block, length in blocks
+        ]
+        ends = itertools.accumulate(one.rows for one in shapes[1:-1])
+        draws[distribution] = [rows[0], *(jnp.split(rows[1], list(ends)) if rows[1:] else [])]
+    kernels = []
+    for index, one in enumerate(shapes):
+        choices = []
+        for init in mixture.inits:
+            distribution, deviation = layers.INITIALIZERS[init]
+            drawn = draws[distribution][index][:, : one.columns]
+            choices.append(deviation(one.num_in, one.num_out) * drawn)
+        kernel = jax.lax.select_n(structure["init"], *choices) if choices[1:] else choices[0]
+        if mixture.is_padded:
+            row, column = jnp.arange(one.rows)[:, None], jnp.arange(one.columns)[None]
+            kernel = jnp.where((row < one.num_out) & (column < one.num_in), kernel, 0)
+        kernels.append(kernel)
+    return kernels
+
+
+def _depth(structure: Mapping[str, Any]) -> Array:
+    return jnp.sum(structure["hidden"] > 0)
 
 
 def _apply(
@@ -221,7 +240,7 @@ def _apply(
             f"apply got inputs of shape {x.shape}; expected {mixture.units[0]} features an example"
         )
     a = x.reshape(len(x), -1).T
-    new_state, outputs = [], []
+    new_state, outputs = [], [a]
     norm: dict[str, Any] = {
         "is_training": is_training,
         "decay": batch_norm_decay,
@@ -233,23 +252,26 @@ def _apply(
             z, layer_state = _normalised_or_not(structure, layer_params, state[layer], a, norm)
             new_state.append(layer_state)
         else:
-            z = layers.dense(layer_params, a, is_training=is_training)
+            z = layers.dense(layer_params, a, is_training=is_training and mixture.is_plain)
             if mixture.batch_norms == (True,):
                 z, layer_state = normalization.batch_norm(layer_params, state[layer], z, **norm)
                 new_state.append(layer_state)
         a = _activated(mixture, structure, z)
-        if mixture.is_padded:
+        if mixture.is_padded and "sigmoid" in mixture.activations:
             # sigmoid(0) is not 0; what goes on from here as 0 leaves the weights above at 0, too
             a = jnp.where((jnp.arange(num_units) < structure["hidden"][layer])[:, None], a, 0)
         if has_dropout and key is not None:
             a = layers.dropout(jax.random.fold_in(key, layer), dropout, a)
         outputs.append(a)
-    if len(mixture.depths) > 1:
-        depth = jnp.sum(structure["hidden"] > 0)
-        a = _resized(outputs[-1], mixture.last)
-        for number in mixture.depths[:-1]:
-            a = jnp.where(depth == number, _resized(outputs[number - 1], mixture.last), a)
-    return layers.dense(params[-1], a, is_training=is_training).T, tuple(new_state)
+    # a layer of logits for each depth: to select among these is cheap, among activations it is not
+    logits = [
+        layers.dense(layer_params, outputs[depth], is_training=is_training and mixture.is_plain)
+        for layer_params, depth in zip(params[len(mixture.hidden) :], mixture.depths, strict=True)
+    ]
+    own = logits[0]
+    for depth, other in zip(mixture.depths[1:], logits[1:], strict=True):
+        own = jnp.where(_depth(structure) == depth, other, own)
+    return own.T, tuple(new_state)
 
 
 def _normalised_or_not(
@@ -261,7 +283,7 @@ def _normalised_or_not(
     """
     has_norm = structure["batch_norm"]
     bias = jnp.where(has_norm, 0, params["bias"])
-    z = layers.dense(params | {"bias": bias}, a, is_training=norm["is_training"])
+    z = layers.dense(params | {"bias": bias}, a, is_training=False)
     # 0 in place of the others' z: no gradient of theirs can be infinite there, and become NaN
     normalised, state = normalization.batch_norm(params, state, jnp.where(has_norm, z, 0), **norm)
     return jnp.where(has_norm, normalised, z), state
@@ -273,8 +295,3 @@ def _activated(mixture: Mixture, structure: Mapping[str, Any], z: Array) -> Arra
     for index, value in enumerate(values[1:], 1):
         a = jnp.where(structure["activation"] == index, value, a)
     return a
-
-
-def _resized(a: Array, num_units: int) -> Array:
-    """Cut, or padded with 0, to a number of units."""
-    return jnp.pad(a[:num_units], ((0, max(0, num_units - len(a))), (0, 0)))

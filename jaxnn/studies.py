@@ -59,6 +59,8 @@ class Trial:
 class Chunk:
     """Lanes that were trained together, on the host: what the study makes networks of."""
 
+    model: Any
+    """A Mixture, whose padding the parameters have, or a foreign model."""
     params: Params
     state: State
     start: datetime
@@ -214,7 +216,7 @@ class Study:
         model, inputs = self.model, self.treatments[setting["inputs"]]
         if model is None:
             model = mlp_of_setting(setting, self.input_shape, self.num_classes)
-            params, state = own_part(setting, params, state)
+            params, state = own_part(self.chunks[chunk].model, setting, params, state)
         step = int(self.diverged[number, repeat])
         done = int(self.epochs_done[number, repeat])
         return Fitted(

@@ -151,7 +151,7 @@ def test_padding_is_zero_and_stays_so():
     params = study.chunks[0].params
     for number, setting in enumerate(MIXED):
         _, lane = study.places[number, 0]
-        for layer, one in enumerate(params[:-1]):
+        for layer, one in enumerate(params[:3]):
             units = setting["hidden"][layer] if layer < len(setting["hidden"]) else 0
             below = 4 if layer == 0 else (*setting["hidden"], 0, 0)[layer - 1]
             kernel = one["kernel"][lane]
@@ -159,7 +159,10 @@ def test_padding_is_zero_and_stays_so():
             assert not kernel[:, below:].any()
             assert np.count_nonzero(kernel) == units * below
             assert not one["bias"][lane, units:].any()
-        assert not params[-1]["kernel"][lane][:, setting["hidden"][-1] :].any()
+        for depth, one in zip((1, 2, 3), params[3:], strict=True):
+            own = setting["hidden"][-1] if depth == len(setting["hidden"]) else 0
+            assert np.count_nonzero(one["kernel"][lane]) == own * 3
+            assert not one["kernel"][lane][:, own:].any()
 
 
 @pytest.mark.parametrize("setting", MIXED, ids=lambda s: str(s["hidden"]))
@@ -180,7 +183,7 @@ def test_first_weights_and_dropout_do_not_depend_on_the_padding(setting):
     params, state = plain.init(key)
     padded_params, padded_state = padded.init(key)
     same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6)
-    jax.tree.map(same, own_part(full, padded_params, padded_state), (params, state))
+    jax.tree.map(same, own_part(wide, full, padded_params, padded_state), (params, state))
     options = {"is_training": True, "key": key, "dropout": 0.3}
     same_rounded = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     same_rounded(
@@ -195,7 +198,7 @@ def test_a_mixture_of_equal_structures_is_not_padded():
     assert one.merged(single((4, 5, 3), "tanh")).is_padded is False
     assert one.merged(single((4, 6, 3))).is_padded
     assert one.merged(single((4, 3))) is None
-    assert single((4, 5, 6, 3)).merged(single((4, 7, 3))).num_weights == 4 * 7 + 7 * 6 + 7 * 3
+    assert single((4, 5, 6, 3)).merged(single((4, 7, 3))).num_weights == 28 + 42 + 21 + 18
 
 
 def test_a_foreign_model_mixes_what_is_not_its_own():

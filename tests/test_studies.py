@@ -46,7 +46,7 @@ def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diver
         epochs_done=np.full(accuracy.shape, epochs),
         kept_epochs=np.full(accuracy.shape, epochs - 1),
         places=np.stack([np.zeros_like(lanes), lanes], axis=-1),
-        chunks=[Chunk((), (), start, end)],
+        chunks=[Chunk(None, (), (), start, end)],
         seconds=2.0,
         compile_seconds=0.5,
     )
