@@ -37,7 +37,9 @@ import numpy as np
 import optax
 
 import jaxnn
-from jaxnn.lanes import default_chunk, init_lanes, train_lanes
+from jaxnn.chunks import lane_numbers
+from jaxnn.lanes import init_lanes, train_lanes
+from jaxnn.planning import default_chunk
 from jaxnn.preparing import recipe
 
 BATCH_SIZE, NUM_BATCHES = 32, 33
@@ -343,8 +345,10 @@ def peak_memory(network: Network, lanes: int) -> float:
     """Bytes that a compiled chunk needs a lane, over its weights, gradients and moments."""
     data = jaxnn.Dataset(*network.data(), network.classes)
     one = recipe(settings(network, 1)[0], data, None)
-    states = jax.eval_shape(lambda: init_lanes(one.program, jnp.arange(lanes, dtype=jnp.uint32)))
-    numbers = {name: jnp.zeros(lanes) for name in one.numbers}
+    own = lane_numbers(one.program, one)
+    numbers = {name: jnp.stack([jnp.asarray(number)] * lanes) for name, number in own.items()}
+    seeds = jnp.arange(lanes, dtype=jnp.uint32)
+    states = jax.eval_shape(lambda: init_lanes(one.program, seeds, numbers))
     arguments = (states, numbers, data, data[:32], jax.random.key(0), 1)
     report: Any = train_lanes.lower(one.program, *arguments).compile().memory_analysis()
     size = lambda tree: sum(leaf.size * 4 for leaf in jax.tree.leaves(tree))

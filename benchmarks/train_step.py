@@ -34,6 +34,7 @@ import jax
 import numpy as np
 
 import jaxnn
+from jaxnn.models import structure_of
 from jaxnn.settings import complete, traced_numbers
 from jaxnn.training import Program, init_train_state, train_epochs
 
@@ -44,11 +45,11 @@ BATCH_SIZE, NUM_BATCHES = 32, 33
 def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarray) -> Callable:
     """A function that trains some epochs; building it includes compiling."""
     full = complete({"hidden": hidden, "learning_rate": 1e-4, "batch_size": BATCH_SIZE})
-    model = jaxnn.mlp(features, hidden, classes)
-    program = Program(model, "adam", "none", BATCH_SIZE, has_dropout=False, has_l2=False)
+    model = structure_of(full, features, classes)
+    program = Program(model, ("adam",), BATCH_SIZE, has_dropout=False, has_l2=False)
     numbers = traced_numbers(full)
     data, order_key = jaxnn.Dataset(x, y, classes), jax.random.key(0)
-    states = [init_train_state(program, jax.random.key(0))]
+    states = [init_train_state(program, jax.random.key(0), numbers)]
 
     def train(epochs: int) -> None:
         states[0], curves = train_epochs(program, states[0], numbers, data, None, order_key, epochs)

@@ -51,6 +51,12 @@ class Mixture(NamedTuple):
         return hidden + sum(self.units[depth] * self.units[-1] for depth in self.depths)
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether the networks differ."""
+        choices = (self.depths, self.activations, self.batch_norms, self.inits)
+        return self.is_padded or any(len(occurring) > 1 for occurring in choices)
+
+    @property
     def is_plain(self) -> bool:
         """Whether what follows a product is so little that fusing it with the product pays."""
         return (len(self.depths), len(self.activations), self.batch_norms) == (1, 1, (False,))

@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ class Rates(NamedTuple):
       draws: random numbers, for dropout.
       step: seconds that a step takes at least, whatever its lanes.
       lane: seconds that a lane's step takes beside all that.
-      compile: seconds to compile a program, and `compile_layer` for each layer.
+      compile: seconds to compile a mixed program, and `compile_layer` for each layer.
     """
 
     products: float
@@ -48,15 +48,19 @@ class Rates(NamedTuple):
 
 
 RATES = {
-    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted to `benchmarks/mixed.py --rates`
-    "cpu": Rates(150e9, 25e9, 1e9, 0.1e9, 50e-6, 2e-6, 1.5, 0.8),
+    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`
+    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 32e-6, 0.0, 3.0, 1.5),
     # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
     "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 150e-6, 0.0, 4.0, 1.5),
     "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 100e-6, 0.0, 4.0, 1.5),
 }
 """Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
 
-_MOST_PAIRED = 128
+MOST_PROGRAMS = 12
+"""Beyond these, programs are joined even at a loss: each holds two cores for seconds and stays in
+memory. (256 settings of mixed structure on SIGNS: 22 programs would train 9 % faster.)"""
+
+_MOST_PAIRED = 256
 """Structures of which every pair is compared; more are first joined with their neighbours."""
 
 
@@ -257,31 +261,34 @@ def plan_recipes(
     if row_space and len(train) < num_features:
         num_features = len(train)
     work = _Work(rates or RATES[kind], seeds, epochs, len(train), device, chunk)
-    groups: dict[tuple[str, Program], list[int]] = {}
+    structures: dict[tuple[str, Program], list[int]] = {}
     for number, one in enumerate(prepared):
         program = one.program.with_features(num_features)
-        groups.setdefault((one.setting["inputs"], program), []).append(number)
-    real = {key: work.lane_seconds(key[1]) for key in groups}
-    blocks: dict[tuple[str, int], dict[Program, list[int]]] = {}
-    for (inputs, program), numbers in groups.items():
-        blocks.setdefault((inputs, program.batch_size), {})[program] = numbers
+        structures.setdefault((one.setting["inputs"], program), []).append(number)
+    real = {
+        number: work.lane_seconds(program, default_chunk(program, device))
+        for (_, program), numbers in structures.items()
+        for number in numbers
+    }
     programs = []
-    for (inputs, _), block in blocks.items():
-        real_of = {n: real[inputs, program] for program, numbers in block.items() for n in numbers}
-        for program, numbers in _joined(block, work):
-            programs.append(
-                PlannedProgram(
-                    program,
-                    inputs,
-                    tuple(sorted(numbers)),
-                    len(numbers) * seeds,
-                    work.chunk(program),
-                    work.seconds(program, len(numbers)),
-                    sum(real_of[n] for n in numbers) * seeds,
-                    work.compile_seconds(program),
-                    work.chunk(program) * lane_bytes(program),
-                )
+    for inputs, program, numbers in _joined(
+        [_Shared(inputs, program, numbers) for (inputs, program), numbers in structures.items()],
+        work,
+    ):
+        chunk = work.chunk(program, len(numbers))
+        programs.append(
+            PlannedProgram(
+                program,
+                inputs,
+                tuple(sorted(numbers)),
+                len(numbers) * seeds,
+                chunk,
+                work.seconds(program, len(numbers), chunk),
+                sum(real[number] for number in numbers) * seeds,
+                work.compile_seconds(program),
+                chunk * lane_bytes(program),
             )
+        )
     programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
     return Plan(
         kind,
@@ -315,8 +322,12 @@ def check_plan(plan: Plan, prepared: Sequence[Recipe]) -> None:
 
 def lane_bytes(program: Program) -> int:
     """Of a lane's weights, gradients and moments."""
-    moments = sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
-    return _num_weights(program.model) * (2 + moments) * jnp.result_type(float).itemsize
+    itemsize = jnp.result_type(float).itemsize
+    return _num_weights(program.model) * (2 + _num_moments(program)) * itemsize
+
+
+def _num_moments(program: Program) -> int:
+    return sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
 
 
 @functools.lru_cache
@@ -343,6 +354,29 @@ def default_chunk(program: Program, device: jax.Device) -> int:
     return 2 ** max(0, int(math.log2(lanes)))
 
 
+def step_counts(program: Program, chunk: int) -> tuple[float, ...]:
+    """What a step asks of the machine for each lane, in the order of `Rates`."""
+    model, batch, weights = program.model, program.batch_size, _num_weights(program.model)
+    # forward, gradients of the weights, and of the inputs of all layers but the first
+    products, activations, units = 6.0 * weights, 0, 0
+    if isinstance(model, Mixture):
+        units = sum(model.hidden)
+        products -= 2 * model.units[0] * model.units[1]
+        # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
+        products *= 1 + 30 / (chunk * model.units[1])
+        activations = units * (len(model.activations) + 2 * (True in model.batch_norms))
+    # a gradient written and read, a weight and each moment read and written, l2's two reads
+    floats = weights * (4 + 4 * _num_moments(program) + 2 * program.has_l2)
+    return (
+        batch * products,
+        floats * jnp.result_type(float).itemsize,
+        batch * activations,
+        batch * units * program.has_dropout,
+        1 / chunk,
+        1,
+    )
+
+
 class _Work(NamedTuple):
     """The cost model: seconds of a program's lanes over all epochs, and of compiling it."""
 
@@ -353,38 +387,34 @@ class _Work(NamedTuple):
     device: jax.Device
     fixed_chunk: int | None
 
-    def chunk(self, program: Program) -> int:
-        return self.fixed_chunk or default_chunk(program, self.device)
+    def chunk(self, program: Program, num_settings: int) -> int:
+        """The device's own, or for a mixed program a half or quarter of it, if that saves fillers.
 
-    def lane_seconds(self, program: Program) -> float:
+        A program of one structure always has the device's: its lanes' bits must not depend on how
+        many they are.
+        """
+        if self.fixed_chunk:
+            return self.fixed_chunk
+        chunk = default_chunk(program, self.device)
+        if not program.is_mixed:
+            return chunk
+        halves = [chunk // 2**n for n in range(3) if chunk >= 2**n]
+        return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
+
+    def lane_seconds(self, program: Program, chunk: int) -> float:
         """Of one lane in a full chunk, over all epochs."""
-        rates, model = self.rates, program.model
-        weights, batch = _num_weights(model), program.batch_size
-        moments = sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
-        # forward, gradients of the weights, and of the inputs of all layers but the first
-        products, activations = 6 * weights, 0
-        if isinstance(model, Mixture):
-            products -= 2 * model.units[0] * model.units[1]
-            activations = sum(model.hidden) * (2 if True in model.batch_norms else 1)
-            activations += sum(model.hidden) * (len(model.activations) - 1) // 2
-        # a gradient written and read, a weight and each moment read and written, l2's two reads
-        itemsize = jnp.result_type(float).itemsize
-        traffic = itemsize * weights * (4 + 4 * moments + 2 * program.has_l2)
-        per_step = (
-            batch * products / rates.products
-            + traffic / rates.bandwidth
-            + batch * activations / rates.activations
-            + batch * activations * program.has_dropout / rates.draws
-            + rates.step / self.chunk(program)
-            + rates.lane
-        )
-        return per_step * math.ceil(self.num_examples / batch) * self.epochs
+        counts = step_counts(program, chunk)
+        rates = self.rates
+        per_second = (rates.products, rates.bandwidth, rates.activations, rates.draws)
+        per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
+        per_step += counts[4] * rates.step + counts[5] * rates.lane
+        return per_step * math.ceil(self.num_examples / program.batch_size) * self.epochs
 
-    def seconds(self, program: Program, num_settings: int) -> float:
+    def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
         """Of all chunks; the last one is filled up."""
-        chunk = self.chunk(program)
+        chunk = chunk or self.chunk(program, num_settings)
         chunks = math.ceil(num_settings * self.seeds / chunk)
-        return chunks * chunk * self.lane_seconds(program)
+        return chunks * chunk * self.lane_seconds(program, chunk)
 
     def compile_seconds(self, program: Program) -> float:
         layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3
@@ -394,56 +424,66 @@ class _Work(NamedTuple):
         return self.compile_seconds(program) + self.seconds(program, num_settings)
 
 
-Block = list[tuple[Program, list[int]]]
+class _Shared(NamedTuple):
+    """Settings, by number, that share a program."""
+
+    inputs: str
+    program: Program
+    settings: list[int]
+
+    def joined(self, other: "_Shared") -> "_Shared | None":
+        program = self.program.merged(other.program) if self.inputs == other.inputs else None
+        return program and _Shared(self.inputs, program, self.settings + other.settings)
+
+    @property
+    def order(self) -> str:
+        """Puts side by side what is cheap to join."""
+        program, model = self.program, self.program.model
+        shape = (len(model.hidden), model.hidden) if isinstance(model, Mixture) else ()
+        block = (self.inputs, program.batch_size, _num_moments(program), program.has_dropout)
+        return repr((block, shape, program))
 
 
-def _joined(block: dict[Program, list[int]], work: _Work) -> Block:
-    """Programs of one mini-batch size, joined as long as that saves time."""
-    groups: Block = sorted(block.items(), key=lambda group: repr(_order(group[0])))
-    while len(groups) > _MOST_PAIRED:
-        groups = _with_neighbours(groups)
-    costs = [work.total(program, len(numbers)) for program, numbers in groups]
-    gains: dict[tuple[int, int], tuple[float, Program]] = {}
+def _joined(groups: list[_Shared], work: _Work) -> list[_Shared]:
+    """Joins the pair that saves most time, again and again, until none does.
+
+    Where there are still more than MOST_PROGRAMS, those that lose least are joined as well.
+    """
+    groups.sort(key=lambda group: group.order)
+    while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
+        groups = halved
+    total = lambda one: (
+        work.compile_seconds(one.program) + work.seconds(one.program, len(one.settings))
+    )
+    alive = dict(enumerate(groups))
+    costs = {index: total(group) for index, group in alive.items()}
+    gains: dict[tuple[int, int], tuple[float, _Shared]] = {}
 
     def compare(pairs: Iterable[tuple[int, int]]) -> None:
         for a, b in pairs:
-            program = groups[a][0].merged(groups[b][0])
-            if program is not None:
-                together = work.total(program, len(groups[a][1]) + len(groups[b][1]))
-                gains[a, b] = (costs[a] + costs[b] - together, program)
+            together = alive[a].joined(alive[b])
+            if together is not None:
+                gains[a, b] = (costs[a] + costs[b] - total(together), together)
 
-    alive = list(range(len(groups)))
     compare(itertools.combinations(alive, 2))
     while gains:
-        (a, b), (gain, program) = max(gains.items(), key=lambda item: item[1][0])
-        if gain <= 0:
+        pair, (gain, together) = max(gains.items(), key=lambda item: item[1][0])
+        if gain <= 0 and len(alive) <= MOST_PROGRAMS:
             break
-        groups.append((program, groups[a][1] + groups[b][1]))
-        costs.append(work.total(program, len(groups[-1][1])))
-        alive = [index for index in alive if index not in (a, b)]
-        gains = {pair: v for pair, v in gains.items() if not {a, b} & set(pair)}
-        compare((index, len(groups) - 1) for index in alive)
-        alive.append(len(groups) - 1)
-    return [groups[index] for index in alive]
+        index = max(alive) + 1
+        alive = {n: group for n, group in alive.items() if n not in pair} | {index: together}
+        costs[index] = total(together)
+        gains = {other: found for other, found in gains.items() if not {*pair} & {*other}}
+        compare((n, index) for n in alive if n != index)
+    return list(alive.values())
 
 
-def _order(program: Program) -> Any:
-    """Programs that are cheap to join come side by side."""
-    moments = tuple(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
-    model = program.model
-    shape = (len(model.hidden), model.hidden) if isinstance(model, Mixture) else ()
-    return (moments, program.has_dropout, program.has_l2, shape, program)
-
-
-def _with_neighbours(groups: Block) -> Block:
+def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
     """Each second group joined with the one before it, where they can be."""
-    halved: Block = []
+    halved: list[_Shared] = []
     for first, second in itertools.zip_longest(groups[::2], groups[1::2]):
-        program = first[0].merged(second[0]) if second else None
-        if program is None:
-            halved += [first, second] if second else [first]
-        else:
-            halved.append((program, first[1] + second[1]))
+        together = first.joined(second) if second else None
+        halved += [together] if together else [first, second] if second else [first]
     return halved
 
 

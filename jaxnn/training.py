@@ -58,6 +58,12 @@ class Program(NamedTuple):
             has_l2=self.has_l2 or other.has_l2,
         )
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its lanes differ in structure."""
+        has_choices = isinstance(self.model, Mixture) and self.model.is_mixed
+        return has_choices or len(self.optimizers) > 1
+
     def with_features(self, num_features: int) -> "Program":
         """The program for inputs of other length, where the model is our own."""
         if not isinstance(self.model, Mixture):
