@@ -17,21 +17,20 @@ from scipy.optimize import nnls
 from sweep import about, seconds
 
 import jaxnn
-from jaxnn.planning import RATES, step_counts
+from jaxnn.costs import RATES, step_counts
 from jaxnn.preparing import recipe
 
 NUM_EXAMPLES = 1080
-WIDE = [
+WIDE: list[dict[str, Any]] = [
     {"hidden": hidden, "batch_size": size, "optimizer": optimizer}
     for hidden, size, optimizer in itertools.product(
         [(25, 12), (128, 64)], [16, 128], ["gd", "momentum", "adam"]
     )
 ]
+KINDS: list[dict[str, Any]] = [{}, {"batch_norm": True}, {"dropout": 0.2}, {"hidden": (8, 4)}]
 NARROW = [
     {"hidden": (64, 32), "batch_size": size, **more}
-    for size, more in itertools.product(
-        [16, 128], [{}, {"batch_norm": True}, {"dropout": 0.2}, {"hidden": (8, 4)}]
-    )
+    for size, more in itertools.product([16, 128], KINDS)
 ]
 CASES = [(12288, case) for case in WIDE] + [(1080, case) for case in WIDE[2::3]]
 CASES += [(64, case) for case in NARROW]
@@ -74,16 +73,14 @@ def main() -> None:
     seconds_each = found / size
     for (num_features, setting), model, spent in zip(CASES, a @ seconds_each, b, strict=True):
         print(f"{num_features:6} {setting}: model {model / spent:.2f} x the measured time")
-    per_second = [float(1 / max(one, 1e-15)) for one in seconds_each[:4]]
-    # two programs are compiled side by side where there are two cores
-    compile_seconds = float(np.median(compiling))
+    products, bandwidth, activations, draws = (float(1 / max(n, 1e-15)) for n in seconds_each[:4])
+    # of programs of one structure; a mixed one takes twice as long
+    compile_seconds = 2 * float(np.median(compiling))
     shipped = RATES["cpu"]
     layer = shipped.compile_layer / (shipped.compile + 3 * shipped.compile_layer) * compile_seconds
+    step, lane = map(float, seconds_each[4:])
     rates = jaxnn.Rates(
-        *per_second,
-        *(float(one) for one in seconds_each[4:]),
-        compile=compile_seconds - 3 * layer,
-        compile_layer=layer,
+        products, bandwidth, activations, draws, step, lane, compile_seconds - 3 * layer, layer
     )
     print(f"{jax.devices()[0].platform}: {rates}")
 

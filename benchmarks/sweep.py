@@ -38,8 +38,8 @@ import optax
 
 import jaxnn
 from jaxnn.chunks import lane_numbers
+from jaxnn.costs import default_chunk
 from jaxnn.lanes import init_lanes, train_lanes
-from jaxnn.planning import default_chunk
 from jaxnn.preparing import recipe
 
 BATCH_SIZE, NUM_BATCHES = 32, 33

@@ -1,5 +1,6 @@
 """Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
 
+from jaxnn.costs import Rates
 from jaxnn.datasets import Dataset, hold_out
 from jaxnn.files import load_hdf5, load_signs
 from jaxnn.fitted import Fitted, load
@@ -10,7 +11,7 @@ from jaxnn.metrics import accuracy, confusion_matrix
 from jaxnn.models import from_course, mlp, to_course
 from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.optimizers import decayed_learning_rate, optimizer
-from jaxnn.planning import Plan, Rates, plan
+from jaxnn.planning import Plan, plan
 from jaxnn.plots import plot_learning_curves, plot_parallel_coordinate
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (

@@ -1,60 +1,24 @@
 """The plan: which settings share a compiled program, and how many lanes it trains at a time."""
 
 import dataclasses
-import functools
-import io
 import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
 from jaxnn.checks import whole_number
+from jaxnn.costs import RATES, Rates, Work, check_rates, default_chunk, lane_bytes, num_moments
 from jaxnn.datasets import Dataset
 from jaxnn.mixtures import Mixture
-from jaxnn.optimizers import MOMENTS
 from jaxnn.preparing import Recipe, check_row_space, recipes
 from jaxnn.settings import Setting
+from jaxnn.showing import as_html, as_text, counted, duration
 from jaxnn.training import Program
 from jaxnn.types import Model, as_model
-
-
-class Rates(NamedTuple):
-    """What a kind of device does in a second, with all its cores, and what compiling takes.
-
-    Attributes:
-      products: operations of matrix products with mini-batches (a multiplication and an addition
-        are two).
-      bandwidth: bytes of weights, gradients and moments.
-      activations: activations, forward and back, with what a layer does to each.
-      draws: random numbers, for dropout.
-      step: seconds that a step takes at least, whatever its lanes.
-      lane: seconds that a lane's step takes beside all that.
-      compile: seconds to compile a mixed program, and `compile_layer` for each layer.
-    """
-
-    products: float
-    bandwidth: float
-    activations: float
-    draws: float
-    step: float
-    lane: float
-    compile: float
-    compile_layer: float
-
-
-RATES = {
-    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`
-    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 32e-6, 0.0, 3.0, 1.5),
-    # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
-    "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 150e-6, 0.0, 4.0, 1.5),
-    "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 100e-6, 0.0, 4.0, 1.5),
-}
-"""Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
 
 MOST_PROGRAMS = 12
 """Beyond these, programs are joined even at a loss: each holds two cores for seconds and stays in
@@ -137,22 +101,17 @@ class Plan:
         return max(planned.memory for planned in self.programs)
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), width=120)
-        console.print(self._table())
-        return str(console.file.getvalue())  # type: ignore[attr-defined]
+        return as_text(self._table())
 
     def _repr_html_(self) -> str:
-        console = Console(record=True, file=io.StringIO(), width=120, force_jupyter=False)
-        console.print(self._table())
-        layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
-        return console.export_html(inline_styles=True, code_format=layout)
+        return as_html(self._table())
 
     def _table(self) -> Group:
         lanes = self.num_settings * self.seeds
         head = (
             f"{self.num_settings:,} settings x {self.seeds:,} on {self.device}: {lanes:,} lanes in "
-            f"{_count(len(self.programs), 'program')}; {self.num_examples:,} examples, "
-            f"{self.num_features:,} features, {_count(self.epochs, 'epoch')}"
+            f"{counted(len(self.programs), 'program')}; {self.num_examples:,} examples, "
+            f"{self.num_features:,} features, {counted(self.epochs, 'epoch')}"
         )
         table = Table(header_style="bold")
         for name in ("batch", "lanes", "chunks", "hidden units", "depths"):
@@ -183,11 +142,11 @@ class Plan:
                 ", ".join(program.optimizers),
                 *parts[2:],
                 f"{1 - planned.real_seconds / planned.seconds:.0%}",
-                _duration(planned.seconds),
+                duration(planned.seconds),
             )
         foot = (
-            f"Padded work {self.padded_share:.0%}; expected {_duration(self.seconds)} and "
-            f"{_duration(self.compile_seconds)} of compiling, summed over programs; "
+            f"Padded work {self.padded_share:.0%}; expected {duration(self.seconds)} and "
+            f"{duration(self.compile_seconds)} of compiling, summed over programs; "
             f"{self.memory / 1e6:,.0f} MB a chunk at most."
         )
         return Group(head, table, foot, *([self.note] if self.note else []))
@@ -234,8 +193,8 @@ def plan(
     """
     if not isinstance(train, Dataset):
         raise ValueError(f"train got {type(train).__name__}; expected jaxnn.Dataset(x, y)")
-    if rates is not None and not isinstance(rates, Rates):
-        raise ValueError(f"rates got {rates!r}; expected jaxnn.Rates(...)")
+    if rates is not None:
+        check_rates(rates)
     epochs, seeds = whole_number("epochs", epochs, 1), whole_number("seeds", seeds, 1)
     model = None if model is None else as_model(model)
     check_row_space(row_space, model)
@@ -260,7 +219,7 @@ def plan_recipes(
     num_features = given = math.prod(train.x.shape[1:])
     if row_space and len(train) < num_features:
         num_features = len(train)
-    work = _Work(rates or RATES[kind], seeds, epochs, len(train), device, chunk)
+    work = Work(rates or RATES[kind], seeds, epochs, len(train), device, chunk)
     structures: dict[tuple[str, Program], list[int]] = {}
     for number, one in enumerate(prepared):
         program = one.program.with_features(num_features)
@@ -305,9 +264,10 @@ def plan_recipes(
 def check_plan(plan: Plan, prepared: Sequence[Recipe]) -> None:
     """ValueError unless the plan was made for these settings."""
     planned = {number: one for one in plan.programs for number in one.settings}
-    if sorted(planned) != list(range(len(prepared))):
+    count = sum(len(one.settings) for one in plan.programs)
+    if count != len(prepared) or sorted(planned) != list(range(count)):
         raise ValueError(
-            f"plan got one for {len(planned)} settings; expected one for these {len(prepared)}"
+            f"plan got one for {count} settings; expected one for these {len(prepared)}"
         )
     for number, one in enumerate(prepared):
         program = planned[number].program
@@ -318,110 +278,6 @@ def check_plan(plan: Plan, prepared: Sequence[Recipe]) -> None:
                 f"plan got a program for settings[{number}] that does not fit its structure; "
                 "expected a plan of the same settings and data"
             )
-
-
-def lane_bytes(program: Program) -> int:
-    """Of a lane's weights, gradients and moments."""
-    itemsize = jnp.result_type(float).itemsize
-    return _num_weights(program.model) * (2 + _num_moments(program)) * itemsize
-
-
-def _num_moments(program: Program) -> int:
-    return sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
-
-
-@functools.lru_cache
-def _num_weights(model: Model | Mixture) -> int:
-    if isinstance(model, Mixture):
-        return model.num_weights
-    params, _ = jax.eval_shape(model.init, jax.random.key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
-
-
-def default_chunk(program: Program, device: jax.Device) -> int:
-    """How many lanes a device trains at a time: a function of structure and kind of device alone.
-
-    A power of two. On a CPU at most 32, and weights, gradients and moments of at most 40 MB, so
-    that they have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more
-    lanes are not faster, and a short sweep would train more that are thrown away). Elsewhere at
-    most 8,192, in an eighth of the memory.
-    """
-    if device.platform == "cpu":
-        most, memory = 32, 40e6
-    else:
-        most, memory = 8192, (device.memory_stats() or {}).get("bytes_limit", 8e9) / 8
-    lanes = min(most, memory / max(lane_bytes(program), 1))
-    return 2 ** max(0, int(math.log2(lanes)))
-
-
-def step_counts(program: Program, chunk: int) -> tuple[float, ...]:
-    """What a step asks of the machine for each lane, in the order of `Rates`."""
-    model, batch, weights = program.model, program.batch_size, _num_weights(program.model)
-    # forward, gradients of the weights, and of the inputs of all layers but the first
-    products, activations, units = 6.0 * weights, 0, 0
-    if isinstance(model, Mixture):
-        units = sum(model.hidden)
-        products -= 2 * model.units[0] * model.units[1]
-        # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
-        products *= 1 + 30 / (chunk * model.units[1])
-        activations = units * (len(model.activations) + 2 * (True in model.batch_norms))
-    # a gradient written and read, a weight and each moment read and written, l2's two reads
-    floats = weights * (4 + 4 * _num_moments(program) + 2 * program.has_l2)
-    return (
-        batch * products,
-        floats * jnp.result_type(float).itemsize,
-        batch * activations,
-        batch * units * program.has_dropout,
-        1 / chunk,
-        1,
-    )
-
-
-class _Work(NamedTuple):
-    """The cost model: seconds of a program's lanes over all epochs, and of compiling it."""
-
-    rates: Rates
-    seeds: int
-    epochs: int
-    num_examples: int
-    device: jax.Device
-    fixed_chunk: int | None
-
-    def chunk(self, program: Program, num_settings: int) -> int:
-        """The device's own, or for a mixed program a half or quarter of it, if that saves fillers.
-
-        A program of one structure always has the device's: its lanes' bits must not depend on how
-        many they are.
-        """
-        if self.fixed_chunk:
-            return self.fixed_chunk
-        chunk = default_chunk(program, self.device)
-        if not program.is_mixed:
-            return chunk
-        halves = [chunk // 2**n for n in range(3) if chunk >= 2**n]
-        return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
-
-    def lane_seconds(self, program: Program, chunk: int) -> float:
-        """Of one lane in a full chunk, over all epochs."""
-        counts = step_counts(program, chunk)
-        rates = self.rates
-        per_second = (rates.products, rates.bandwidth, rates.activations, rates.draws)
-        per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
-        per_step += counts[4] * rates.step + counts[5] * rates.lane
-        return per_step * math.ceil(self.num_examples / program.batch_size) * self.epochs
-
-    def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
-        """Of all chunks; the last one is filled up."""
-        chunk = chunk or self.chunk(program, num_settings)
-        chunks = math.ceil(num_settings * self.seeds / chunk)
-        return chunks * chunk * self.lane_seconds(program, chunk)
-
-    def compile_seconds(self, program: Program) -> float:
-        layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3
-        return self.rates.compile + layers * self.rates.compile_layer
-
-    def total(self, program: Program, num_settings: int) -> float:
-        return self.compile_seconds(program) + self.seconds(program, num_settings)
 
 
 class _Shared(NamedTuple):
@@ -440,11 +296,11 @@ class _Shared(NamedTuple):
         """Puts side by side what is cheap to join."""
         program, model = self.program, self.program.model
         shape = (len(model.hidden), model.hidden) if isinstance(model, Mixture) else ()
-        block = (self.inputs, program.batch_size, _num_moments(program), program.has_dropout)
+        block = (self.inputs, program.batch_size, num_moments(program), program.has_dropout)
         return repr((block, shape, program))
 
 
-def _joined(groups: list[_Shared], work: _Work) -> list[_Shared]:
+def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
     """Joins the pair that saves most time, again and again, until none does.
 
     Where there are still more than MOST_PROGRAMS, those that lose least are joined as well.
@@ -488,7 +344,7 @@ def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
 
 
 def _advice(
-    programs: list[PlannedProgram], work: _Work, num_examples: int, num_features: int
+    programs: list[PlannedProgram], work: Work, num_examples: int, num_features: int
 ) -> str:
     """The line about the row space, where it would pay."""
     is_ours = all(isinstance(planned.program.model, Mixture) for planned in programs)
@@ -505,13 +361,3 @@ def _advice(
         f"{num_examples:,} examples, {num_features:,} features: row_space=True trains about "
         f"{faster:.0f} x faster; exact for gd and momentum, another path for adam and rmsprop."
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

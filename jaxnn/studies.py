@@ -1,7 +1,6 @@
 """Studies: every setting of a search with its curves, its value and its networks, in memory."""
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from jaxnn.models import mlp_of_setting
 from jaxnn.planning import Plan
 from jaxnn.preparing import Treatment
 from jaxnn.settings import HYPERPARAMETERS, is_used
+from jaxnn.showing import as_html, counted
 from jaxnn.spaces import Range
 from jaxnn.types import Model, Params, State
 
@@ -305,10 +305,7 @@ class Study:
         console.print(self._summary(top))
 
     def _repr_html_(self) -> str:
-        console = Console(record=True, file=io.StringIO(), width=120, force_jupyter=False)
-        console.print(self._summary(10))
-        layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
-        return console.export_html(inline_styles=True, code_format=layout)
+        return as_html(self._summary(10))
 
     def _summary(self, top: int) -> Group:
         num_settings, num_repeats = self.diverged.shape
@@ -316,8 +313,8 @@ class Study:
         num_done = int((self.epochs_done == num_epochs).sum())
         rate = num_done / max(self.seconds, 1e-9)
         lines = [
-            f"{_count(num_settings, 'setting')} x {_count(num_repeats, 'repetition')}, "
-            f"{_count(num_epochs, 'epoch')}: {_count(num_done, 'network')} in "
+            f"{counted(num_settings, 'setting')} x {counted(num_repeats, 'repetition')}, "
+            f"{counted(num_epochs, 'epoch')}: {counted(num_done, 'network')} in "
             f"{self.seconds:.1f} s ({rate:,.1f} a second); "
             f"compiling: {self.compile_seconds:.1f} s, summed over programs"
         ]
@@ -360,19 +357,15 @@ class Study:
         if diverged.size:
             rates = [self.settings[number]["learning_rate"] for number in diverged]
             span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
-            parts.append(f"{_count(diverged.size, 'setting')} diverged (learning rates {span})")
+            parts.append(f"{counted(diverged.size, 'setting')} diverged (learning rates {span})")
         is_cut_off = (self.epochs_done < self.curves["cost"].shape[2]) & (self.diverged < 0)
         unfinished = int(is_cut_off.any(axis=1).sum())
         if unfinished:
-            parts.append(f"{_count(unfinished, 'setting')} not trained to the end")
+            parts.append(f"{counted(unfinished, 'setting')} not trained to the end")
         others = len(self.given) - self.ranked.size - diverged.size - unfinished
         if others > 0:
-            parts.append(f"{_count(others, 'setting')} without a finite validation cost")
+            parts.append(f"{counted(others, 'setting')} without a finite validation cost")
         return ", ".join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _short(value: Any) -> str:

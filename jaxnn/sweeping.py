@@ -116,11 +116,11 @@ def sweep(
         warn_of_scales(train)
     if plan is None:
         plan = plan_recipes(prepared, train, epochs, seeds, row_space=row_space, chunk=chunk)
+    check_plan(plan, prepared)
     treatments = {
         inputs: treatment(inputs, train, row_space)
         for inputs in dict.fromkeys(setting["inputs"] for setting in in_full)
     }
-    check_plan(plan, prepared)
     groups = []
     for planned in plan.programs:
         program = planned.program.with_features(treatments[planned.inputs].num_features)

@@ -161,9 +161,29 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 
 
 ORDER = (
-    *("types", "checks", "layers", "normalization", "losses", "metrics", "datasets", "files"),
+    *(
+        "types",
+        "checks",
+        "showing",
+        "layers",
+        "normalization",
+        "losses",
+        "metrics",
+        "datasets",
+        "files",
+    ),
     *("signs", "projection", "mixtures", "models", "optimizers", "settings", "spaces", "training"),
-    *("preparing", "planning", "fitted", "progress", "fitting", "studies", "lanes", "chunks"),
+    *(
+        "preparing",
+        "costs",
+        "planning",
+        "fitted",
+        "progress",
+        "fitting",
+        "studies",
+        "lanes",
+        "chunks",
+    ),
     *("sweeping", "plots"),
 )
 

@@ -4,7 +4,13 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnn.optimizers import DECAY_SCHEDULES, OPTIMIZERS, decayed_learning_rate, optimizer
+from jaxnn.optimizers import (
+    DECAY_SCHEDULES,
+    OPTIMIZERS,
+    decayed_learning_rate,
+    mixed_optimizer,
+    optimizer,
+)
 
 NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
 
@@ -50,6 +56,49 @@ def test_steps_by_hand(name, num_steps):
         assert step._cache_size() == 1
 
 
+def steps_of(descent, w, grads):
+    got, opt_state = w, descent.init(w)
+    for grad in grads:
+        updates, opt_state = descent.update(grad, opt_state, got)
+        got = optax.apply_updates(got, updates)
+    return got, opt_state
+
+
+COMPANIONS = [("gd", "momentum"), ("gd", "rmsprop"), ("momentum", "rmsprop"), tuple(OPTIMIZERS)]
+
+
+@pytest.mark.parametrize("names", COMPANIONS, ids="-".join)
+def test_the_mixed_update_equals_each_of_optaxs(names):
+    """Thirty steps in float64, to 1e-12."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        w, grads = jnp.asarray(rng.normal(size=7)), jnp.asarray(rng.normal(size=(30, 7)))
+        for name in names:
+            numbers = NUMBERS | {"optimizer": list(OPTIMIZERS).index(name)}
+            mixed, _ = steps_of(mixed_optimizer(names, numbers, 0.1), w, grads)
+            alone, _ = steps_of(optimizer(name, NUMBERS, 0.1), w, grads)
+            np.testing.assert_allclose(mixed, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_the_mixed_update_keeps_the_moments_that_are_needed():
+    w = jnp.ones(3)
+    state = lambda *names: mixed_optimizer(names, NUMBERS | {"optimizer": 0}, 0.1).init(w)
+    shapes = lambda *names: [leaf is not None for leaf in state(*names)[1:]]
+    assert shapes("gd", "momentum") == [True, False]
+    assert shapes("gd", "rmsprop") == [False, True]
+    assert shapes("momentum", "rmsprop") == [True, True]
+
+
+def test_a_gradient_whose_square_overflows_does_not_reach_gd_and_momentum():
+    w, grads = jnp.zeros(2), jnp.full((3, 2), 1e25)
+    for name in ("gd", "momentum"):
+        numbers = NUMBERS | {"optimizer": list(OPTIMIZERS).index(name)}
+        mixed, state = steps_of(mixed_optimizer(tuple(OPTIMIZERS), numbers, 0.1), w, grads)
+        alone, _ = steps_of(optimizer(name, NUMBERS, 0.1), w, grads)
+        np.testing.assert_allclose(mixed, alone, rtol=1e-5)
+        assert np.isfinite(state.square).all()
+
+
 @pytest.mark.parametrize(
     ("schedule", "rate", "every", "expected"),
     [
@@ -65,6 +114,10 @@ def test_steps_by_hand(name, num_steps):
 def test_decay_schedules(schedule, rate, every, expected):
     numbers = {"learning_rate": 0.2, "decay_rate": rate, "decay_every": every}
     got = [decayed_learning_rate(schedule, numbers, jnp.int32(epoch)) for epoch in range(5)]
+    np.testing.assert_allclose(np.array(got), expected, rtol=1e-6)
+    # as data: the schedule's place in its table
+    place = jnp.int32(list(DECAY_SCHEDULES).index(schedule))
+    got = [decayed_learning_rate(place, numbers, jnp.int32(epoch)) for epoch in range(5)]
     np.testing.assert_allclose(np.array(got), expected, rtol=1e-6)
 
 

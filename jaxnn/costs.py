@@ -1,0 +1,161 @@
+"""The cost model of a plan: what lanes and compilations take on a kind of device."""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.mixtures import Mixture
+from jaxnn.optimizers import MOMENTS
+from jaxnn.training import Program
+from jaxnn.types import Model
+
+
+class Rates(NamedTuple):
+    """What a kind of device does in a second, with all its cores, and what compiling takes.
+
+    Attributes:
+      products: operations of matrix products with mini-batches (a multiplication and an addition
+        are two).
+      bandwidth: bytes of weights, gradients and moments.
+      activations: activations, forward and back, with what a layer does to each.
+      draws: random numbers, for dropout.
+      step: seconds that a step takes at least, whatever its lanes.
+      lane: seconds that a lane's step takes beside all that.
+      compile: seconds to compile a mixed program, and `compile_layer` for each layer.
+    """
+
+    products: float
+    bandwidth: float
+    activations: float
+    draws: float
+    step: float
+    lane: float
+    compile: float
+    compile_layer: float
+
+
+RATES = {
+    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`
+    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 32e-6, 0.0, 3.0, 1.5),
+    # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
+    "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 150e-6, 0.0, 4.0, 1.5),
+    "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 100e-6, 0.0, 4.0, 1.5),
+}
+"""Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
+
+
+class Work(NamedTuple):
+    """The cost model: seconds of a program's lanes over all epochs, and of compiling it."""
+
+    rates: Rates
+    seeds: int
+    epochs: int
+    num_examples: int
+    device: jax.Device
+    fixed_chunk: int | None
+
+    def chunk(self, program: Program, num_settings: int) -> int:
+        """The device's own, or for a mixed program a half or quarter of it, if that saves fillers.
+
+        A program of one structure always has the device's: its lanes' bits must not depend on how
+        many they are.
+        """
+        if self.fixed_chunk:
+            return self.fixed_chunk
+        chunk = default_chunk(program, self.device)
+        if not program.is_mixed:
+            return chunk
+        halves = [chunk // 2**n for n in range(3) if chunk >= 2**n]
+        return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
+
+    def lane_seconds(self, program: Program, chunk: int) -> float:
+        """Of one lane in a full chunk, over all epochs."""
+        counts = step_counts(program, chunk)
+        rates = self.rates
+        per_second = (rates.products, rates.bandwidth, rates.activations, rates.draws)
+        per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
+        per_step += counts[4] * rates.step + counts[5] * rates.lane
+        return per_step * math.ceil(self.num_examples / program.batch_size) * self.epochs
+
+    def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
+        """Of all chunks; the last one is filled up."""
+        chunk = chunk or self.chunk(program, num_settings)
+        chunks = math.ceil(num_settings * self.seeds / chunk)
+        return chunks * chunk * self.lane_seconds(program, chunk)
+
+    def compile_seconds(self, program: Program) -> float:
+        layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3
+        return self.rates.compile + layers * self.rates.compile_layer
+
+    def total(self, program: Program, num_settings: int) -> float:
+        return self.compile_seconds(program) + self.seconds(program, num_settings)
+
+
+def step_counts(program: Program, chunk: int) -> tuple[float, ...]:
+    """What a step asks of the machine for each lane, in the order of `Rates`."""
+    model, batch, weights = program.model, program.batch_size, _num_weights(program.model)
+    # forward, gradients of the weights, and of the inputs of all layers but the first
+    products, activations, units = 6.0 * weights, 0, 0
+    if isinstance(model, Mixture):
+        units = sum(model.hidden)
+        products -= 2 * model.units[0] * model.units[1]
+        # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
+        products *= 1 + 30 / (chunk * model.units[1])
+        activations = units * (len(model.activations) + 2 * (True in model.batch_norms))
+    # a gradient written and read, a weight and each moment read and written, l2's two reads
+    floats = weights * (4 + 4 * num_moments(program) + 2 * program.has_l2)
+    return (
+        batch * products,
+        floats * jnp.result_type(float).itemsize,
+        batch * activations,
+        batch * units * program.has_dropout,
+        1 / chunk,
+        1,
+    )
+
+
+def default_chunk(program: Program, device: jax.Device) -> int:
+    """How many lanes a device trains at a time: a function of structure and kind of device alone.
+
+    A power of two. On a CPU at most 32, and weights, gradients and moments of at most 40 MB, so
+    that they have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more
+    lanes are not faster, and a short sweep would train more that are thrown away). Elsewhere at
+    most 8,192, in an eighth of the memory.
+    """
+    if device.platform == "cpu":
+        most, memory = 32, 40e6
+    else:
+        most, memory = 8192, (device.memory_stats() or {}).get("bytes_limit", 8e9) / 8
+    lanes = min(most, memory / max(lane_bytes(program), 1))
+    return 2 ** max(0, int(math.log2(lanes)))
+
+
+def lane_bytes(program: Program) -> int:
+    """Of a lane's weights, gradients and moments."""
+    itemsize = jnp.result_type(float).itemsize
+    return _num_weights(program.model) * (2 + num_moments(program)) * itemsize
+
+
+def num_moments(program: Program) -> int:
+    return sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
+
+
+@functools.lru_cache
+def _num_weights(model: Model | Mixture) -> int:
+    if isinstance(model, Mixture):
+        return model.num_weights
+    params, _ = jax.eval_shape(model.init, jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def check_rates(rates: Rates) -> None:
+    if not isinstance(rates, Rates):
+        raise ValueError(f"rates got {rates!r}; expected jaxnn.Rates(...)")
+    for name, value in rates._asdict().items():
+        may_be_zero = name not in ("products", "bandwidth", "activations", "draws")
+        if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
+            expected = ">= 0" if may_be_zero else "> 0"
+            raise ValueError(f"rates got {name} {value!r}; expected a number {expected}")

@@ -1,0 +1,35 @@
+"""How results are shown: text of a fixed width, HTML in a notebook, counts and times in words."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+_WIDTH = 120
+
+
+def as_text(renderable: Any) -> str:
+    """What rich makes of it, without colours."""
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH).print(renderable)
+    return text.getvalue()
+
+
+def as_html(renderable: Any) -> str:
+    """What rich makes of it, for a notebook."""
+    console = Console(record=True, file=io.StringIO(), width=_WIDTH, force_jupyter=False)
+    console.print(renderable)
+    layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
+    return console.export_html(inline_styles=True, code_format=layout)
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as "1 epoch" or "1,500 epochs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Such as "4.2 s", "51 s", "12 min" or "3.1 h"."""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
