@@ -29,6 +29,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--predict", metavar="PICTURE", type=Path, help="what the saved network sees in a picture")
     add("--sweep", metavar="N", type=int, help="train N settings at once: optimizer, learning rate "
         "and momentum are drawn, the rest is as below; 60 epochs")  # fmt: skip
+    add(
+        "--mixed",
+        action="store_true",
+        help="draw hidden units and mini-batch size of the sweep, too",
+    )
+    add("--row-space", action="store_true", help="train in the row space of the pictures: 1,080 "
+        "numbers a picture, not 12,288 (no)")  # fmt: skip
     add = parser.add_argument_group("hyperparameters, with their defaults").add_argument
     optimizers = ["gd", "momentum", "rmsprop", "adam"]
     add("--optimizer", choices=optimizers, default="adam", help="direction of descent (adam)")
@@ -94,7 +101,9 @@ def train(options: argparse.Namespace) -> int:
     start = time.monotonic()
     interrupted = False
     try:
-        fitted = jaxnn.fit(setting, train, epochs=epochs, seed=options.seed)
+        fitted = jaxnn.fit(
+            setting, train, epochs=epochs, seed=options.seed, row_space=options.row_space
+        )
     except jaxnn.TrainingInterrupted as interruption:
         print(f"{interruption}; what follows is the network as it was then")
         fitted, interrupted = interruption.fitted, True
@@ -116,13 +125,17 @@ def train(options: argparse.Namespace) -> int:
 def sweep(options: argparse.Namespace) -> int:
     train, test, classes = load_pictures(options)
     tiers = jaxnn.course_space(2)
-    drawn = {name: tiers[name] for name in ("optimizer", "learning_rate", "momentum")}
+    names = ["optimizer", "learning_rate", "momentum"]
+    names += ["hidden", "batch_size"] if options.mixed else []
+    drawn = {name: tiers[name] for name in names}
     settings = jaxnn.sample(setting_from(options) | drawn, options.sweep, seed=options.seed)
     epochs = 60 if options.epochs is None else options.epochs
     interrupted = False
     try:
         # the test pictures play no part in the choice
-        study = jaxnn.sweep(settings, train, 0.2, epochs=epochs, seed=options.seed)
+        study = jaxnn.sweep(
+            settings, train, 0.2, epochs=epochs, seed=options.seed, row_space=options.row_space
+        )
     except jaxnn.TrainingInterrupted as interruption:
         print(f"{interruption}; what follows is the study as it was then")
         study, interrupted = interruption.study, True
