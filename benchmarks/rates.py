@@ -3,7 +3,7 @@
     python benchmarks/rates.py      a few minutes, with nothing else on the machine
 
 Times programs of one structure in full chunks on all cores, from the difference of two sweeps, and
-fits the cost model of `jaxnn.planning` to them with least relative squares. What it prints can be
+fits the cost model of `jaxnn.costs` to them with least relative squares. What it prints can be
 given to `jaxnn.plan(..., rates=jaxnn.Rates(...))`; the rates shipped for a CPU come from here.
 """
 

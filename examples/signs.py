@@ -29,13 +29,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--predict", metavar="PICTURE", type=Path, help="what the saved network sees in a picture")
     add("--sweep", metavar="N", type=int, help="train N settings at once: optimizer, learning rate "
         "and momentum are drawn, the rest is as below; 60 epochs")  # fmt: skip
-    add(
-        "--mixed",
-        action="store_true",
-        help="draw hidden units and mini-batch size of the sweep, too",
-    )
-    add("--row-space", action="store_true", help="train in the row space of the pictures: 1,080 "
-        "numbers a picture, not 12,288 (no)")  # fmt: skip
+    add("--mixed", action="store_true", help="a sweep draws hidden units and batch size, too")
+    add("--row-space", action="store_true", help="train in the row space of the training "
+        "pictures: as many numbers a picture as there are pictures, not 12,288 (no)")  # fmt: skip
     add = parser.add_argument_group("hyperparameters, with their defaults").add_argument
     optimizers = ["gd", "momentum", "rmsprop", "adam"]
     add("--optimizer", choices=optimizers, default="adam", help="direction of descent (adam)")
@@ -61,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.predict:
             return predict(options)
+        if options.mixed and options.sweep is None:
+            raise ValueError("--mixed came without --sweep N, whose settings it varies")
         return sweep(options) if options.sweep is not None else train(options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -51,6 +51,7 @@ class Job:
     is_interrupted: Callable[[], bool]
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    treated: dict[str, tuple[Dataset, Dataset]] = dataclasses.field(default_factory=dict)
     data: dict[tuple[jax.Device, str], tuple[Dataset, Dataset]] = dataclasses.field(
         default_factory=dict
     )
@@ -63,10 +64,11 @@ class Job:
 
     def data_on(self, device: jax.Device, inputs: str) -> tuple[Dataset, Dataset]:
         """Training and validation set, treated and put on a device once."""
-        if (device, inputs) not in self.data:
+        if inputs not in self.treated:
             by = self.study.treatments[inputs]
-            sets = (by.treated(self.train), by.treated(self.valid))
-            self.data[device, inputs] = jax.device_put(sets, device)
+            self.treated[inputs] = (by.treated(self.train), by.treated(self.valid))
+        if (device, inputs) not in self.data:
+            self.data[device, inputs] = jax.device_put(self.treated[inputs], device)
         return self.data[device, inputs]
 
     def show(self, stage: str) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from numbers import Real
 from typing import NamedTuple
 
 import jax
@@ -24,7 +25,8 @@ class Rates(NamedTuple):
       draws: random numbers, for dropout.
       step: seconds that a step takes at least, whatever its lanes.
       lane: seconds that a lane's step takes beside all that.
-      compile: seconds to compile a mixed program, and `compile_layer` for each layer.
+      compile: seconds to compile a mixed program, and `compile_layer` for each layer; a program of
+        one structure takes half.
     """
 
     products: float
@@ -88,10 +90,17 @@ class Work(NamedTuple):
 
     def compile_seconds(self, program: Program) -> float:
         layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3
-        return self.rates.compile + layers * self.rates.compile_layer
+        mixed = self.rates.compile + layers * self.rates.compile_layer
+        return mixed if program.is_mixed else mixed / 2
 
     def total(self, program: Program, num_settings: int) -> float:
-        return self.compile_seconds(program) + self.seconds(program, num_settings)
+        """What joining programs is to make less: training, and compiling as a mixed program.
+
+        At the true price two programs of one structure would cost as much as their union, and the
+        first step towards joining many of them would never pay.
+        """
+        halves = 1 if program.is_mixed else 2
+        return halves * self.compile_seconds(program) + self.seconds(program, num_settings)
 
 
 def step_counts(program: Program, chunk: int) -> tuple[float, ...]:
@@ -105,7 +114,8 @@ def step_counts(program: Program, chunk: int) -> tuple[float, ...]:
         # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
         products *= 1 + 30 / (chunk * model.units[1])
         activations = units * (len(model.activations) + 2 * (True in model.batch_norms))
-    # a gradient written and read, a weight and each moment read and written, l2's two reads
+    # gradient and weight, each written and read; a moment takes as much, for the loop that uses it
+    # reads it and the gradient again; l2 reads the weights twice
     floats = weights * (4 + 4 * num_moments(program) + 2 * program.has_l2)
     return (
         batch * products,
@@ -143,10 +153,12 @@ def num_moments(program: Program) -> int:
     return sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
 
 
-@functools.lru_cache
 def _num_weights(model: Model | Mixture) -> int:
-    if isinstance(model, Mixture):
-        return model.num_weights
+    return model.num_weights if isinstance(model, Mixture) else _num_foreign_weights(model)
+
+
+@functools.lru_cache
+def _num_foreign_weights(model: Model) -> int:
     params, _ = jax.eval_shape(model.init, jax.random.key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
@@ -156,6 +168,11 @@ def check_rates(rates: Rates) -> None:
         raise ValueError(f"rates got {rates!r}; expected jaxnn.Rates(...)")
     for name, value in rates._asdict().items():
         may_be_zero = name not in ("products", "bandwidth", "activations", "draws")
-        if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
+        if (
+            not isinstance(value, Real)
+            or not math.isfinite(value)
+            or value < 0
+            or (value == 0 and not may_be_zero)
+        ):
             expected = ">= 0" if may_be_zero else "> 0"
             raise ValueError(f"rates got {name} {value!r}; expected a number {expected}")

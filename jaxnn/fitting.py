@@ -58,13 +58,15 @@ def fit(
       valid: a Dataset to evaluate on after every epoch, or a fraction of `train` to hold out for it
         (stratified, drawn from `order_seed`).
       epochs: passes over the training set, at least 1.
-      seed: of weights and dropout; the weights are `model.init(jax.random.key(seed))`.
+      seed: of weights and dropout; the weights are `model.init(jax.random.key(seed))`, in the row
+        space that of a model with its features.
       order_seed: of the mini-batches.
       model: a pair of pure functions in place of `mlp`; the setting's `hidden`, `activation`,
         `init` and `batch_norm` then say nothing.
       row_space: where there are fewer examples than features, train in the row space of the
-        training inputs and lift the weights back at the end: the same for gd and momentum, another
-        path for adam and rmsprop, see `jaxnn.projection`.
+        training inputs and lift the weights back at the end. The first weights are drawn inside it,
+        so they are others than without; from there gd and momentum take the same path as in all
+        features, adam and rmsprop another one, see `jaxnn.projection`.
       progress: True or False; None shows a line on a terminal.
 
     Returns:

@@ -113,7 +113,6 @@ def single(
     activation: str = "relu",
     batch_norm: bool = False,
     init: str = "xavier_uniform",
-    fan_in: int | None = None,
 ) -> Mixture:
     """The structure of one MLP with units (F, H1, ..., C)."""
     return Mixture(
@@ -123,7 +122,7 @@ def single(
         (batch_norm,),
         (init,),
         is_padded=False,
-        fan_in=fan_in or units[0],
+        fan_in=units[0],
     )
 
 

@@ -74,16 +74,13 @@ def _mlp(structure: Mixture) -> Model:
     return structure.model({})
 
 
-def structure_of(
-    setting: Mapping[str, Any], num_features: int, num_classes: int, fan_in: int | None = None
-) -> Mixture:
-    """The structure of a completed setting's `mlp`; for `fan_in` see `Mixture`."""
+def structure_of(setting: Mapping[str, Any], num_features: int, num_classes: int) -> Mixture:
+    """The structure of a completed setting's `mlp`."""
     return single(
         (num_features, *setting["hidden"], num_classes),
         setting["activation"],
         setting["batch_norm"],
         setting["init"],
-        fan_in,
     )
 
 

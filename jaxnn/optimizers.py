@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxnn.types import Array, Params
 
 Numbers = Mapping[str, Any]
+"""The traced part of a setting by name; of a lane of a `Mixture`, its structure as well."""
 
 OPTIMIZERS: dict[str, Callable[[Numbers], optax.GradientTransformation]] = {
     "gd": lambda numbers: optax.identity(),
@@ -92,6 +94,7 @@ def mixed_optimizer(
     has_mean, has_square = (any(MOMENTS[name][moment] for name in names) for moment in (0, 1))
     beta = jnp.where(is_["momentum"], numbers["momentum"], 0.0)
     beta = jnp.where(is_["adam"], numbers["beta1"], beta)
+    has_beta = is_["momentum"] | is_["adam"]
     is_scaled = is_["rmsprop"] | is_["adam"]
 
     def init_fn(params: Params) -> MixedState:
@@ -107,7 +110,8 @@ def mixed_optimizer(
         mean, square = grads, None
         updates = grads
         if has_mean:
-            average = lambda m, grad: beta * m + (1 - beta) * grad
+            # an infinite mean of lanes that have no use for it must not become NaN as 0 times it
+            average = lambda m, grad: beta * jnp.where(has_beta, m, 0) + (1 - beta) * grad
             mean = jax.tree.map(average, state.mean, grads)
             updates = jax.tree.map(lambda m: m / corrected(beta), mean)
         if has_square:
@@ -146,7 +150,9 @@ def decayed_learning_rate(schedule: str | Array, numbers: Numbers, epoch: int | 
     >>> [round(float(decayed_learning_rate("inverse", numbers, e)), 3) for e in range(1, 5)]
     [0.1, 0.067, 0.05, 0.04]
     """
-    if isinstance(schedule, str) and schedule not in DECAY_SCHEDULES:
+    is_name = isinstance(schedule, str)
+    is_place = not is_name and getattr(schedule, "dtype", None) == np.int32
+    if not is_place and (not is_name or schedule not in DECAY_SCHEDULES):
         allowed = ", ".join(DECAY_SCHEDULES)
         raise ValueError(f"decay_schedule got {schedule!r}; expected one of {allowed}")
     t = epoch / numbers["decay_every"]

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from rich.console import Group
@@ -66,8 +66,8 @@ class Plan:
     Attributes:
       device: kind of device, "cpu", "gpu" or "tpu".
       programs: the compiled programs.
-      num_settings, seeds, epochs, num_examples, num_features: what was planned for; the features
-        after rotation, if there is one.
+      num_settings, seeds, epochs, num_examples, num_features, row_space: what was planned for; the
+        features after rotation, if there is one.
       note: what the user may want to know, or "".
     """
 
@@ -78,11 +78,12 @@ class Plan:
     epochs: int
     num_examples: int
     num_features: int
+    row_space: bool
     note: str = ""
 
     @property
     def seconds(self) -> float:
-        """Expected wall time of training, compiling left out."""
+        """Expected wall time of training on one device, compiling left out."""
         return sum(planned.seconds for planned in self.programs)
 
     @property
@@ -93,7 +94,7 @@ class Plan:
     @property
     def padded_share(self) -> float:
         """1 - real / executed seconds: padding, lanes that fill up, moments that not all need."""
-        return 1 - sum(planned.real_seconds for planned in self.programs) / self.seconds
+        return max(0.0, 1 - sum(planned.real_seconds for planned in self.programs) / self.seconds)
 
     @property
     def memory(self) -> int:
@@ -141,7 +142,7 @@ class Plan:
                 *parts[:2],
                 ", ".join(program.optimizers),
                 *parts[2:],
-                f"{1 - planned.real_seconds / planned.seconds:.0%}",
+                f"{max(0.0, 1 - planned.real_seconds / planned.seconds):.0%}",
                 duration(planned.seconds),
             )
         foot = (
@@ -164,10 +165,11 @@ def plan(
 ) -> Plan:
     """Decides which settings share a compiled program.
 
-    Settings of any structure may share one, but for the mini-batch size and `inputs`: what differs
-    is padded, or computed for all and chosen by lane. From a program for each structure, the two
-    whose union saves most time are joined, until none saves any: a compilation less, against what
-    the union's lanes work more in all epochs, by `rates`.
+    Settings may share one if they have mini-batch size and `inputs` in common, and hidden layers or
+    none: what differs otherwise is padded, or computed for all and chosen by lane. From a program
+    for each structure, the two whose union saves most time are joined, until none saves any and
+    there are no more than MOST_PROGRAMS: a compilation less, against what the union's lanes work
+    more in all epochs, by `rates`.
 
     Args:
       settings: dicts, as from `sample`.
@@ -180,7 +182,8 @@ def plan(
         plan=plan)` trains by this plan.
 
     Returns:
-      a `Plan`: a pure function of the arguments and the kind of device.
+      a `Plan`: a pure function of the arguments, the kind of device (and its memory, where that is
+      not a CPU) and the default float type.
 
     Raises:
       ValueError: bad input.
@@ -234,18 +237,18 @@ def plan_recipes(
         [_Shared(inputs, program, numbers) for (inputs, program), numbers in structures.items()],
         work,
     ):
-        chunk = work.chunk(program, len(numbers))
+        lanes_at_a_time = work.chunk(program, len(numbers))
         programs.append(
             PlannedProgram(
                 program,
                 inputs,
                 tuple(sorted(numbers)),
                 len(numbers) * seeds,
-                chunk,
-                work.seconds(program, len(numbers), chunk),
+                lanes_at_a_time,
+                work.seconds(program, len(numbers), lanes_at_a_time),
                 sum(real[number] for number in numbers) * seeds,
                 work.compile_seconds(program),
-                chunk * lane_bytes(program),
+                lanes_at_a_time * lane_bytes(program),
             )
         )
     programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
@@ -257,12 +260,17 @@ def plan_recipes(
         epochs,
         len(train),
         num_features,
+        row_space,
         _advice(programs, work, len(train), given) if not row_space else "",
     )
 
 
-def check_plan(plan: Plan, prepared: Sequence[Recipe]) -> None:
-    """ValueError unless the plan was made for these settings."""
+def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:
+    """ValueError unless the plan was made for these settings, in this space."""
+    if plan.row_space != row_space:
+        raise ValueError(
+            f"plan got one for row_space={plan.row_space}; expected one for row_space={row_space}"
+        )
     planned = {number: one for one in plan.programs for number in one.settings}
     count = sum(len(one.settings) for one in plan.programs)
     if count != len(prepared) or sorted(planned) != list(range(count)):
@@ -292,12 +300,12 @@ class _Shared(NamedTuple):
         return program and _Shared(self.inputs, program, self.settings + other.settings)
 
     @property
-    def order(self) -> str:
+    def order(self) -> tuple[Any, ...]:
         """Puts side by side what is cheap to join."""
         program, model = self.program, self.program.model
         shape = (len(model.hidden), model.hidden) if isinstance(model, Mixture) else ()
         block = (self.inputs, program.batch_size, num_moments(program), program.has_dropout)
-        return repr((block, shape, program))
+        return (block, shape, repr(program))
 
 
 def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
@@ -308,9 +316,7 @@ def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
     groups.sort(key=lambda group: group.order)
     while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
         groups = halved
-    total = lambda one: (
-        work.compile_seconds(one.program) + work.seconds(one.program, len(one.settings))
-    )
+    total = lambda one: work.total(one.program, len(one.settings))
     alive = dict(enumerate(groups))
     costs = {index: total(group) for index, group in alive.items()}
     gains: dict[tuple[int, int], tuple[float, _Shared]] = {}

@@ -26,10 +26,14 @@ class RowSpace(NamedTuple):
 
     def project(self, data: Dataset) -> Dataset:
         """Inputs (N, ...) as (N, R)."""
-        x = np.asarray(data.x, np.float64).reshape(len(data), -1) @ self.basis
-        return Dataset._unchecked(
-            jnp.asarray(x, data.x.dtype), data.y, data.num_classes, data.weights
+        flat = np.asarray(data.x).reshape(len(data), -1)
+        # a few rows at a time: no copy of the whole set in float64
+        blocks = (
+            flat[start : start + 256].astype(np.float64) for start in range(0, len(flat), 256)
         )
+        rotated = np.concatenate([block @ self.basis for block in blocks])
+        x = jnp.asarray(rotated, data.x.dtype)
+        return Dataset._unchecked(x, data.y, data.num_classes, data.weights)
 
     def lift(self, params: Params) -> Params:
         """The first kernel (H, R) as the (H, F) of an ordinary network: W = W' Q^T."""

@@ -52,7 +52,9 @@ def sweep(
 
     Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
     order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
-    chunk; not on the other lanes, their number or order, or the number of devices.
+    chunk, both of which are the plan's; not on the other lanes, their number or order, or the
+    number of devices. Settings of equal structure have the same plan however many they are; among
+    others, `plan` keeps it.
 
     Args:
       settings: dicts, as from `sample`.
@@ -68,8 +70,7 @@ def sweep(
         epoch, and values it by that epoch.
       metric: "accuracy" or "cost" on the validation set: what ranks the settings.
       row_space: where there are fewer examples than features, train in the row space of the
-        training inputs and lift the weights back at the end: the same for gd and momentum, another
-        path for adam and rmsprop, see `jaxnn.projection`.
+        training inputs and lift the weights back at the end, see `fit`.
       plan: which settings share a program, made by `plan` for the same settings; None makes it.
       chunk: lanes that a device trains at a time; None leaves it to the plan.
       progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
@@ -116,7 +117,7 @@ def sweep(
         warn_of_scales(train)
     if plan is None:
         plan = plan_recipes(prepared, train, epochs, seeds, row_space=row_space, chunk=chunk)
-    check_plan(plan, prepared)
+    check_plan(plan, prepared, row_space)
     treatments = {
         inputs: treatment(inputs, train, row_space)
         for inputs in dict.fromkeys(setting["inputs"] for setting in in_full)

@@ -1,7 +1,6 @@
 """The compiled part of training: steps, epochs as scans, evaluation."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ from jaxnn.datasets import Dataset
 from jaxnn.losses import l2_penalty, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy
 from jaxnn.mixtures import Mixture
-from jaxnn.optimizers import decayed_learning_rate, mixed_optimizer, optimizer
+from jaxnn.optimizers import Numbers, decayed_learning_rate, mixed_optimizer, optimizer
 from jaxnn.types import Array, Model, Params, State
 
 EPOCHS_PER_CALL = 64
@@ -20,10 +19,6 @@ EPOCHS_PER_CALL = 64
 
 _DROPOUT_STREAM = 2**31 - 1
 """Folded into the key of a network for its dropout: no layer has this number."""
-
-
-Numbers = Mapping[str, Any]
-"""The traced part of a setting, and the structure of a lane of a `Mixture`, by name."""
 
 
 class Program(NamedTuple):
@@ -214,8 +209,8 @@ def train_epoch(
     def step(train_state: TrainState, batch: Dataset) -> tuple[TrainState, StepInfo]:
         return train_step(program, train_state, numbers, learning_rate, batch)
 
-    # ours leave an example of weight 0 out of everything, which a foreign model need not do: its
-    # last mini-batch is a step of its own shape, at the price of compiling the step twice
+    # ours leave examples of weight 0 out, which a foreign model need not do: its last mini-batch
+    # is a step of its own shape, at the price of compiling the step twice
     rest = 0 if isinstance(program.model, Mixture) else len(train) % program.batch_size
     train_state, infos = _scanned(
         step, train_state, train, order[: len(train) - rest], program.batch_size
@@ -232,7 +227,8 @@ def _scanned(step: Any, carry: Any, data: Dataset, rows: Array, size: int) -> tu
     missing = -len(rows) % size
 
     def on_rows(carry: Any, rows: Array) -> tuple[Any, Any]:
-        batch = data[rows]
+        # copies of an example that the mini-batch has anyway
+        batch = data[jnp.where(rows < 0, rows[0], rows) if missing else rows]
         if missing:
             batch = batch.weighted(jnp.where(rows < 0, 0, batch.weights_or_ones()))
         return step(carry, batch)

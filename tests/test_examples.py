@@ -170,6 +170,7 @@ def test_the_tour_runs_from_arrays_to_a_study():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("--mixed", "error: --mixed came without --sweep N"),
         ("--sweep 0", "error: n got 0; expected a whole number >= 1"),
         ("--data nowhere", "error: nowhere/train_signs.h5 does not exist"),
         ("--predict hand.jpg --out nowhere", "network.h5 does not exist; train a network first"),

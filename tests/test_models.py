@@ -219,3 +219,13 @@ def test_bad_course_parameters_are_refused(change, message):
     course = {k: v for k, v in {**course, **change}.items() if v is not None}
     with pytest.raises(ValueError, match=message):
         from_course(course)
+
+
+def test_first_weights_are_those_of_init_dense():
+    """`mlp` draws all layers above the first at once, which must not change what is drawn."""
+    for init in ("xavier_uniform", "he_normal"):
+        key = jax.random.key(4)
+        params, _ = jaxnn.mlp(7, (6, 5), 3, init=init).init(key)
+        for layer, (num_in, num_out) in enumerate(((7, 6), (6, 5), (5, 3))):
+            alone = jaxnn.init_dense(jax.random.fold_in(key, layer), num_in, num_out, init)
+            np.testing.assert_allclose(params[layer]["kernel"], alone["kernel"], rtol=1e-6)

@@ -89,6 +89,22 @@ def test_the_mixed_update_keeps_the_moments_that_are_needed():
     assert shapes("momentum", "rmsprop") == [True, True]
 
 
+def test_an_infinite_gradient_passes_gd_and_rmsprop_as_it_does_alone():
+    w, grads = jnp.zeros(2), jnp.array([[jnp.inf, 1.0], [1.0, 1.0]])
+    for name in ("gd", "rmsprop"):
+        numbers = NUMBERS | {"optimizer": list(OPTIMIZERS).index(name)}
+        mixed, alone = (
+            mixed_optimizer(tuple(OPTIMIZERS), numbers, 0.1),
+            optimizer(name, NUMBERS, 0.1),
+        )
+        states = mixed.init(w), alone.init(w)
+        for grad in grads:
+            got, first = mixed.update(grad, states[0])
+            expected, second = alone.update(grad, states[1])
+            states = first, second
+            np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
 def test_a_gradient_whose_square_overflows_does_not_reach_gd_and_momentum():
     w, grads = jnp.zeros(2), jnp.full((3, 2), 1e25)
     for name in ("gd", "momentum"):
@@ -124,8 +140,11 @@ def test_decay_schedules(schedule, rate, every, expected):
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="optimizer got 'sgd'; expected one of gd, momentum"):
         optimizer("sgd", NUMBERS, 0.1)
-    with pytest.raises(ValueError, match="decay_schedule got 'cosine'; expected one of none"):
-        decayed_learning_rate("cosine", {}, 0)
+    for schedule in ("cosine", None, 7):
+        with pytest.raises(
+            ValueError, match=f"decay_schedule got {schedule!r}; expected one of none"
+        ):
+            decayed_learning_rate(schedule, {}, 0)
 
 
 def test_all_schedules_start_at_alpha():

@@ -86,7 +86,7 @@ def test_equal_structure_is_one_program_whose_chunk_does_not_depend_on_the_lanes
         (plans[0].programs[0].program, 8)
     }
     assert not plans[0].programs[0].program.is_mixed
-    assert plans[2].padded_share == 0
+    assert plans[2].padded_share == pytest.approx(0, abs=1e-9)
     # one lane in a chunk of eight: seven eighths are thrown away
     assert plans[0].padded_share == pytest.approx(7 / 8)
 
@@ -206,6 +206,10 @@ def test_a_plan_for_other_settings_is_refused_before_anything_compiles(data):
             jaxnn.sweep(settings, *data, epochs=1, plan=planned)
     with pytest.raises(ValueError, match="plan got 5; expected one made by"):
         jaxnn.sweep(SETTINGS, *data, epochs=1, plan=5)
+    with pytest.raises(
+        ValueError, match="one for row_space=False; expected one for row_space=True"
+    ):
+        jaxnn.sweep(SETTINGS, *data, epochs=1, plan=planned, row_space=True)
     damaged = dataclasses.replace(planned, programs=planned.programs * 2)
     with pytest.raises(ValueError, match="plan got"):
         jaxnn.sweep(SETTINGS, *data, epochs=1, plan=damaged)
@@ -220,7 +224,8 @@ def test_a_plan_for_other_settings_is_refused_before_anything_compiles(data):
         ({"epochs": 0}, "epochs got 0; expected a whole number >= 1"),
         ({"seeds": 1.5}, r"seeds got 1\.5"),
         ({"rates": "fast"}, "rates got 'fast'; expected jaxnn.Rates"),
-        ({"rates": Rates(*[0.0] * 8)}, "rates got products 0.0; expected a number > 0"),
+        ({"rates": Rates(*[0.0] * 8)}, r"rates got products 0\.0; expected a number > 0"),
+        ({"rates": Rates("a", *[1.0] * 7)}, "rates got products 'a'; expected a number > 0"),
         ({"row_space": 1}, "row_space got 1; expected True or False"),
         ({"model": jaxnn.mlp(4, (), 2), "row_space": True}, "row_space=True came with a model"),
         ({"model": 3}, "model got 3; expected jaxnn.Model"),

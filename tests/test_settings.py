@@ -140,11 +140,11 @@ def test_any_finite_learning_rate_is_legal():
 
 
 def test_numbers_are_the_traced_part():
-    structure = {"optimizer", "hidden", "activation", "init", "batch_size", "batch_norm", "inputs"}
-    # these two are data as well, as places in their tables
-    structure -= {"optimizer"}
-    got = traced_numbers(complete({}))
+    structure = {"hidden", "activation", "init", "batch_size", "batch_norm", "inputs"}
+    got = traced_numbers(complete({"decay_schedule": "inverse"}))
     assert got.keys() == DEFAULTS.keys() - structure
+    # places in their tables
+    assert (got.pop("optimizer"), got.pop("decay_schedule")) == (3, 1)
     assert {(number.dtype, number.shape) for number in got.values()} == {(np.dtype(np.float32), ())}
 
 

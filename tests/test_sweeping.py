@@ -318,11 +318,12 @@ def test_a_fraction_is_held_out_as_in_fit():
     assert any("15 of 60 examples" in note for note in study.notes)
 
 
-def test_weights_of_validation_examples_count(data):
-    """Evaluated in pieces, the last one smaller: against one piece by hand."""
+@pytest.mark.parametrize("has_weights", [True, False])
+def test_every_validation_example_counts_by_its_weight(data, has_weights):
+    """Evaluated in three pieces of 51, the last one filled up: against one piece by hand."""
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(150, 4))
-    valid = Dataset(x, rng.integers(0, 3, 150), 3, rng.random(150))
+    x, y = rng.normal(size=(151, 4)), rng.integers(0, 3, 151)
+    valid = Dataset(x, y, 3, rng.random(151) if has_weights else None)
     study = sweep([{"hidden": (5,)}], data[0], valid, epochs=3)
     fitted = study.fitted()
     held_out = jaxnn.evaluate(fitted.model, fitted.params, fitted.state, valid)
