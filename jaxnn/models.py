@@ -99,7 +99,7 @@ def to_course(params: Params) -> dict[str, np.ndarray]:
 
     With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1.
 
-    >>> from jaxnn import mlp
+    >>> import jax
     >>> params, _ = mlp(12288, (25, 12), 6).init(jax.random.key(0))
     >>> {name: array.shape for name, array in to_course(params).items()}["W1"]
     (25, 12288)

@@ -57,7 +57,7 @@ def test_gd_and_momentum_take_the_same_path_as_in_pixels(setting, inputs):
 
 def test_the_network_is_an_ordinary_one(tmp_path):
     train, valid = make_data()
-    fitted = fit({"hidden": (5,)}, train, valid, epochs=5, row_space=True)
+    fitted = fit({"hidden": (5,), "batch_size": 16}, train, valid, epochs=5, row_space=True)
     assert fitted.params[0]["kernel"].shape == (5, 60)
     assert fitted.score(valid) == pytest.approx(fitted.curves["valid_accuracy"][-1])
     fitted.save(tmp_path / "lifted.h5")
@@ -112,7 +112,9 @@ def test_duplicate_and_constant_features_and_examples_are_left_out():
     centred = treatment("centred", train, True)
     assert centred.num_features == 12
     assert treatment("standardised", train, True).num_features == 12
-    fitted = fit({"hidden": (4,), "inputs": "centred"}, train, epochs=20, row_space=True)
+    fitted = fit(
+        {"hidden": (4,), "inputs": "centred", "batch_size": 5}, train, epochs=20, row_space=True
+    )
     assert np.isfinite(fitted.curves["cost"]).all()
 
 
@@ -128,10 +130,14 @@ def test_only_examples_that_count_span_it():
 
 def test_a_hold_out_is_no_part_of_it():
     data, _ = make_data()
-    study = sweep([{"hidden": (4,)}], data, 0.2, epochs=3, row_space=True, order_seed=2)
+    study = sweep(
+        [{"hidden": (4,), "batch_size": 9}], data, 0.2, epochs=3, row_space=True, order_seed=2
+    )
     train, valid = jaxnn.hold_out(data, 0.2, 2)
     assert study.treatments["raw"].num_features == len(train)
-    alone = fit({"hidden": (4,)}, train, valid, epochs=3, row_space=True, order_seed=2)
+    alone = fit(
+        {"hidden": (4,), "batch_size": 9}, train, valid, epochs=3, row_space=True, order_seed=2
+    )
     assert_lane_is_solo(study, 0, 0, alone, 1e-4)
 
 
@@ -140,12 +146,12 @@ def test_as_many_examples_as_features_leave_everything_as_it_was(num_features):
     train, valid = make_data(30, num_features)
     assert row_space(train) is None
     plain, asked = (
-        fit({"hidden": (5,)}, train, valid, epochs=3, row_space=row_space)
+        fit({"hidden": (5,), "batch_size": 16}, train, valid, epochs=3, row_space=row_space)
         for row_space in (False, True)
     )
     jax.tree.map(np.testing.assert_array_equal, plain.params, asked.params)
     studies = [
-        sweep([{"hidden": (5,)}], train, valid, epochs=3, row_space=row_space)
+        sweep([{"hidden": (5,), "batch_size": 16}], train, valid, epochs=3, row_space=row_space)
         for row_space in (False, True)
     ]
     params = [study.fitted().params for study in studies]
@@ -159,7 +165,7 @@ def test_data_of_zeros_have_no_row_space():
 @pytest.mark.parametrize("train_with", [fit, sweep])
 def test_bad_input_is_refused(train_with):
     train, valid = make_data()
-    settings = {} if train_with is fit else [{}]
+    settings = {"batch_size": 9} if train_with is fit else [{"batch_size": 9}]
     for change, message in (
         ({"row_space": "yes"}, "row_space got 'yes'; expected True or False"),
         ({"row_space": True, "model": mlp(60, (), 3)}, "row_space=True came with a model"),
