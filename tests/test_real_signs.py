@@ -38,12 +38,17 @@ def test_centred_network_learns_the_real_pictures(signs):
 
 
 def test_batch_norm_learns_within_30_epochs(signs):
-    """By the statistics of the whole training set; the running averages still lag by then."""
+    """By the statistics of the whole training set; the running averages still lag by then.
+
+    The median of five seeds: on raw inputs at this rate one network in ten is just then in a bad
+    epoch (0.97 to 0.99 on train), and which one it is changes with the rounding.
+    """
     train, test, _ = signs
     setting = {"hidden": (128, 64), "batch_norm": True, "learning_rate": 1e-3}
-    fitted = jaxnn.fit(setting, train, epochs=30, seed=0).with_population_statistics(train)
-    assert fitted.score(train) > 0.99
-    assert fitted.score(test) > 0.85
+    study = jaxnn.sweep([setting], train, test, epochs=30, seeds=5)
+    networks = [study.fitted(0, n).with_population_statistics(train) for n in range(5)]
+    assert np.median([network.score(train) for network in networks]) > 0.99
+    assert np.median([network.score(test) for network in networks]) > 0.85
 
 
 def test_both_statistics_predict_alike_once_inputs_are_centred(signs):
