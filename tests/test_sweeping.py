@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import time
 import warnings
 
 import jax
@@ -385,20 +386,23 @@ def test_ctrl_c_leaves_a_study_of_what_was_reached(data, monkeypatch):
 
     def interrupting(*arguments):
         calls.append(1)
-        if len(calls) == 5:
+        if len(calls) == 21:
             os.kill(os.getpid(), signal.SIGINT)
+        if len(calls) >= 21:
+            # the main thread has to notice before the others are through
+            time.sleep(0.05)
         return train_lanes(*arguments)
 
-    candidates = [numbers(BATCH_NORM, index % 5) for index in range(40)]
+    candidates = [numbers(BATCH_NORM, index % 5) for index in range(80)]
     whole = networks(sweep(candidates, *data, epochs=2, chunk=4))
     monkeypatch.setattr(chunks, "train_lanes", interrupting)
-    # a chunk takes two calls, of one epoch each
-    with pytest.raises(jaxnn.TrainingInterrupted, match=r"of 40 networks complete") as caught:
+    # 20 chunks of two calls each, one epoch a call: after 21 calls one chunk at least is complete,
+    # which one depends on the threads
+    with pytest.raises(jaxnn.TrainingInterrupted, match=r"of 80 networks complete") as caught:
         sweep(candidates, *data, epochs=2, chunk=4)
     study = caught.value.study
     states = [trial.state for trial in study.trials]
-    assert states[0] == "COMPLETE"
-    assert states[-1] == "RUNNING"
+    assert set(states) == {"COMPLETE", "RUNNING"}
     for number, state in enumerate(states):
         if state == "COMPLETE":
             lane = study.fitted(number)
