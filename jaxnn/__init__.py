@@ -1,10 +1,11 @@
 """Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
 
+from jaxnn.babysitting import Run
 from jaxnn.costs import Rates
 from jaxnn.datasets import Dataset, hold_out
 from jaxnn.files import load_hdf5, load_signs
 from jaxnn.fitted import Fitted, load
-from jaxnn.fitting import TrainingInterrupted, fit
+from jaxnn.fitting import fit
 from jaxnn.layers import dense, dropout, init_dense
 from jaxnn.losses import l2_penalty, sigmoid_cross_entropy, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy, confusion_matrix
@@ -13,6 +14,8 @@ from jaxnn.normalization import batch_norm, init_batch_norm, population_statisti
 from jaxnn.optimizers import decayed_learning_rate, optimizer
 from jaxnn.planning import Plan, plan
 from jaxnn.plots import plot_learning_curves, plot_parallel_coordinate
+from jaxnn.progress import TrainingInterrupted
+from jaxnn.searching import zoom
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (
     choice,
@@ -37,6 +40,7 @@ __all__ = [
     "Model",
     "Plan",
     "Rates",
+    "Run",
     "Study",
     "TrainingInterrupted",
     "accuracy",
@@ -75,4 +79,5 @@ __all__ = [
     "to_course",
     "uniform",
     "weighted_mean",
+    "zoom",
 ]

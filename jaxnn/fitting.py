@@ -1,36 +1,11 @@
-"""One network trained from the host: checks, the loop over compiled calls, Ctrl-C."""
+"""One network trained in one go."""
 
-import time
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-
+from jaxnn.babysitting import Run
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
-from jaxnn.models import mlp_of_setting
-from jaxnn.preparing import check_row_space, checked_data, recipe, treatment, warn_of_scales
-from jaxnn.progress import deferred_interrupt, progress_line
 from jaxnn.settings import Setting
-from jaxnn.training import (
-    EPOCHS_PER_CALL,
-    curve_names,
-    init_train_state,
-    initial,
-    train_epochs,
-)
-from jaxnn.types import Model, as_model
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `fit` or `sweep`; what was reached is in `fitted` or `study`."""
-
-    def __init__(self, message: str, *, fitted: Any = None, study: Any = None):
-        super().__init__(message)
-        self.fitted = fitted
-        self.study = study
+from jaxnn.types import Model
 
 
 def fit(
@@ -79,61 +54,23 @@ def fit(
       ValueError: bad input, before anything is compiled.
       TrainingInterrupted: on Ctrl-C, with what was reached in its `fitted`.
 
+    >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(64, 2))
     >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
     >>> fitted = fit({"learning_rate": 0.1}, data, epochs=20)
     >>> fitted.curves["cost"].shape, fitted.score(data) > 0.9
     ((20,), True)
     """
-    is_mlp = model is None
-    model = None if model is None else as_model(model)
-    check_row_space(row_space, model)
     epochs = whole_number("epochs", epochs, 1)
-    seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-    train, valid = checked_data(train, valid, order_seed)
-    full, program, numbers = recipe(setting, train, model)
-    if is_mlp and full["inputs"] == "raw" and not full["batch_norm"]:
-        warn_of_scales(train)
-    inputs = treatment(full["inputs"], train, row_space)
-    program = program.with_features(inputs.num_features)
-    input_shape, num_classes = train.x.shape[1:], train.num_classes
-    train, valid = inputs.treated(train), None if valid is None else inputs.treated(valid)
-
-    train_state = init_train_state(initial(program), jax.random.key(seed), numbers)
-    order_key = jax.random.key(order_seed)
-    curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
-    done, num_epochs, diverged = 0, 1, -1
-    with progress_line(epochs, progress) as report, deferred_interrupt() as is_interrupted:
-        # one call at least, so that what an interrupt leaves is a network with a curve
-        while done == 0 or (done < epochs and diverged < 0 and not is_interrupted()):
-            start = time.perf_counter()
-            train_state, new = train_epochs(
-                program, train_state, numbers, train, valid, order_key, num_epochs
-            )
-            for name, values in new.items():
-                # on the host: slicing there compiles nothing
-                curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
-            done += num_epochs
-            diverged = int(train_state.diverged)
-            report(done, f"cost {curves['cost'][done - 1]:.4f}")
-            # after the first call, which may compile, calls last about a quarter of a second
-            per_epoch = (time.perf_counter() - start) / num_epochs
-            num_epochs = min(epochs - done, EPOCHS_PER_CALL, max(1, int(0.25 / per_epoch)))
-
-    if diverged < 0:
-        curves = {name: values[:done] for name, values in curves.items()}
-    fitted = Fitted(
-        model=mlp_of_setting(full, input_shape, num_classes) if model is None else model,
-        params=jax.tree.map(jnp.asarray, inputs.lifted(train_state.params)),
-        state=train_state.state,
-        inputs=inputs.statistics,
-        setting=full,
-        curves=curves,
-        diverged=None if diverged < 0 else diverged,
-        input_shape=input_shape,
-        num_classes=num_classes,
-        is_mlp=is_mlp,
+    run = Run(
+        setting,
+        train,
+        valid,
+        seed=seed,
+        order_seed=order_seed,
+        model=model,
+        row_space=row_space,
+        progress=progress,
     )
-    if is_interrupted():
-        raise TrainingInterrupted(f"training was interrupted after {done} epochs", fitted=fitted)
-    return fitted
+    run.train(epochs)
+    return run.fitted()

@@ -1,5 +1,6 @@
 """Pictures of a study; they need the extra "plot". Each returns a matplotlib Figure."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,54 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
     title += f"; {lost:,} diverged or unfinished" if lost else ""
     axes.locator_params(axis="x", integer=True)
     axes.set(xlabel="epoch", ylabel=curve.replace("valid_", "validation "), title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+Stretch = tuple[int, Mapping[str, np.ndarray], bool]
+"""Epochs that were done at its end, curves by name, and whether it stands or was undone."""
+
+
+def draw_run(stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]]) -> "Figure":
+    """The curves of one network that was trained in stretches, with the edits between them."""
+    figure = _figure(8, 4.5)
+    axes = figure.subplots()
+    for end, curves, stands in stretches:
+        for name, values in curves.items():
+            epochs = np.arange(end - len(values), end) + 1
+            color = _BEST if name.startswith("valid") else _MEDIAN
+            style = {"linewidth": 2} if stands else {"linewidth": 1.2, "linestyle": ":"}
+            axes.plot(epochs, values, color=color, alpha=1 if stands else 0.6, **style)
+    names = list(stretches[0][1]) if stretches else []
+    for name in names:
+        color = _BEST if name.startswith("valid") else _MEDIAN
+        axes.plot([], [], color=color, linewidth=2, label=name.replace("valid_", "validation "))
+    if not all(stands for *_, stands in stretches):
+        axes.plot([], [], color="0.4", linewidth=1.2, linestyle=":", label="undone")
+    known = [v for _, curves, _ in stretches for v in curves.values()]
+    finite = np.concatenate([np.empty(0), *known])
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    is_cost = all(name.endswith("cost") for name in names)
+    if is_cost and finite.size:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        # one stretch that blew up must not squash the others
+        axes.set_ylim(finite.min() * 0.8, min(finite.max() * 1.3, 20 * np.median(finite)))
+    texts: dict[int, list[str]] = {}
+    for epoch, text in edits:
+        texts.setdefault(epoch, []).append(text)
+    for epoch, lines in texts.items():
+        axes.axvline(epoch + 0.5, color="0.5", linewidth=0.9, linestyle="--")
+        axes.annotate(
+            "\n".join(lines), (epoch + 0.5, 1), (2, -2), xycoords=("data", "axes fraction"),
+            textcoords="offset points", rotation=90, va="top", fontsize=7.5, color="0.3",
+        )  # fmt: skip
+    axes.locator_params(axis="x", integer=True)
+    axes.set(
+        xlabel="epoch", ylabel="cost" if is_cost else names[0].replace("valid_", "validation ")
+    )
+    if names:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -1,6 +1,7 @@
 """What `fit`, `plan` and `sweep` do before they train: settings, data and inputs checked."""
 
 import math
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -120,11 +121,14 @@ def checked_data(
 
 
 def warn_of_scales(train: Dataset) -> None:
-    """Warns the caller of `fit` or `sweep` if raw features differ wildly in size."""
+    """Warns the caller of the package if raw features differ wildly in size."""
     ratio = scale_ratio(train)
     if ratio > 1e3:
+        level, frame = 1, sys._getframe()
+        while frame.f_globals["__name__"].startswith("jaxnn.") and frame.f_back:
+            level, frame = level + 1, frame.f_back
         warnings.warn(
             f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
             'alone; consider inputs="standardised" or batch_norm=True',
-            stacklevel=3,
+            stacklevel=level,
         )

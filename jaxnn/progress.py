@@ -7,9 +7,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during `fit` or `sweep`; what was reached is in `fitted` or `study`."""
+
+    def __init__(self, message: str, *, fitted: Any = None, study: Any = None):
+        super().__init__(message)
+        self.fitted = fitted
+        self.study = study
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 from jaxnn.checks import whole_number
 from jaxnn.chunks import Group, Job, train_everywhere
 from jaxnn.datasets import Dataset
-from jaxnn.fitting import TrainingInterrupted
 from jaxnn.planning import Plan, check_plan, plan_recipes
 from jaxnn.preparing import (
     check_row_space,
@@ -18,7 +17,7 @@ from jaxnn.preparing import (
     treatment,
     warn_of_scales,
 )
-from jaxnn.progress import deferred_interrupt, sweep_display
+from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
 from jaxnn.studies import Study
 from jaxnn.training import curve_names

@@ -79,9 +79,11 @@ ON_THE_HOST = {
         "Model",
         "Plan",
         "Rates",
+        "Run",
         "TrainingInterrupted",
         "confusion_matrix",
         "fit",
+        "zoom",
     ),
     *("generated_signs", "hold_out", "load", "load_hdf5", "load_signs", "to_course"),
     *("choice", "course_space", "lograndint", "loguniform", "randint", "reverseloguniform"),
@@ -179,12 +181,12 @@ ORDER = (
         "planning",
         "fitted",
         "progress",
-        "fitting",
         "studies",
+        "plots",
         "lanes",
         "chunks",
     ),
-    *("sweeping", "plots"),
+    *("sweeping", "searching", "babysitting", "fitting"),
 )
 
 

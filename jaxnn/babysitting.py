@@ -1,0 +1,386 @@
+"""One network watched and corrected by hand; the course calls it the Panda's way."""
+
+import copy
+import time
+from collections import deque
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.table import Table
+
+from jaxnn.checks import whole_number
+from jaxnn.datasets import Dataset
+from jaxnn.fitted import Fitted
+from jaxnn.models import mlp_of_setting
+from jaxnn.planning import plan_recipes
+from jaxnn.plots import draw_run
+from jaxnn.preparing import check_row_space, checked_data, recipe, treatment, warn_of_scales
+from jaxnn.progress import TrainingInterrupted, deferred_interrupt, progress_line
+from jaxnn.settings import HYPERPARAMETERS, Setting
+from jaxnn.showing import as_html, as_text
+from jaxnn.studies import Chunk, Study
+from jaxnn.training import (
+    EPOCHS_PER_CALL,
+    TrainState,
+    curve_names,
+    init_train_state,
+    initial,
+    train_epochs,
+)
+from jaxnn.types import Model, as_model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNDO_LEVELS = 20
+"""How many steps a run can go back: each keeps a copy of weights and moments."""
+
+
+class Entry(NamedTuple):
+    """A line of a run's journal.
+
+    Attributes:
+      epoch: epochs that were done when it was written.
+      action: "train", "set", "undo" or "branch".
+      detail: what came of it, in words.
+      curves: of a stretch of training, name -> (epochs of the stretch,); otherwise empty.
+    """
+
+    epoch: int
+    action: str
+    detail: str
+    curves: dict[str, np.ndarray]
+
+
+class _Moment(NamedTuple):
+    """What `undo` brings back. Its arrays are never given away: `train` works on a copy."""
+
+    train_state: TrainState
+    given: dict[str, Any]
+    epoch: int
+    standing: tuple[int, ...]
+
+
+@jax.jit
+def _copied(train_state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, train_state)
+
+
+class Run:
+    """A network in training: train a stretch, look, change a number, go on.
+
+    Any stretches of training together are what `fit` does in one go, to the bit. Between them
+    `set` changes numbers (`learning_rate`, `momentum`, `l2`, ...) without compiling anything, which
+    is what they were given as arguments for.
+
+    Args: those of `fit`, without `epochs`.
+
+    Attributes:
+      epoch: epochs done.
+      journal: a list of `Entry`, all that was done, what was undone as well; `print(run)` shows it.
+
+    Raises:
+      ValueError: bad input, before anything is compiled.
+
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
+    >>> run = Run({"learning_rate": 30.0, "optimizer": "gd"}, data, 0.25)
+    >>> run.train(epochs=5)
+    >>> run.undo()
+    >>> run.set(learning_rate=0.3)
+    >>> run.train(epochs=5)
+    >>> run.epoch, [entry.action for entry in run.journal], run.fitted().score(data) > 0.9
+    (5, ['train', 'undo', 'set', 'train'], True)
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        train: Dataset,
+        valid: Dataset | float | None = None,
+        *,
+        seed: int = 0,
+        order_seed: int = 0,
+        model: Model | None = None,
+        row_space: bool = False,
+        progress: bool | None = None,
+    ):
+        self._model = None if model is None else as_model(model)
+        check_row_space(row_space, self._model)
+        seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
+        train, valid = checked_data(train, valid, order_seed)
+        full = recipe(setting, train, self._model).setting
+        if self._model is None and full["inputs"] == "raw" and not full["batch_norm"]:
+            warn_of_scales(train)
+        self._input_shape, self._row_space = train.x.shape[1:], row_space
+        self._treatment = treatment(full["inputs"], train, row_space)
+        self._train = self._treatment.treated(train)
+        self._valid = None if valid is None else self._treatment.treated(valid)
+        self._given = dict(setting)
+        self._recipe = recipe(self._given, self._train, self._model)
+        self._train_state = init_train_state(
+            initial(self._recipe.program), jax.random.key(seed), self._recipe.numbers
+        )
+        self._order_key = jax.random.key(order_seed)
+        self._progress = progress
+        self._past: deque[_Moment] = deque(maxlen=UNDO_LEVELS)
+        self._began, self._seconds, self._compile_seconds = datetime.now(), 0.0, 0.0
+        self.epoch = 0
+        self.journal: list[Entry] = []
+        # the entries of the journal that were not undone
+        self._standing: tuple[int, ...] = ()
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """Every hyperparameter as it is now, defaults written out."""
+        return dict(self._recipe.setting)
+
+    @property
+    def diverged(self) -> int | None:
+        """The step whose cost was not finite, or None."""
+        step = int(self._train_state.diverged)
+        return None if step < 0 else step
+
+    @property
+    def curves(self) -> dict[str, np.ndarray]:
+        """Name -> (epochs done,): the curves of `fit`, without what was undone."""
+        stretches = [self.journal[index].curves for index in self._standing]
+        return {
+            name: np.concatenate([np.empty(0), *(curves[name] for curves in stretches if curves)])
+            for name in curve_names(self._valid)
+        }
+
+    def train(self, epochs: int) -> None:
+        """Trains on for some epochs.
+
+        Raises:
+          ValueError: the network has diverged.
+          TrainingInterrupted: on Ctrl-C; the run keeps what was reached, and can go on.
+        """
+        epochs = whole_number("epochs", epochs, 1)
+        if self.diverged is not None:
+            raise ValueError(
+                f"train got a network whose cost stopped being finite at step {self.diverged}; "
+                "expected undo() first, and then set(learning_rate=...) to a lower one"
+            )
+        before = self._moment()
+        train_state = _copied(self._train_state)
+        _, program, numbers = self._recipe
+        curves = {name: np.full(epochs, np.nan) for name in curve_names(self._valid)}
+        done, num_epochs, diverged, seconds_per_epoch = 0, 1, -1, []
+        with progress_line(epochs, self._progress) as report, deferred_interrupt() as is_stopped:
+            # one call at least, so that what an interrupt leaves is a network with a curve
+            while done == 0 or (done < epochs and diverged < 0 and not is_stopped()):
+                start = time.perf_counter()
+                train_state, new = train_epochs(
+                    program,
+                    train_state,
+                    numbers,
+                    self._train,
+                    self._valid,
+                    self._order_key,
+                    num_epochs,
+                )
+                for name, values in new.items():
+                    # on the host: slicing there compiles nothing
+                    curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
+                done += num_epochs
+                diverged = int(train_state.diverged)
+                report(done, f"cost {curves['cost'][done - 1]:.4f}")
+                # after the first call, which may compile, calls last about a quarter of a second
+                took = time.perf_counter() - start
+                self._seconds += took
+                seconds_per_epoch.append(took / num_epochs)
+                per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
+                num_epochs = min(epochs - done, EPOCHS_PER_CALL, per_call)
+        # the epochs after a divergence count as done: nothing would change any more
+        done = done if diverged < 0 else epochs
+        if len(seconds_per_epoch) > 1:
+            self._compile_seconds += max(0.0, seconds_per_epoch[0] - min(seconds_per_epoch[1:]))
+        self._train_state = train_state
+        self.epoch += done
+        self._write(
+            "train",
+            f"{done} epochs" + (f", diverged at step {diverged}" if diverged >= 0 else ""),
+            {name: values[:done] for name, values in curves.items()},
+            before,
+        )
+        if is_stopped():
+            raise TrainingInterrupted(
+                f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
+            )
+
+    def set(self, **numbers: Any) -> None:
+        """Changes hyperparameters from here on: any number, and `decay_schedule`.
+
+        Only an `l2` or `dropout` from 0 to more compiles, once. Weights, moments and the count of
+        epochs, which a decay schedule goes by, stay.
+
+        Raises:
+          ValueError: an unknown name, a value out of range, or one that belongs to the structure.
+        """
+        if not numbers:
+            raise ValueError("set got nothing; expected numbers such as set(learning_rate=3e-4)")
+        for name in numbers:
+            rule = HYPERPARAMETERS.get(name)
+            if rule is not None and not rule.is_number and name != "decay_schedule":
+                raise ValueError(
+                    f"set got {name}, which shapes the network or its program; expected numbers "
+                    "(learning_rate, momentum, l2, dropout, ...) or decay_schedule: "
+                    "another structure is another Run"
+                )
+        given = {**self._given, **numbers}
+        changed = recipe(given, self._train, self._model)
+        old, before = self._recipe.setting, self._moment()
+        details = [f"{name} {_shown(old[name])} -> {_shown(numbers[name])}" for name in numbers]
+        self._given, self._recipe = given, changed
+        self._write("set", ", ".join(details), before=before)
+
+    def undo(self) -> None:
+        """Takes the last `train` or `set` back, and the one before it if called again.
+
+        Raises:
+          ValueError: nothing is left; the last 20 are kept.
+        """
+        if not self._past:
+            raise ValueError(
+                f"undo got a run with nothing to take back (the last {UNDO_LEVELS} can be)"
+            )
+        undone = self.journal[self._standing[-1]]
+        self._train_state, self._given, epoch, standing = self._past.pop()
+        self._recipe = recipe(self._given, self._train, self._model)
+        self._write("undo", f"{undone.action}: {undone.detail}")
+        self.epoch, self._standing = epoch, standing
+
+    def branch(self) -> "Run":
+        """A run of its own that starts from here; this one stays as it is."""
+        other = copy.copy(self)
+        other._past, other.journal = self._past.copy(), self.journal.copy()
+        other._write("branch", f"from a run of {self.epoch} epochs")
+        return other
+
+    def fitted(self) -> Fitted:
+        """The network as it is now, as `fit` returns it."""
+        full, state = self._recipe.setting, self._train_state
+        model = self._model
+        if model is None:
+            model = mlp_of_setting(full, self._input_shape, self._train.num_classes)
+        return Fitted(
+            model=model,
+            params=jax.tree.map(jnp.asarray, self._treatment.lifted(state.params)),
+            state=state.state,
+            inputs=self._treatment.statistics,
+            setting=self.setting,
+            curves=self.curves,
+            diverged=self.diverged,
+            input_shape=self._input_shape,
+            num_classes=self._train.num_classes,
+            is_mlp=self._model is None,
+        )
+
+    def study(self, metric: str = "accuracy") -> Study:
+        """The run as a study of one setting, with the table, pictures and values of a sweep's.
+
+        Raises:
+          ValueError: there is no validation data, or nothing was trained.
+        """
+        if self._valid is None:
+            raise ValueError("study got a run without validation data; expected Run(..., valid)")
+        if metric not in ("accuracy", "cost"):
+            raise ValueError(f"metric got {metric!r}; expected 'accuracy' or 'cost'")
+        if self.epoch == 0:
+            raise ValueError("study got a run that has not trained yet; expected train(...) first")
+        full, program, _ = self._recipe
+        plan = plan_recipes([self._recipe], self._train, self.epoch, 1, row_space=self._row_space)
+        params, state = jax.tree.map(
+            lambda leaf: np.array(leaf)[None], (self._train_state.params, self._train_state.state)
+        )
+        edits = [self.journal[index] for index in self._standing]
+        return Study(
+            given=[dict(self._given)],
+            settings=[full],
+            model=self._model,
+            metric=metric,
+            plan=plan,
+            treatments={full["inputs"]: self._treatment},
+            input_shape=self._input_shape,
+            num_classes=self._train.num_classes,
+            curves={name: values[None, None] for name, values in self.curves.items()},
+            diverged=np.array([[-1 if self.diverged is None else self.diverged]]),
+            epochs_done=np.array([[self.epoch]]),
+            kept_epochs=np.array([[self.epoch - 1]]),
+            places=np.zeros((1, 1, 2), int),
+            chunks=[Chunk(program.model, params, state, self._began, datetime.now())],
+            notes=[f"Epoch {e.epoch}: {e.detail}." for e in edits if e.action == "set"],
+            seconds=self._seconds,
+            compile_seconds=self._compile_seconds,
+        )
+
+    def plot(self, curve: str | None = None) -> "Figure":
+        """The learning curve with every edit marked, and what was undone dotted.
+
+        Args:
+          curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is both costs.
+
+        Needs the extra "plot".
+        """
+        names = curve_names(self._valid)
+        if curve is not None and curve not in names:
+            raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
+        shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
+        stretches = [
+            (entry.epoch, {name: entry.curves[name] for name in shown}, index in self._standing)
+            for index, entry in enumerate(self.journal)
+            if entry.curves
+        ]
+        edits = [
+            (entry.epoch, entry.detail)
+            for index, entry in enumerate(self.journal)
+            if entry.action == "branch" or (entry.action == "set" and index in self._standing)
+        ]
+        return draw_run(stretches, edits)
+
+    def __str__(self) -> str:
+        return as_text(self._table())
+
+    def __repr__(self) -> str:
+        return f"<Run after {self.epoch:,} epochs; print(run) shows its journal>"
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table())
+
+    def _table(self) -> Table:
+        names = curve_names(self._valid)
+        table = Table(header_style="bold")
+        for name in ("epoch", *(name.replace("_", " ") for name in names)):
+            table.add_column(name, justify="right")
+        table.add_column("what was done", overflow="fold")
+        for index, entry in enumerate(self.journal):
+            values = [f"{entry.curves[name][-1]:.4f}" if entry.curves else "" for name in names]
+            is_undone = entry.action in ("train", "set") and index not in self._standing
+            mark = " (undone)" if is_undone else ""
+            table.add_row(str(entry.epoch), *values, f"{entry.action}: {entry.detail}{mark}")
+        return table
+
+    def _moment(self) -> _Moment:
+        return _Moment(self._train_state, self._given, self.epoch, self._standing)
+
+    def _write(
+        self,
+        action: str,
+        detail: str,
+        curves: dict[str, np.ndarray] | None = None,
+        before: _Moment | None = None,
+    ) -> None:
+        """Adds to the journal; `before` is what an undo of it brings back, if it can be undone."""
+        if before is not None:
+            self._past.append(before)
+            self._standing = (*self._standing, len(self.journal))
+        self.journal.append(Entry(self.epoch, action, detail, curves or {}))
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
