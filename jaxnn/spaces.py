@@ -188,9 +188,6 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     >>> sorted(math.floor(math.log10(setting["learning_rate"])) for setting in settings)
     [-4, -3, -2, -1]
     """
-    # slow to import, and it changes the process's warning filters
-    from scipy.stats import qmc
-
     n, seed = whole_number("n", n, 1), whole_number("seed", seed)
     if not isinstance(space, Mapping):
         raise ValueError(f"space got {space!r}; expected a dict, name -> domain or value")
@@ -202,6 +199,9 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     elif method != "sobol":
         raise ValueError(f"method got {method!r}; expected 'sobol' or 'random'")
     elif names:
+        # slow to import, and it changes the process's warning filters
+        from scipy.stats import qmc
+
         points = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(seed))
         # a whole power of two, as Sobol's balance wants it, of which the first n are taken
         positions = points.random_base2(math.ceil(math.log2(n)))[:n]
