@@ -33,6 +33,7 @@ from jaxnn.training import (
 from jaxnn.types import Model, as_model
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 UNDO_LEVELS = 20
@@ -319,11 +320,12 @@ class Run:
             compile_seconds=self._compile_seconds,
         )
 
-    def plot(self, curve: str | None = None) -> "Figure":
+    def plot(self, curve: str | None = None, axes: "Axes | None" = None) -> "Figure":
         """The learning curve with every edit marked, and what was undone dotted.
 
         Args:
           curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is both costs.
+          axes: where to draw; None makes a figure.
 
         Needs the extra "plot".
         """
@@ -341,7 +343,7 @@ class Run:
             for index, entry in enumerate(self.journal)
             if entry.action == "branch" or (entry.action == "set" and index in self._standing)
         ]
-        return draw_run(stretches, edits)
+        return draw_run(stretches, edits, axes)
 
     def __str__(self) -> str:
         return as_text(self._table())
@@ -383,4 +385,4 @@ class Run:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -10,6 +10,7 @@ from jaxnn.spaces import Choice, Domain, Range
 from jaxnn.studies import Study
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _BEST, _MEDIAN = "#d1495b", "#1d3557"
@@ -78,10 +79,11 @@ Stretch = tuple[int, Mapping[str, np.ndarray], bool]
 """Epochs that were done at its end, curves by name, and whether it stands or was undone."""
 
 
-def draw_run(stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]]) -> "Figure":
+def draw_run(
+    stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]], axes: "Axes | None" = None
+) -> "Figure":
     """The curves of one network that was trained in stretches, with the edits between them."""
-    figure = _figure(8, 4.5)
-    axes = figure.subplots()
+    axes = _figure(8, 4.5).subplots() if axes is None else axes
     for end, curves, stands in stretches:
         for name, values in curves.items():
             epochs = np.arange(end - len(values), end) + 1
@@ -111,6 +113,7 @@ def draw_run(stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]]) -> 
         axes.annotate(
             "\n".join(lines), (epoch + 0.5, 1), (2, -2), xycoords=("data", "axes fraction"),
             textcoords="offset points", rotation=90, va="top", fontsize=7.5, color="0.3",
+            bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
         )  # fmt: skip
     axes.locator_params(axis="x", integer=True)
     axes.set(
@@ -119,7 +122,7 @@ def draw_run(stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]]) -> 
     if names:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    return axes.figure
 
 
 def plot_parallel_coordinate(study: Study) -> "Figure":
