@@ -90,7 +90,7 @@ def one_at_a_time(lesson: Lesson, trained: Trained, axes: Axes) -> None:
         assert fitted.inputs is not None
         x = fitted.inputs.normalise(trained.valid.x)
         by_itself, by_average = alone(fitted.params, fitted.state, x)
-        at_once, _ = model.apply(fitted.params, fitted.state, x)
+        at_once, _ = jax.jit(model.apply)(fitted.params, fitted.state, x)
         own.append(np.mean(np.argmax(by_itself, axis=1) == labels))
         averaged.append(np.mean(np.argmax(by_average, axis=1) == labels))
         seen.append([np.ptp(by_itself, axis=0).max(), np.abs(by_average - at_once).max()])
@@ -162,7 +162,6 @@ def forgetting(lesson: Lesson, memory: Axes, noise: Axes) -> None:
     section("How many steps the averages need: batch norm fed with mini-batches of mean 100")
     batch, far, settled, num_streams = 64, 100.0, 14_000, 16
 
-    @jax.jit
     def running_means(key: jax.Array, decay: float) -> jax.Array:
         """The running mean after each step, (steps,), from 0 towards 100."""
         params, state = jaxnn.init_batch_norm(1)
@@ -175,9 +174,10 @@ def forgetting(lesson: Lesson, memory: Axes, noise: Axes) -> None:
         return jax.lax.scan(step, state, jax.random.split(key, settled + 2000))[1]
 
     keys = jax.random.split(jax.random.key(lesson.seed), num_streams)
+    over_streams = jax.jit(jax.vmap(running_means, (0, None)))
     steps, expected, noises, predicted = [], [], [], []
     for decay in (0.5, *DECAYS):
-        means = np.asarray(jax.vmap(running_means, (0, None))(keys, decay))
+        means = np.asarray(over_streams(keys, decay))
         steps.append((means > 0.99 * far).argmax(axis=1) + 1)
         expected.append(np.log(0.01) / np.log(decay))
         # of a mean over mini-batches of 64 numbers of deviation 1

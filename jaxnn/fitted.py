@@ -64,7 +64,7 @@ class Fitted:
         see `population_statistics`.
         """
         x = data.x if self.inputs is None else self.inputs.normalise(data.x)
-        state = population_statistics(self.model, self.params, self.state, x, data.weights)
+        state = _population_statistics(self.model, self.params, self.state, x, data.weights)
         return dataclasses.replace(self, state=state)
 
     def _logits(self, x: ArrayLike) -> Array:
@@ -100,6 +100,8 @@ class Fitted:
         attributes = {name: json.dumps(value) for name, value in about.items()}
         write_arrays(path, arrays, {"format": _FORMAT, **attributes})
 
+
+_population_statistics = jax.jit(population_statistics, static_argnames="model")
 
 _FORMAT = "jaxnn network 1"
 

@@ -1,7 +1,7 @@
 """Pictures of a study; they need the extra "plot". Each returns a matplotlib Figure."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def draw_run(
     if names:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    return axes.figure
+    return cast("Figure", axes.figure)
 
 
 def plot_parallel_coordinate(study: Study) -> "Figure":

@@ -22,7 +22,10 @@ def test_the_code_of_the_readme_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(code, names)
-    if "study" in names:
+    if "run" in names:
+        assert names["run"].epoch == 40
+        assert names["run"].fitted().score(names["test"]) > 0.93
+    elif "study" in names:
         assert names["study"].fitted().score(names["test"]) > 0.93
     elif "fitted" in names:
         assert names["fitted"].score(names["test"]) > 0.93
