@@ -51,7 +51,7 @@ class Lesson:
         """Writes the picture; the exit status, 1 if a claim does not hold."""
         self._out.mkdir(parents=True, exist_ok=True)
         path = self._out / f"{name}.png"
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=110, bbox_inches="tight")
         plt.close(figure)
         held = sum(self._claims)
         seconds = time.perf_counter() - self._start

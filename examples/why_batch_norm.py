@@ -108,9 +108,10 @@ def shifted_inputs(lesson: Lesson, trained: Trained, pictures: Axes, axes: Axes)
         f"{mean_and_spread(lost['again'])}",
         lost["again"].mean() < lost["batch norm"].mean() / 3,
     )
-    shown = [np.asarray(trained.valid.x[:4]), 0.5 * np.asarray(trained.valid.x[:4])]
-    pictures.imshow(np.vstack([np.hstack([*row]) for row in shown]), cmap="gray", vmin=0, vmax=1)
-    pictures.axis("off")
+    first = np.hstack([*np.asarray(trained.valid.x[:3])])
+    shown = np.vstack([first, 0.5 * first])
+    pictures.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect="auto")
+    pictures.set(xticks=[], yticks=[], ylabel="held-out pictures")
     pictures.set_title("Trained on, and darker by half")
     for name, (color, style, marker) in zip(ways, (*LOOKS, (GREEN, "-", "^")), strict=True):
         label = "statistics taken again" if name == "again" else name

@@ -65,17 +65,12 @@ class _Moment(NamedTuple):
     standing: tuple[int, ...]
 
 
-@jax.jit
-def _copied(train_state: TrainState) -> TrainState:
-    return jax.tree.map(jnp.copy, train_state)
-
-
 class Run:
     """A network in training: train a stretch, look, change a number, go on.
 
-    Any stretches of training together are what `fit` does in one go, to the bit. Between them
-    `set` changes numbers (`learning_rate`, `momentum`, `l2`, ...) without compiling anything, which
-    is what they were given as arguments for.
+    Stretches of training are together what `fit` does in one go, to the bit. Between them `set`
+    changes numbers (`learning_rate`, `momentum`, `l2`, ...). They are data to the compiled program,
+    so nothing is compiled anew.
 
     Args: those of `fit`, without `epochs`.
 
@@ -168,7 +163,8 @@ class Run:
                 "expected undo() first, and then set(learning_rate=...) to a lower one"
             )
         before = self._moment()
-        train_state = _copied(self._train_state)
+        # a copy, which compiles nothing: `train_epochs` consumes what it is given
+        train_state = jax.device_put(self._train_state, may_alias=False)
         _, program, numbers = self._recipe
         curves = {name: np.full(epochs, np.nan) for name in curve_names(self._valid)}
         done, num_epochs, diverged, seconds_per_epoch = 0, 1, -1, []
