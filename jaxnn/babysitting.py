@@ -24,6 +24,7 @@ from jaxnn.showing import as_html, as_text
 from jaxnn.studies import Chunk, Study
 from jaxnn.training import (
     EPOCHS_PER_CALL,
+    Program,
     TrainState,
     curve_names,
     init_train_state,
@@ -108,17 +109,16 @@ class Run:
         check_row_space(row_space, self._model)
         seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
         train, valid = checked_data(train, valid, order_seed)
-        full = recipe(setting, train, self._model).setting
+        self._data, self._row_space = train, row_space
+        self._recipe = recipe(setting, train, self._model)
+        self._given, full = dict(setting), self._recipe.setting
         if self._model is None and full["inputs"] == "raw" and not full["batch_norm"]:
             warn_of_scales(train)
-        self._input_shape, self._row_space = train.x.shape[1:], row_space
         self._treatment = treatment(full["inputs"], train, row_space)
         self._train = self._treatment.treated(train)
         self._valid = None if valid is None else self._treatment.treated(valid)
-        self._given = dict(setting)
-        self._recipe = recipe(self._given, self._train, self._model)
         self._train_state = init_train_state(
-            initial(self._recipe.program), jax.random.key(seed), self._recipe.numbers
+            initial(self._program), jax.random.key(seed), self._recipe.numbers
         )
         self._order_key = jax.random.key(order_seed)
         self._progress = progress
@@ -128,6 +128,10 @@ class Run:
         self.journal: list[Entry] = []
         # the entries of the journal that were not undone
         self._standing: tuple[int, ...] = ()
+
+    @property
+    def _program(self) -> Program:
+        return self._recipe.program.with_features(self._treatment.num_features)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -165,7 +169,7 @@ class Run:
         before = self._moment()
         # a copy, which compiles nothing: `train_epochs` consumes what it is given
         train_state = jax.device_put(self._train_state, may_alias=False)
-        _, program, numbers = self._recipe
+        program, numbers = self._program, self._recipe.numbers
         curves = {name: np.full(epochs, np.nan) for name in curve_names(self._valid)}
         done, num_epochs, diverged, seconds_per_epoch = 0, 1, -1, []
         with progress_line(epochs, self._progress) as report, deferred_interrupt() as is_stopped:
@@ -230,7 +234,7 @@ class Run:
                     "another structure is another Run"
                 )
         given = {**self._given, **numbers}
-        changed = recipe(given, self._train, self._model)
+        changed = recipe(given, self._data, self._model)
         old, before = self._recipe.setting, self._moment()
         details = [f"{name} {_shown(old[name])} -> {_shown(numbers[name])}" for name in numbers]
         self._given, self._recipe = given, changed
@@ -248,7 +252,7 @@ class Run:
             )
         undone = self.journal[self._standing[-1]]
         self._train_state, self._given, epoch, standing = self._past.pop()
-        self._recipe = recipe(self._given, self._train, self._model)
+        self._recipe = recipe(self._given, self._data, self._model)
         self._write("undo", f"{undone.action}: {undone.detail}")
         self.epoch, self._standing = epoch, standing
 
@@ -264,7 +268,7 @@ class Run:
         full, state = self._recipe.setting, self._train_state
         model = self._model
         if model is None:
-            model = mlp_of_setting(full, self._input_shape, self._train.num_classes)
+            model = mlp_of_setting(full, self._data.x.shape[1:], self._train.num_classes)
         return Fitted(
             model=model,
             params=jax.tree.map(jnp.asarray, self._treatment.lifted(state.params)),
@@ -273,7 +277,7 @@ class Run:
             setting=self.setting,
             curves=self.curves,
             diverged=self.diverged,
-            input_shape=self._input_shape,
+            input_shape=self._data.x.shape[1:],
             num_classes=self._train.num_classes,
             is_mlp=self._model is None,
         )
@@ -290,8 +294,10 @@ class Run:
             raise ValueError(f"metric got {metric!r}; expected 'accuracy' or 'cost'")
         if self.epoch == 0:
             raise ValueError("study got a run that has not trained yet; expected train(...) first")
-        full, program, _ = self._recipe
-        plan = plan_recipes([self._recipe], self._train, self.epoch, 1, row_space=self._row_space)
+        full = self._recipe.setting
+        plan = plan_recipes(
+            [self._recipe], self._data, self.epoch, 1, row_space=self._row_space, chunk=1
+        )
         params, state = jax.tree.map(
             lambda leaf: np.array(leaf)[None], (self._train_state.params, self._train_state.state)
         )
@@ -303,14 +309,14 @@ class Run:
             metric=metric,
             plan=plan,
             treatments={full["inputs"]: self._treatment},
-            input_shape=self._input_shape,
+            input_shape=self._data.x.shape[1:],
             num_classes=self._train.num_classes,
             curves={name: values[None, None] for name, values in self.curves.items()},
             diverged=np.array([[-1 if self.diverged is None else self.diverged]]),
             epochs_done=np.array([[self.epoch]]),
             kept_epochs=np.array([[self.epoch - 1]]),
             places=np.zeros((1, 1, 2), int),
-            chunks=[Chunk(program.model, params, state, self._began, datetime.now())],
+            chunks=[Chunk(self._program.model, params, state, self._began, datetime.now())],
             notes=[f"Epoch {e.epoch}: {e.detail}." for e in edits if e.action == "set"],
             seconds=self._seconds,
             compile_seconds=self._compile_seconds,
