@@ -151,6 +151,10 @@ def training(lesson: Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any)
         f"Raw pixels, 24-24 units, {epochs} epochs, {seeds} networks at each of {places} learning "
         f"rates; learned: {LEARNED:.0%} of the training pictures"
     )
+    print(
+        "  (in training mode, by the statistics of each mini-batch: on raw pixels running "
+        "averages lag far behind at such rates, and predictions need population statistics)"
+    )
     for name, spans, costs in zip(names, decades, best[..., -1], strict=True):
         for variant, span, end in zip(VARIANTS, spans, costs, strict=True):
             print(
