@@ -2,7 +2,8 @@
 
 from jaxnn.babysitting import Run
 from jaxnn.costs import Rates
-from jaxnn.datasets import Dataset, hold_out
+from jaxnn.datasets import Dataset, hold_out, stratified_folds
+from jaxnn.ensembles import Ensemble
 from jaxnn.files import load_hdf5, load_signs
 from jaxnn.fitted import Fitted, load
 from jaxnn.fitting import fit
@@ -13,9 +14,9 @@ from jaxnn.models import from_course, mlp, to_course
 from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.optimizers import decayed_learning_rate, optimizer
 from jaxnn.planning import Plan, plan
-from jaxnn.plots import plot_learning_curves, plot_parallel_coordinate
+from jaxnn.plots import plot_learning_curves, plot_rungs, plot_slice
 from jaxnn.progress import TrainingInterrupted
-from jaxnn.searching import zoom
+from jaxnn.searching import search, zoom
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (
     choice,
@@ -31,11 +32,15 @@ from jaxnn.studies import Study
 from jaxnn.sweeping import sweep
 from jaxnn.training import evaluate
 from jaxnn.types import Model
+from jaxnn.uncertainty import Comparison
+from jaxnn.with_optuna import to_optuna
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "Comparison",
     "Dataset",
+    "Ensemble",
     "Fitted",
     "Model",
     "Plan",
@@ -68,15 +73,19 @@ __all__ = [
     "optimizer",
     "plan",
     "plot_learning_curves",
-    "plot_parallel_coordinate",
+    "plot_rungs",
+    "plot_slice",
     "population_statistics",
     "randint",
     "reverseloguniform",
     "sample",
+    "search",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
+    "stratified_folds",
     "sweep",
     "to_course",
+    "to_optuna",
     "uniform",
     "weighted_mean",
     "zoom",

@@ -1,12 +1,14 @@
-"""Chunks: lanes that wait are taken by the devices, trained to the end and written to the study."""
+"""Chunks: lanes that wait are taken by the devices, trained on and written to the study."""
 
 import dataclasses
+import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,46 +17,58 @@ import numpy as np
 from jaxnn.datasets import Dataset
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
+from jaxnn.planning import PlannedProgram
 from jaxnn.preparing import Recipe
 from jaxnn.progress import SweepDisplay
 from jaxnn.studies import Chunk, Study
-from jaxnn.training import EPOCHS_PER_CALL, Program, initial
+from jaxnn.training import EPOCHS_PER_CALL, Program, TrainState, initial
 
 Lane = tuple[int, int]
-"""Number of the setting, number of the repetition."""
+"""Number of the setting, index of the repetition."""
 
 
 @dataclasses.dataclass
 class Group:
     """Lanes of one program and kind of inputs that wait; `chunk` of them are trained at a time."""
 
+    planned: PlannedProgram
     program: Program
-    inputs: str
-    waiting: list[Lane]
     chunk: int
+    waiting: list[Lane] = dataclasses.field(default_factory=list)
     is_new: bool = True
     is_compiled: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 @dataclasses.dataclass
 class Job:
-    """What all chunks of a sweep have in common."""
+    """What all chunks of a search have in common.
+
+    Attributes:
+      recipes, groups: by number of the setting: how it is trained, and with whom.
+      folds: training and validation set of each; one pair without cross-validation.
+      seeds: repetitions on each fold.
+      until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
+      epochs_done, num_diverged, best: what the display shows.
+    """
 
     study: Study
-    recipes: list[Recipe]
-    groups: list[Group]
-    train: Dataset
-    valid: Dataset
+    folds: list[tuple[Dataset, Dataset | None]]
+    seeds: int
     seed: int
     order_seed: int
     display: SweepDisplay
     is_interrupted: Callable[[], bool]
+    recipes: list[Recipe] = dataclasses.field(default_factory=list)
+    groups: list[Group] = dataclasses.field(default_factory=list)
+    until: int = 0
+    goes_on: bool = False
+    states: dict[Lane, TrainState] = dataclasses.field(default_factory=dict)
+    stage: str = "training"
+    warnings: list[str] = dataclasses.field(default_factory=list)
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    treated: dict[str, tuple[Dataset, Dataset]] = dataclasses.field(default_factory=dict)
-    data: dict[tuple[jax.Device, str], tuple[Dataset, Dataset]] = dataclasses.field(
-        default_factory=dict
-    )
+    treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
+    data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
     epochs_done: int = 0
     num_diverged: int = 0
     best: float | None = None
@@ -62,14 +76,41 @@ class Job:
     def is_stopped(self) -> bool:
         return self.stop.is_set() or self.is_interrupted()
 
-    def data_on(self, device: jax.Device, inputs: str) -> tuple[Dataset, Dataset]:
+    def train(self, lanes: Iterable[Lane], until: int, goes_on: bool = False) -> None:
+        """Trains lanes, all of them as far as each other, up to an epoch.
+
+        Args:
+          goes_on: keeps the states of those that are fine, to train them on later.
+        """
+        self.until, self.goes_on = until, goes_on
+        self.stop.clear()
+        lanes = sorted(lanes, key=self.fold_of)
+        # what is not trained on will not be: its state may go
+        self.states = {lane: self.states[lane] for lane in lanes if lane in self.states}
+        for group in self.groups:
+            mine = set(group.planned.settings)
+            group.waiting = [lane for lane in lanes if lane[0] in mine]
+        train_everywhere(self)
+
+    def lanes(self, numbers: Iterable[int]) -> list[Lane]:
+        """All repetitions of some settings."""
+        count = self.seeds * len(self.folds)
+        return [(number, repeat) for number in numbers for repeat in range(count)]
+
+    def fold_of(self, lane: Lane) -> int:
+        return lane[1] // self.seeds
+
+    def data_on(self, device: jax.Device, inputs: str, fold: int) -> tuple[Dataset, Dataset | None]:
         """Training and validation set, treated and put on a device once."""
-        if inputs not in self.treated:
-            by = self.study.treatments[inputs]
-            self.treated[inputs] = (by.treated(self.train), by.treated(self.valid))
-        if (device, inputs) not in self.data:
-            self.data[device, inputs] = jax.device_put(self.treated[inputs], device)
-        return self.data[device, inputs]
+        if (inputs, fold) not in self.treated:
+            by = self.study.treatments[inputs, fold]
+            self.treated[inputs, fold] = tuple(
+                data and by.treated(data) for data in self.folds[fold]
+            )
+        place = (device, inputs, fold)
+        if place not in self.data:
+            self.data[place] = jax.device_put(self.treated[inputs, fold], device)
+        return self.data[place]
 
     def show(self, stage: str) -> None:
         self.display(stage, self.epochs_done, self.best, self.num_diverged)
@@ -119,12 +160,15 @@ def _train_on(device: jax.Device, job: Job) -> None:
                 return
             ready = (group for group in waiting if group.is_new or group.is_compiled.is_set())
             group = next(ready, waiting[0])
-            lanes, group.waiting = group.waiting[: group.chunk], group.waiting[group.chunk :]
+            # lanes wait fold after fold, and those of a chunk share their data
+            fold, together = next(itertools.groupby(group.waiting, job.fold_of))
+            lanes = list(itertools.islice(together, group.chunk))
+            group.waiting = group.waiting[len(lanes) :]
             chunk, is_first, group.is_new = group.chunk, group.is_new, False
             if is_first:
                 started = sum(not group.is_new for group in job.groups)
                 job.show(f"compiling {started} of {len(job.groups)}")
-            data = job.data_on(device, group.inputs)
+            data = job.data_on(device, group.planned.inputs, fold)
         while not is_first and not group.is_compiled.wait(0.1):
             if job.stop.is_set():
                 return
@@ -134,12 +178,12 @@ def _train_on(device: jax.Device, job: Job) -> None:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             with job.lock:
-                _make_do_with_less(job.study, group, lanes, chunk)
+                _make_do_with_less(job, group, lanes, chunk)
         finally:
             group.is_compiled.set()
 
 
-def _make_do_with_less(study: Study, group: Group, lanes: list[Lane], chunk: int) -> None:
+def _make_do_with_less(job: Job, group: Group, lanes: list[Lane], chunk: int) -> None:
     if chunk == 1:
         count = len(lanes) + len(group.waiting)
         note = f"Memory is too short for one lane of a structure: {count} networks not trained."
@@ -147,32 +191,36 @@ def _make_do_with_less(study: Study, group: Group, lanes: list[Lane], chunk: int
     else:
         group.chunk, group.waiting = min(group.chunk, chunk // 2), lanes + group.waiting
         note = f"Memory was short: went on with {group.chunk} lanes at a time."
-    study.notes.append(note)
+    job.study.notes.append(note)
+    job.warnings.append(note)
 
 
 def _train_chunk(
     device: jax.Device,
     job: Job,
     group: Group,
-    data: tuple[Dataset, Dataset],
+    data: tuple[Dataset, Dataset | None],
     lanes: list[Lane],
     chunk: int,
     is_first: bool,
 ) -> None:
-    """Trains some lanes to the end, and writes what comes of them into the study."""
-    study, began = job.study, datetime.now()
+    """Trains some lanes up to `job.until`, and writes what comes of them into the study."""
+    study, began, until = job.study, datetime.now(), job.until
     # a program has one shape: what is missing is filled up with copies of the first lane
     filled = lanes + lanes[:1] * (chunk - len(lanes))
     owns = [lane_numbers(group.program, job.recipes[number]) for number, _ in filled]
     numbers = {name: np.stack([own[name] for own in owns]) for name in owns[0]}
-    seeds = np.array([job.seed + repeat for _, repeat in filled], np.uint32)
     order_key = jax.random.key(job.order_seed)
-    numbers, seeds, order_key = jax.device_put((numbers, seeds, order_key), device)
+    numbers, order_key = jax.device_put((numbers, order_key), device)
     number, repeat = np.array(lanes).T
-    epochs = study.curves["cost"].shape[2]
-    done, num_epochs, seconds_per_epoch = 0, 1, []
-    states = init_lanes(initial(group.program), seeds, numbers)
-    while done == 0 or (done < epochs and not job.is_stopped()):
+    done = start_epoch = int(study.epochs_done[number[0], repeat[0]])
+    if done == 0:
+        seeds = np.array([job.seed + repeat % job.seeds for _, repeat in filled], np.uint32)
+        states = init_lanes(initial(group.program), jax.device_put(seeds, device), numbers)
+    else:
+        states = _on_device([job.states[lane] for lane in filled], device)
+    num_epochs, seconds_per_epoch = 1, []
+    while done == start_epoch or (done < until and not job.is_stopped()):
         start = time.perf_counter()
         states, new = train_lanes(group.program, states, numbers, *data, order_key, num_epochs)
         for name, values in new.items():
@@ -182,23 +230,26 @@ def _train_chunk(
         group.is_compiled.set()
         diverged = np.asarray(states.diverged)[: len(lanes)]
         # frozen lanes need no further epochs
-        now_done = epochs if (diverged >= 0).all() else done + num_epochs
+        now_done = until if (diverged >= 0).all() else done + num_epochs
         with job.lock:
             job.epochs_done += len(lanes) * (now_done - done)
             job.num_diverged += int(((diverged >= 0) & (study.diverged[number, repeat] < 0)).sum())
-            job.best = _best(study.metric, job.best, new[f"valid_{study.metric}"][:, -1])
-            job.show("training")
+            job.best = _best(study.metric, job.best, new.get(f"valid_{study.metric}"))
+            job.show(job.stage)
         done = now_done
-        study.diverged[number, repeat], study.epochs_done[number, repeat] = diverged, done
+        study.diverged[number, repeat] = diverged
+        study.epochs_done[number, repeat] = np.where(diverged >= 0, study.num_epochs, done)
+        study.kept_epochs[number, repeat] = done - 1
         # after the first call, which may compile, calls last about a quarter of a second
         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
-        num_epochs = min(epochs - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
+        num_epochs = min(until - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
     kept = states if states.best is None else states.best
     params, state = jax.device_get((kept.params, kept.state))
     if len(lanes) < chunk:
         params, state = jax.tree.map(lambda leaf: leaf[: len(lanes)].copy(), (params, state))
     if states.best is not None:
         study.kept_epochs[number, repeat] = np.asarray(states.best.epoch)[: len(lanes)]
+    rows = _on_host(states, len(lanes)) if job.goes_on else []
     with job.lock:
         if is_first:
             later = min(seconds_per_epoch[1:], default=0)
@@ -206,6 +257,27 @@ def _train_chunk(
         index = np.full(len(lanes), len(study.chunks))
         study.places[number, repeat] = np.stack([index, np.arange(len(lanes))], axis=1)
         study.chunks.append(Chunk(group.program.model, params, state, began, datetime.now()))
+        job.states.update(zip(lanes, rows, strict=False))
+
+
+def _on_host(states: TrainState, num_lanes: int) -> list[TrainState]:
+    """The first lanes' states one by one; NumPy has no keys, so those are their numbers."""
+    keys = jax.random.key_data(states.dropout_key)
+    leaves, tree = jax.tree.flatten(jax.device_get(states._replace(dropout_key=keys)))
+    # epoch and step have no axis: the lanes of a chunk have them in common
+    return [
+        jax.tree.unflatten(tree, [leaf[lane].copy() if leaf.ndim else leaf for leaf in leaves])
+        for lane in range(num_lanes)
+    ]
+
+
+def _on_device(lanes: list[TrainState], device: jax.Device) -> TrainState:
+    """The inverse of `_on_host`, for some lanes of as many epochs."""
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *lanes)
+    stacked = stacked._replace(epoch=lanes[0].epoch, step=lanes[0].step)
+    # not an alias of NumPy's memory: training consumes what it is given
+    states = jax.device_put(stacked, device, may_alias=False)
+    return states._replace(dropout_key=jax.random.wrap_key_data(states.dropout_key))
 
 
 def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
@@ -215,6 +287,7 @@ def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
     return recipe.numbers | program.model.structure(recipe.setting)
 
 
-def _best(metric: str, before: float | None, values: np.ndarray) -> float | None:
-    known = [*values[np.isfinite(values)].tolist(), *([] if before is None else [before])]
+def _best(metric: str, before: float | None, values: np.ndarray | None) -> float | None:
+    last = np.empty(0) if values is None else values[:, -1]
+    known = [*last[np.isfinite(last)].tolist(), *([] if before is None else [before])]
     return (max if metric == "accuracy" else min)(known, default=None)

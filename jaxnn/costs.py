@@ -50,43 +50,64 @@ RATES = {
 
 
 class Work(NamedTuple):
-    """The cost model: seconds of a program's lanes over all epochs, and of compiling it."""
+    """The cost model: seconds of a program's lanes over all epochs, and of compiling it.
+
+    Attributes:
+      seeds, folds: lanes of a setting, and data sets that it is trained on.
+      rungs: stretches of training, each the share of the settings that are in it and its epochs.
+    """
 
     rates: Rates
     seeds: int
-    epochs: int
+    folds: int
+    rungs: tuple[tuple[float, int], ...]
     num_examples: int
     device: jax.Device
     fixed_chunk: int | None
 
     def chunk(self, program: Program, num_settings: int) -> int:
-        """The device's own, or for a mixed program a half or quarter of it, if that saves fillers.
+        """The device's own; for a mixed program a half or quarter of it, if that saves fillers.
 
-        A program of one structure always has the device's: its lanes' bits must not depend on how
-        many they are.
+        Where settings are dropped on the way, the chunk may be smaller still: the last ones left
+        should fill theirs. A program of one structure that trains all to the end always has the
+        device's: its lanes' bits must not depend on how many they are.
         """
         if self.fixed_chunk:
             return self.fixed_chunk
         chunk = default_chunk(program, self.device)
-        if not program.is_mixed:
+        if len(self.rungs) == 1 and not program.is_mixed:
             return chunk
-        halves = [chunk // 2**n for n in range(3) if chunk >= 2**n]
+        most_halvings = 3 if len(self.rungs) == 1 else 20
+        halves = [chunk // 2**n for n in range(most_halvings) if chunk >= 2**n]
         return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
 
-    def lane_seconds(self, program: Program, chunk: int) -> float:
-        """Of one lane in a full chunk, over all epochs."""
+    def epoch_seconds(self, program: Program, chunk: int) -> float:
+        """Of one lane in a full chunk."""
         counts = step_counts(program, chunk)
         rates = self.rates
         per_second = (rates.products, rates.bandwidth, rates.activations, rates.draws)
         per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
         per_step += counts[4] * rates.step + counts[5] * rates.lane
-        return per_step * math.ceil(self.num_examples / program.batch_size) * self.epochs
+        return per_step * math.ceil(self.num_examples / program.batch_size)
+
+    def real_seconds(self, program: Program, num_settings: int = 1) -> float:
+        """Of full chunks of the device's size, none of whose lanes is thrown away."""
+        epochs = sum(share * epochs for share, epochs in self.rungs)
+        per_epoch = self.epoch_seconds(program, default_chunk(program, self.device))
+        return num_settings * self.seeds * self.folds * epochs * per_epoch
 
     def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
-        """Of all chunks; the last one is filled up."""
+        """Of all chunks; the last one of a rung is filled up."""
         chunk = chunk or self.chunk(program, num_settings)
-        chunks = math.ceil(num_settings * self.seeds / chunk)
-        return chunks * chunk * self.lane_seconds(program, chunk)
+        lanes = num_settings * self.seeds
+        executed = sum(
+            self.num_chunks(share * lanes, chunk) * chunk * epochs for share, epochs in self.rungs
+        )
+        return self.folds * executed * self.epoch_seconds(program, chunk)
+
+    def num_chunks(self, lanes: float, chunk: int) -> int:
+        # shares are rounded: a lane too many is none
+        return max(1, math.ceil(lanes / chunk - 1e-9))
 
     def compile_seconds(self, program: Program) -> float:
         layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3

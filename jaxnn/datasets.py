@@ -262,6 +262,51 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     return data[np.flatnonzero(~held_out)], data[np.flatnonzero(held_out)]
 
 
+def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
+    """Splits for cross-validation: num_folds pairs (training part, held-out part).
+
+    Each example is held out once; of every class the folds hold out as many, to within one. All
+    training parts have the same shape, and all held-out parts: one that is an example short is
+    filled up with a copy of weight 0. So the folds of a search share its compiled programs.
+
+    Args:
+      data: the examples, N of them.
+      num_folds: from 2 to N.
+      seed: of the split.
+
+    Raises:
+      ValueError: num_folds is not a whole number from 2 to N.
+
+    >>> data = Dataset(np.arange(14.0).reshape(7, 2), [0, 0, 0, 0, 1, 1, 1])
+    >>> [held_out.y.tolist() for _, held_out in stratified_folds(data, 2)]
+    [[0, 0, 1, 1], [0, 0, 1, 0]]
+    >>> [held_out.weights.sum().item() for _, held_out in stratified_folds(data, 2)]
+    [4.0, 3.0]
+    """
+    if whole_number("num_folds", num_folds, 2) > len(data):
+        raise ValueError(f"num_folds got {num_folds}; expected at most the {len(data)} examples")
+    rng = np.random.default_rng(whole_number("seed", seed))
+    labels = np.asarray(data.y)
+    rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    fold = np.empty(len(data), int)
+    # dealt out like cards, class after class
+    fold[np.concatenate(rows)] = np.arange(len(data)) % num_folds
+    is_uneven = len(data) % num_folds > 0
+
+    def part(is_inside: np.ndarray, size: int) -> Dataset:
+        inside = np.flatnonzero(is_inside)
+        one = data[np.pad(inside, (0, size - len(inside)), mode="wrap")]
+        if not is_uneven:
+            return one
+        return one.weighted(one.weights_or_ones() * jnp.asarray(np.arange(size) < len(inside)))
+
+    least = len(data) // num_folds
+    return [
+        (part(fold != number, len(data) - least), part(fold == number, least + is_uneven))
+        for number in range(num_folds)
+    ]
+
+
 class InputStatistics(NamedTuple):
     """What training inputs are normalised by: (x - mean) / deviation, feature by feature."""
 

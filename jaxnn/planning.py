@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 
 from jaxnn.checks import whole_number
-from jaxnn.costs import RATES, Rates, Work, check_rates, default_chunk, lane_bytes, num_moments
+from jaxnn.costs import RATES, Rates, Work, check_rates, lane_bytes, num_moments
 from jaxnn.datasets import Dataset
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe, check_row_space, recipes
@@ -36,7 +36,7 @@ class PlannedProgram:
       program: its structure.
       inputs: their treatment of the inputs.
       settings: their numbers.
-      num_lanes: settings x repetitions.
+      num_lanes: settings x repetitions x folds.
       chunk: lanes trained at a time; the last chunk is filled up.
       seconds: expected for all epochs, compiling left out.
       real_seconds: what the same lanes would take without padding, each in its own structure.
@@ -53,10 +53,13 @@ class PlannedProgram:
     real_seconds: float
     compile_seconds: float
     memory: int
+    num_chunks: int
 
-    @property
-    def num_chunks(self) -> int:
-        return -(-self.num_lanes // self.chunk)
+    def accepts(self, recipe: Recipe) -> bool:
+        """Whether a setting can be trained by this program."""
+        # the features may be those of the whole set, and the recipe's those of a part of it
+        own, program = (one.with_features(1) for one in (recipe.program, self.program))
+        return self.inputs == recipe.setting["inputs"] and own.merged(program) == program
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -66,8 +69,8 @@ class Plan:
     Attributes:
       device: kind of device, "cpu", "gpu" or "tpu".
       programs: the compiled programs.
-      num_settings, seeds, epochs, num_examples, num_features, row_space: what was planned for; the
-        features after rotation, if there is one.
+      num_settings, seeds, folds, epochs, num_examples, num_features, row_space: what was planned
+        for; the features after rotation, if there is one.
       note: what the user may want to know, or "".
     """
 
@@ -79,6 +82,7 @@ class Plan:
     num_examples: int
     num_features: int
     row_space: bool
+    folds: int = 1
     note: str = ""
 
     @property
@@ -108,9 +112,10 @@ class Plan:
         return as_html(self._table())
 
     def _table(self) -> Group:
-        lanes = self.num_settings * self.seeds
+        each = self.seeds * self.folds
         head = (
-            f"{self.num_settings:,} settings x {self.seeds:,} on {self.device}: {lanes:,} lanes in "
+            f"{self.num_settings:,} settings x {each:,} on {self.device}: "
+            f"{self.num_settings * each:,} lanes in "
             f"{counted(len(self.programs), 'program')}; {self.num_examples:,} examples, "
             f"{self.num_features:,} features, {counted(self.epochs, 'epoch')}"
         )
@@ -212,45 +217,66 @@ def plan_recipes(
     epochs: int,
     seeds: int,
     *,
+    folds: int = 1,
+    rungs: Sequence[tuple[float, int]] | None = None,
     row_space: bool = False,
     rates: Rates | None = None,
     chunk: int | None = None,
+    known: Sequence[PlannedProgram] = (),
 ) -> Plan:
-    """`plan` for settings that were checked."""
+    """`plan` for settings that were checked.
+
+    Args:
+      rungs: share of the settings and epochs of each stretch; None trains all of them to the end.
+      known: programs that are there already; settings that fit into one need no other.
+    """
     device = jax.local_devices()[0]
     kind = device.platform if device.platform in RATES else "gpu"
     num_features = given = math.prod(train.x.shape[1:])
     if row_space and len(train) < num_features:
         num_features = len(train)
-    work = Work(rates or RATES[kind], seeds, epochs, len(train), device, chunk)
+    work = Work(
+        rates or RATES[kind],
+        seeds,
+        folds,
+        tuple(rungs or [(1.0, epochs)]),
+        len(train),
+        device,
+        chunk,
+    )
     structures: dict[tuple[str, Program], list[int]] = {}
+    taken: dict[PlannedProgram, list[int]] = {one: [] for one in known}
+    real = {}
     for number, one in enumerate(prepared):
         program = one.program.with_features(num_features)
-        structures.setdefault((one.setting["inputs"], program), []).append(number)
-    real = {
-        number: work.lane_seconds(program, default_chunk(program, device))
-        for (_, program), numbers in structures.items()
-        for number in numbers
-    }
-    programs = []
-    for inputs, program, numbers in _joined(
-        [_Shared(inputs, program, numbers) for (inputs, program), numbers in structures.items()],
-        work,
-    ):
-        lanes_at_a_time = work.chunk(program, len(numbers))
-        programs.append(
-            PlannedProgram(
-                program,
-                inputs,
-                tuple(sorted(numbers)),
-                len(numbers) * seeds,
-                lanes_at_a_time,
-                work.seconds(program, len(numbers), lanes_at_a_time),
-                sum(real[number] for number in numbers) * seeds,
-                work.compile_seconds(program),
-                lanes_at_a_time * lane_bytes(program),
-            )
+        real[number] = work.real_seconds(program)
+        fitting = [planned for planned in taken if planned.accepts(one)]
+        if fitting:
+            cost = lambda planned: work.epoch_seconds(planned.program, planned.chunk)
+            taken[min(fitting, key=cost)].append(number)
+        else:
+            structures.setdefault((one.setting["inputs"], program), []).append(number)
+
+    def planned(inputs: str, program: Program, numbers: list[int], chunk: int) -> PlannedProgram:
+        lanes = len(numbers) * seeds
+        return PlannedProgram(
+            program,
+            inputs,
+            tuple(sorted(numbers)),
+            lanes * folds,
+            chunk,
+            work.seconds(program, len(numbers), chunk),
+            sum(real[number] for number in numbers),
+            work.compile_seconds(program),
+            chunk * lane_bytes(program),
+            folds * work.num_chunks(lanes, chunk),
         )
+
+    shared = [_Shared(inputs, program, ns) for (inputs, program), ns in structures.items()]
+    programs = [
+        planned(*one, work.chunk(one.program, len(one.settings))) for one in _joined(shared, work)
+    ]
+    programs += [planned(one.inputs, one.program, ns, one.chunk) for one, ns in taken.items() if ns]
     programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
     return Plan(
         kind,
@@ -261,6 +287,7 @@ def plan_recipes(
         len(train),
         num_features,
         row_space,
+        folds,
         _advice(programs, work, len(train), given) if not row_space else "",
     )
 
@@ -278,10 +305,7 @@ def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:
             f"plan got one for {count} settings; expected one for these {len(prepared)}"
         )
     for number, one in enumerate(prepared):
-        program = planned[number].program
-        # the features may be those of the whole set, and the sweep's those of a part of it
-        own, program = (p.with_features(1) for p in (one.program, program))
-        if planned[number].inputs != one.setting["inputs"] or own.merged(program) != program:
+        if not planned[number].accepts(one):
             raise ValueError(
                 f"plan got a program for settings[{number}] that does not fit its structure; "
                 "expected a plan of the same settings and data"

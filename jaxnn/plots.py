@@ -1,12 +1,11 @@
 """Pictures of a study; they need the extra "plot". Each returns a matplotlib Figure."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from jaxnn.settings import HYPERPARAMETERS
-from jaxnn.spaces import Choice, Domain, Range
+from jaxnn.spaces import Choice, Domain
 from jaxnn.studies import Study
 
 if TYPE_CHECKING:
@@ -125,81 +124,113 @@ def draw_run(
     return cast("Figure", axes.figure)
 
 
-def plot_parallel_coordinate(study: Study) -> "Figure":
-    """One line a setting through the values of its hyperparameters, each on its own scale.
+def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
+    """The value of every setting against each of its hyperparameters, on that one's own scale.
 
-    Bright lines are the best tenth, the best of all is red. Settings without a value are dotted;
-    values outside of a range, and the worst fifth of the results, are drawn at its end.
+    Dark points are settings that were trained to the end, the best of all is red; light ones were
+    dropped on the way, at what they had reached. Values far below the others are drawn at the edge.
+
+    Args:
+      study: of a sweep or search.
+      params: which hyperparameters; None draws all that differ.
     """
-    if not study.varied:
-        raise ValueError("plot_parallel_coordinate got a study whose settings are all equal")
-    domains = {name: _domain(study, name) for name in study.varied}
-    positions = np.array(
-        [[d.position(setting[name]) for name, d in domains.items()] for setting in study.settings]
-    )
-    values = study.values.mean(axis=1)
-    is_ranked = np.isfinite(values)
-    order = study.ranked[::-1]
-    # the worst fifth may be far away: it is drawn at the end of the axis
-    ends = (0.0, 0.8) if study.metric == "cost" else (0.2, 1.0)
-    low, high = np.quantile(values[order], ends) if order.size else (0.0, 1.0)
-    span = (high - low) or 1.0
-    columns = [*domains, f"validation {study.metric}"]
-    points = np.clip(np.column_stack([positions, (values - low) / span]), -0.03, 1.03)
-    figure = _figure(1.6 * len(columns) + 1.5, 4.8)
-    from matplotlib import colormaps
-    from matplotlib.collections import LineCollection
-
-    axes = figure.subplots()
-    x = np.arange(len(columns))
-    # coloured by rank: values crowd at the good end
-    goodness = np.linspace(0, 1, len(order))
-    colors = colormaps["viridis"](goodness)
-    colors[:, 3] = np.clip(20 / len(points) + 0.8 * goodness**4, 0, 0.9)
-    lines = [np.column_stack([x, points[number]]) for number in order]
-    axes.add_collection(LineCollection(lines, colors=colors, linewidths=1.1))
-    if order.size:
-        axes.plot(x, points[order[-1]], color=_BEST, linewidth=2.4)
-    lost = [np.column_stack([x[:-1], point[:-1]]) for point in points[~is_ranked]]
-    axes.add_collection(LineCollection(lost, colors="0.4", linestyles=":", linewidths=0.8))
-    box = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.8}
-    for index, name in enumerate(columns):
-        axes.axvline(index, color="0.25", linewidth=0.8)
-        ticks = (
-            _ticks(domains[name])
-            if name in domains
-            else [(f"{low + u * span:.3g}", u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    names = study.varied if params is None else list(params)
+    unknown = [name for name in names if name not in study.settings[0]]
+    if unknown or not names:
+        raise ValueError(
+            f"plot_slice got {unknown or 'a study whose settings are all equal'}; expected some of "
+            f"{', '.join(study.varied) or 'its hyperparameters, as params'}"
         )
-        for text, position in ticks:
-            axes.text(index + 0.03, position, text, fontsize=8, va="center", bbox=box)
-    title = f"{len(points):,} settings: bright is good, the best is red"
-    title += f"; dotted: {(~is_ranked).sum():,} without a value" if lost else ""
-    axes.set(title=title, ylim=(-0.04, 1.04), xlim=(-0.15, len(columns) - 0.55), yticks=[])
-    axes.set_xticks(x, columns)
-    axes.tick_params(axis="x", length=0)
-    axes.spines[:].set_visible(False)
+    values = study.reached(f"valid_{study.metric}").mean(axis=1)
+    is_known, is_dropped = np.isfinite(values), study.dropped > 0
+    # the worst fifth may be far away
+    ends = (0.0, 0.8) if study.metric == "cost" else (0.2, 1.0)
+    low, high = np.quantile(values[is_known], ends) if is_known.any() else (0.0, 1.0)
+    margin = 0.06 * ((high - low) or 1.0)
+    shown = np.clip(values, low - margin, high + margin)
+    columns = min(len(names), 4)
+    rows = -(-len(names) // columns)
+    figure = _figure(3.1 * columns + 0.6, 3.1 * rows)
+    all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    # options would lie on top of each other
+    spread = np.random.default_rng(0).uniform(-1, 1, len(values))
+    for axes, name in zip(all_axes, names, strict=False):
+        domain = study.domain(name)
+        x = np.array([domain.position(setting[name]) for setting in study.settings])
+        if isinstance(domain, Choice):
+            x = x + 0.25 * spread / len(domain.options)
+        for kind, color in ((is_known & is_dropped, "0.75"), (is_known & ~is_dropped, _MEDIAN)):
+            axes.scatter(x[kind], shown[kind], s=14, color=color, linewidths=0, alpha=0.8)
+        if study.ranked.size:
+            best = study.ranked[0]
+            axes.scatter(x[best], shown[best], s=48, color=_BEST, zorder=3)
+        texts, places = zip(*_ticks(domain), strict=True)
+        is_long = max(map(len, texts)) > 5
+        axes.set_xticks(
+            places, texts, rotation=30 if is_long else 0, ha="right" if is_long else "center"
+        )
+        axes.set(xlabel=name, xlim=(-0.04, 1.04), ylim=(low - 1.5 * margin, high + 1.5 * margin))
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in [*all_axes][len(names) :]:
+        axes.set_visible(False)
+    lost = int((~is_known).sum())
+    figure.suptitle(
+        f"{len(values):,} settings: validation {study.metric}"
+        + (f"; {lost:,} without" if lost else "")
+    )
     return figure
 
 
-def _domain(study: Study, name: str) -> Domain:
-    """What a hyperparameter was drawn from; without a space, a domain that spans what was tried."""
-    values = sorted({setting[name] for setting in study.settings}, key=_sort_key)
-    domain = (study.space or {}).get(name)
-    if isinstance(domain, Range):
-        return domain
-    if isinstance(domain, Choice) and all(value in domain.options for value in values):
-        return domain
-    rule = HYPERPARAMETERS.get(name)
-    if not (rule is None or rule.is_number) or len(values) == 1:
-        return Choice(tuple(values))
-    low, high = values[0], values[-1]
-    if name in ("momentum", "beta1", "beta2") and low >= 0.5:
-        return Range(low, high, "reverse log")
-    return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")
+def plot_rungs(study: Study) -> "Figure":
+    """The rungs of a halving: learning curves, each as far as its setting was trained.
 
-
-def _sort_key(value: Any) -> Any:
-    return (len(value), value) if isinstance(value, tuple) else value
+    A light curve ends where its setting was dropped, the best of all is red. Above each rung stands
+    how many were trained to it.
+    """
+    if not study.rungs:
+        raise ValueError("plot_rungs got a study without rungs; expected one of method='halving'")
+    values = study.curves[f"valid_{study.metric}"].mean(axis=1)
+    figure = _figure(8, 4.8)
+    axes = figure.subplots()
+    epochs = np.arange(1, values.shape[1] + 1)
+    alpha = float(np.clip(25 / len(values), 0.1, 0.7))
+    last = study.rungs[-1]
+    for number, curve in enumerate(values):
+        color = _MEDIAN if number in last.kept else "0.6"
+        axes.plot(epochs, curve, color=color, alpha=alpha if color == "0.6" else 0.8, linewidth=0.9)
+    at = [rung.epochs for rung in study.rungs]
+    for number in range(len(values)):
+        end = int(study.dropped[number])
+        if end:
+            axes.plot(end, values[number, end - 1], ".", color="0.45", markersize=4)
+    if study.ranked.size:
+        best = study.ranked[0]
+        text = f"best: setting {best}, {study.best_value:.3g}"
+        axes.plot(epochs, values[best], color=_BEST, linewidth=2.2, label=text)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+    for rung in study.rungs:
+        axes.axvline(rung.epochs, color="0.7", linewidth=0.8, linestyle="--")
+        axes.annotate(
+            f"{len(rung.entered):,}", (rung.epochs, 1), (0, 3), ha="center", fontsize=9,
+            xycoords=("data", "axes fraction"), textcoords="offset points", color="0.3",
+        )  # fmt: skip
+    finite = values[np.isfinite(values)]
+    if study.metric == "cost" and finite.size:
+        axes.set_yscale("log")
+        axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
+    elif study.metric == "accuracy":
+        axes.set_ylim(0, 1.02)
+    axes.set_xscale("log")
+    axes.set_xticks(at, [f"{epoch:,}" for epoch in at])
+    axes.minorticks_off()
+    axes.set(xlabel="epoch (settings trained so far above)", ylabel=f"validation {study.metric}")
+    spent, full = study.epochs_done[study.diverged < 0].sum(), values.size * study.diverged.shape[1]
+    axes.set_title(
+        f"{len(values):,} settings, {spent / full:.0%} of the epochs of training all to the end",
+        pad=18,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def _ticks(domain: Domain) -> list[tuple[str, float]]:

@@ -90,6 +90,22 @@ def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
     return Treatment(statistics, space, num_features)
 
 
+def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> list[Treatment]:
+    """Those of several training parts, after which all have as many features."""
+    found = [treatment(inputs, train, in_row_space) for train in parts]
+    most = max(one.num_features for one in found)
+    # a direction of zeros adds nothing to what a first layer meets
+    return [
+        one
+        if one.num_features == most or one.space is None
+        else one._replace(
+            space=RowSpace(np.pad(one.space.basis, ((0, 0), (0, most - one.num_features)))),
+            num_features=most,
+        )
+        for one in found
+    ]
+
+
 def check_row_space(in_row_space: bool, model: Model | None) -> None:
     if not isinstance(in_row_space, bool):
         raise ValueError(f"row_space got {in_row_space!r}; expected True or False")
@@ -124,11 +140,15 @@ def warn_of_scales(train: Dataset) -> None:
     """Warns the caller of the package if raw features differ wildly in size."""
     ratio = scale_ratio(train)
     if ratio > 1e3:
-        level, frame = 1, sys._getframe()
-        while frame.f_globals["__name__"].startswith("jaxnn.") and frame.f_back:
-            level, frame = level + 1, frame.f_back
-        warnings.warn(
+        warn_caller(
             f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
-            'alone; consider inputs="standardised" or batch_norm=True',
-            stacklevel=level,
+            'alone; consider inputs="standardised" or batch_norm=True'
         )
+
+
+def warn_caller(message: str) -> None:
+    """A warning that points to the line that called the package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

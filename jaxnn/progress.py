@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `fit` or `sweep`; what was reached is in `fitted` or `study`."""
+    """Ctrl-C during `fit`, `sweep` or `search`; what was reached is in `fitted` or `study`."""
 
     def __init__(self, message: str, *, fitted: Any = None, study: Any = None):
         super().__init__(message)
@@ -60,23 +60,24 @@ def _can_be_live(console: Console) -> bool:
 class SweepDisplay:
     """How far a sweep is: one live line on a terminal or in a notebook, else a line now and then.
 
-    Call it with what is known after each compiled call.
+    Call it with what is known after each compiled call. `total` are the epochs of all networks.
     """
 
     SECONDS_BETWEEN_LINES = 10.0
 
-    def __init__(self, num_networks: int, epochs: int, display: Progress | None, is_shown: bool):
-        self._num_networks, self._epochs = num_networks, epochs
+    def __init__(self, total: int, epochs: int, display: Progress | None, is_shown: bool):
+        self._total, self._epochs = total, epochs
         self._display, self._is_shown = display, is_shown
         self._last_line = time.monotonic()
         self._first: tuple[float, int] | None = None
         if display is not None:
-            self._task = display.add_task("compiling", total=num_networks * epochs, text="")
+            self._task = display.add_task("compiling", total=total, text="")
 
     def __call__(self, stage: str, done: int, best: float | None, num_diverged: int) -> None:
         """Shows a stage ("compiling 1 of 2") and `done`, the epochs of all networks so far."""
-        now, total = time.monotonic(), self._num_networks * self._epochs
-        text = f"{done / self._epochs:,.0f}/{self._num_networks:,} networks"
+        now, total = time.monotonic(), self._total
+        # whole ones: what was dropped on the way counts by its epochs
+        text = f"{done / self._epochs:,.0f}/{total / self._epochs:,.0f} networks"
         left = ""
         if self._first is None and done:
             # speed counts from here: the first call has compiled
@@ -97,12 +98,12 @@ class SweepDisplay:
 
 
 @contextlib.contextmanager
-def sweep_display(num_networks: int, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
-    """The display of a sweep; `progress=False` shows nothing."""
+def sweep_display(total: int, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
+    """The display of a sweep or search; `progress=False` shows nothing."""
     console = Console(stderr=True)
     is_shown = progress is not False
     if not is_shown or not _can_be_live(console):
-        yield SweepDisplay(num_networks, epochs, None, is_shown)
+        yield SweepDisplay(total, epochs, None, is_shown)
         return
     columns = (
         SpinnerColumn(),
@@ -112,7 +113,7 @@ def sweep_display(num_networks: int, epochs: int, progress: bool | None) -> Iter
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as display:
-        yield SweepDisplay(num_networks, epochs, display, is_shown)
+        yield SweepDisplay(total, epochs, display, is_shown)
 
 
 @contextlib.contextmanager

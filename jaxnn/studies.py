@@ -1,9 +1,9 @@
 """Studies: every setting of a search with its curves, its value and its networks, in memory."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,10 @@ import numpy as np
 from rich.console import Console, Group
 from rich.table import Table
 
+from jaxnn import uncertainty
 from jaxnn.checks import whole_number
+from jaxnn.datasets import Dataset
+from jaxnn.ensembles import Ensemble
 from jaxnn.fitted import Fitted
 from jaxnn.mixtures import own_part
 from jaxnn.models import mlp_of_setting
@@ -19,7 +22,7 @@ from jaxnn.planning import Plan
 from jaxnn.preparing import Treatment
 from jaxnn.settings import HYPERPARAMETERS, is_used
 from jaxnn.showing import as_html, counted
-from jaxnn.spaces import Range
+from jaxnn.spaces import Choice, Domain, Range
 from jaxnn.types import Model, Params, State
 
 
@@ -30,11 +33,14 @@ class Trial:
     Attributes:
       number: its place in the list of settings.
       params: the setting as it was given.
-      value: mean of `values`; NaN if a repetition diverged or was cut off.
-      values: the metric of each repetition's network on the validation set.
+      value: mean of `values`; NaN if a repetition diverged or nothing was trained.
+      values: the metric of each repetition's network on the validation set, fold after fold.
+      standard_error: of the value, over repetitions or folds; NaN where there is one only.
+      interval: its 95 % interval.
       cost: mean validation cost of the repetitions.
-      state: "COMPLETE"; "PRUNED" if a repetition diverged; "RUNNING" if it was not trained to
-        the end.
+      state: "COMPLETE"; "PRUNED" if a repetition diverged, or a search dropped the setting;
+        "RUNNING" if it was not trained to the end.
+      epochs: that its longest repetition was trained for.
       diverged: for each repetition the step whose cost was not finite, or None.
     """
 
@@ -42,8 +48,11 @@ class Trial:
     params: dict[str, Any]
     value: float
     values: tuple[float, ...]
+    standard_error: float
+    interval: tuple[float, float]
     cost: float
     state: str
+    epochs: int
     diverged: tuple[int | None, ...]
     datetime_start: datetime | None
     datetime_complete: datetime | None
@@ -67,11 +76,26 @@ class Chunk:
     end: datetime
 
 
+class Rung(NamedTuple):
+    """A stretch of a halving, by numbers of settings.
+
+    Attributes:
+      epochs: that were done at its end.
+      entered: who was trained.
+      kept: who goes on.
+    """
+
+    epochs: int
+    entered: tuple[int, ...]
+    kept: tuple[int, ...]
+
+
 @dataclasses.dataclass(eq=False, repr=False)
 class Study:
-    """The settings of a sweep with all that came of them; S settings, K repetitions, E epochs.
+    """The settings of a search with all that came of them; S settings, K repetitions, E epochs.
 
-    `sweep` fills its arrays as it trains.
+    `sweep` and `search` fill its arrays as they train. With folds a setting is trained on each:
+    repetition k of fold f has index f * (K / folds) + k.
 
     Attributes:
       given, settings: each setting as it came, and with every default written out.
@@ -79,66 +103,118 @@ class Study:
       model: the pair of functions in place of `mlp`, or None.
       metric: "accuracy" or "cost", on the validation set.
       plan: which settings share a program.
-      treatments: what is done to inputs, by the setting's `inputs`.
+      treatments: what is done to inputs, by the setting's `inputs` and the fold.
       curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN where a network had
         diverged or was not trained.
       diverged: (S, K), the step whose cost was not finite, or -1.
-      epochs_done: (S, K), E unless the sweep was interrupted.
+      epochs_done: (S, K), how many were trained; all of them if it diverged.
+      ends: (S, K), where training was to end: E, or earlier by `patience`.
+      dropped: (S,), epochs after which a search dropped the setting, or 0.
       kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one;
-        it tells nothing of a network that diverged or was cut off.
+        it tells nothing of a network that diverged.
       places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
-      seconds, compile_seconds: wall time of the sweep; what first calls took beyond later ones,
+      folds: of cross-validation; 1 is none.
+      select: "mean" ranks by mean values, "lower_bound" by the worse end of their 95 % intervals.
+      rungs: of a halving.
+      seconds, compile_seconds: wall time of the search; what first calls took beyond later ones,
         summed over programs, of which several may be compiled side by side.
       notes: what the user should know of how it was trained.
     """
 
-    given: Sequence[Mapping[str, Any]]
+    given: list[Mapping[str, Any]]
     settings: list[dict[str, Any]]
     model: Model | None
     metric: str
     plan: Plan
-    treatments: dict[str, Treatment]
+    treatments: dict[tuple[str, int], Treatment]
     input_shape: tuple[int, ...]
     num_classes: int
     curves: dict[str, np.ndarray]
     diverged: np.ndarray
     epochs_done: np.ndarray
+    ends: np.ndarray
+    dropped: np.ndarray
     kept_epochs: np.ndarray
     places: np.ndarray
+    space: Mapping[str, Any] | None = None
+    folds: int = 1
+    select: str = "mean"
+    rungs: list[Rung] = dataclasses.field(default_factory=list)
     chunks: list[Chunk] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     compile_seconds: float = 0.0
 
+    def grow(self, given: list[Mapping[str, Any]], settings: list[dict[str, Any]]) -> None:
+        """Makes room for further settings, of which nothing is trained yet."""
+        self.given += given
+        self.settings += settings
+        epochs = self.num_epochs
+
+        def longer(array: np.ndarray, value: float) -> np.ndarray:
+            new = np.full((len(settings), *array.shape[1:]), value, array.dtype)
+            return np.concatenate([array, new])
+
+        self.curves = {name: longer(curve, np.nan) for name, curve in self.curves.items()}
+        self.diverged, self.places = longer(self.diverged, -1), longer(self.places, -1)
+        self.epochs_done, self.dropped = longer(self.epochs_done, 0), longer(self.dropped, 0)
+        self.ends, self.kept_epochs = longer(self.ends, epochs), longer(self.kept_epochs, 0)
+
     @property
-    def space(self) -> dict[str, Any] | None:
-        return getattr(self.given, "space", None)
+    def num_epochs(self) -> int:
+        """E, at most."""
+        return self.curves["cost"].shape[2]
+
+    @property
+    def is_complete(self) -> np.ndarray:
+        """(S, K): trained to its end."""
+        return np.greater_equal(self.epochs_done, self.ends)
 
     @property
     def values(self) -> np.ndarray:
-        """(S, K): the metric on the validation set; NaN where a network diverged or was cut off."""
-        return self._kept(f"valid_{self.metric}")
+        """(S, K): the metric on the validation set; NaN unless trained to the end, and finite."""
+        return np.where(self.is_complete, self.reached(f"valid_{self.metric}"), np.nan)
 
-    def _kept(self, name: str, rows: Any = slice(None)) -> np.ndarray:
+    def reached(self, name: str, rows: Any = slice(None)) -> np.ndarray:
         """(S, K), or some rows of it: a curve at the epoch whose network was kept."""
         index = self.kept_epochs[rows][..., None]
         value, cost = (
             np.take_along_axis(self.curves[curve][rows], index, axis=-1)[..., 0]
             for curve in (name, "valid_cost")
         )
-        is_complete = self.epochs_done[rows] == self.curves[name].shape[-1]
         # a last step may blow a network up that no further step could mark as diverged
-        is_fine = (self.diverged[rows] < 0) & is_complete & np.isfinite(cost)
-        return np.where(is_fine, value, np.nan)
+        return np.where((self.diverged[rows] < 0) & np.isfinite(cost), value, np.nan)
 
     @property
     def ranking(self) -> np.ndarray:
-        """Numbers of the settings, best first; ties by the other metric, then by number."""
-        accuracy = self._kept("valid_accuracy").mean(axis=1)
-        cost = self._kept("valid_cost").mean(axis=1)
-        keys = (cost, -accuracy) if self.metric == "accuracy" else (-accuracy, cost)
+        """Numbers of the settings, best first; ties by the other metric, then by number.
+
+        What was not trained to the end comes after what was, and in the order of its epochs.
+        """
+        is_complete = self.is_complete.all(axis=1)
+        first, second = self.losses()
+        complete = [np.where(is_complete, loss, np.nan) for loss in (first, second)]
+        epochs = np.where(np.isfinite(first), self.epochs_done.min(axis=1), 0)
         # sorts by the last key first; NaN comes last, and equal settings stay in order
-        return np.lexsort(keys)
+        return np.lexsort((second, first, -epochs, *complete[::-1]))
+
+    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """(S,) twice: what ranks the settings, the less the better, and what breaks ties.
+
+        By what was reached so far; NaN where a repetition diverged or was not trained.
+        """
+        names = ["valid_accuracy", "valid_cost"]
+        first, second = names if self.metric == "accuracy" else names[::-1]
+        return self._loss(first), self._loss(second)
+
+    def _loss(self, name: str) -> np.ndarray:
+        """(S,): what ranks the settings by a curve, the less the better."""
+        sign = -1 if name == "valid_accuracy" else 1
+        values = sign * self.reached(name)
+        loss = values.mean(axis=1)
+        if self.select == "lower_bound":
+            loss = loss + uncertainty.half_width(values, self.folds)
+        return loss
 
     @property
     def ranked(self) -> np.ndarray:
@@ -154,22 +230,57 @@ class Study:
     def _trial(self, number: int) -> Trial:
         chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
         steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
-        is_complete = (self.epochs_done[number] == self.curves["cost"].shape[2]).all()
-        state = "COMPLETE" if is_complete else "RUNNING"
-        if any(step is not None for step in steps):
+        state = "COMPLETE" if self.is_complete[number].all() else "RUNNING"
+        if self.dropped[number] or any(step is not None for step in steps):
             state = "PRUNED"
-        values = self._kept(f"valid_{self.metric}", number)
+        values = self.reached(f"valid_{self.metric}", number)
+        value, reach = values.mean(), uncertainty.half_width(values, self.folds)
         return Trial(
             number,
             dict(self.given[number]),
-            float(values.mean()),
+            float(value),
             tuple(values.tolist()),
-            float(self._kept("valid_cost", number).mean()),
+            float(uncertainty.standard_error(values, self.folds)),
+            (float(value - reach), float(value + reach)),
+            float(self.reached("valid_cost", number).mean()),
             state,
+            int(self.epochs_done[number].max()),
             steps,
             min((chunk.start for chunk in chunks), default=None),
             max((chunk.end for chunk in chunks), default=None),
         )
+
+    def compare(self, first: int, second: int) -> uncertainty.Comparison:
+        """Whether two settings differ, by their values on common seeds and folds.
+
+        Repetitions of two settings share first seeds, mini-batches and folds, so their differences
+        are compared: a paired t-test. It tells nothing of how the validation set was drawn, except
+        with folds; and the winner of many is partly lucky.
+
+        Raises:
+          ValueError: one has no value, or there is a single repetition.
+        """
+        values = self.values
+        for number in (first, second):
+            if whole_number("number", number) >= len(values):
+                raise ValueError(f"compare got setting {number}; expected below {len(values)}")
+            if not np.isfinite(values[number]).all():
+                raise ValueError(f"compare got setting {number}, which was not trained to its end")
+        if values.shape[1] < 2:
+            raise ValueError("compare got one repetition; expected seeds or folds of two at least")
+        return uncertainty.compare(values[first], values[second], self.folds)
+
+    def contenders(self) -> list[int]:
+        """Numbers of the settings that cannot be told apart from the best, best first.
+
+        Each is compared with the best by itself, on a level of 95 %.
+        """
+        ranked = self.ranked
+        if not ranked.size or self.diverged.shape[1] < 2:
+            return []
+        differences = self.values[ranked[1:]] - self.values[ranked[0]]
+        reach = uncertainty.half_width(differences, self.folds)
+        return ranked[1:][~(abs(differences.mean(axis=1)) > reach)].tolist()
 
     @property
     def best_trial(self) -> Trial:
@@ -213,7 +324,8 @@ class Study:
         params, state = jax.tree.map(
             lambda leaf: leaf[lane], (self.chunks[chunk].params, self.chunks[chunk].state)
         )
-        model, inputs = self.model, self.treatments[setting["inputs"]]
+        fold = repeat // (num_repeats // self.folds)
+        model, inputs = self.model, self.treatments[setting["inputs"], fold]
         if model is None:
             model = mlp_of_setting(setting, self.input_shape, self.num_classes)
             params, state = own_part(self.chunks[chunk].model, setting, params, state)
@@ -232,6 +344,50 @@ class Study:
             is_mlp=self.model is None,
         )
 
+    def ensemble(self, top: int = 10) -> Ensemble:
+        """The networks of the best settings, the first repetition of each, as one.
+
+        Raises:
+          ValueError: no setting has a value.
+        """
+        best = self.ranked[: whole_number("top", top, 1)]
+        return Ensemble(
+            [self.fitted(number) for number in best.tolist() or [self.best_trial.number]]
+        )
+
+    def refit(
+        self,
+        data: Dataset,
+        top: int | None = None,
+        *,
+        seed: int = 0,
+        order_seed: int = 0,
+        progress: bool | None = None,
+    ) -> Any:
+        """The best setting trained anew, on all data that may be used: usually `train + valid`.
+
+        For as many epochs as its value came from, in the same space of features.
+
+        Args:
+          data: the examples.
+          top: None trains the best setting; a number that many of the best, in one sweep.
+          seed, order_seed, progress: as in `fit`.
+
+        Returns:
+          a `Fitted`, or with `top` an `Ensemble`.
+
+        Raises:
+          ValueError: bad input, or no setting has a value.
+          TrainingInterrupted: on Ctrl-C.
+        """
+        # sweeping makes studies
+        from jaxnn.sweeping import refitted
+
+        best = self.ranked[: 1 if top is None else whole_number("top", top, 1)]
+        numbers = best.tolist() or [self.best_trial.number]
+        members = refitted(self, numbers, data, seed, order_seed, progress)
+        return members[0] if top is None else Ensemble(members)
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dict a setting, with the columns of Optuna's `trials_dataframe`."""
         names = list(dict.fromkeys(name for setting in self.given for name in setting))
@@ -245,6 +401,9 @@ class Study:
                 **{f"params_{name}": trial.params.get(name) for name in names},
                 "user_attrs_cost": trial.cost,
                 "user_attrs_diverged": trial.diverged,
+                "user_attrs_epochs": trial.epochs,
+                "user_attrs_interval": trial.interval,
+                "user_attrs_standard_error": trial.standard_error,
                 "user_attrs_values": trial.values,
                 "state": trial.state,
             }
@@ -267,6 +426,22 @@ class Study:
         """Names of the hyperparameters that differ between the settings."""
         first = self.settings[0]
         return [n for n in first if any(setting[n] != first[n] for setting in self.settings)]
+
+    def domain(self, name: str) -> Domain:
+        """What a hyperparameter was drawn from; without a space what spans the values tried."""
+        values = sorted({s[name] for s in self.settings}, key=_sort_key)
+        domain = (self.space or {}).get(name)
+        if isinstance(domain, Range):
+            return domain
+        if isinstance(domain, Choice) and all(value in domain.options for value in values):
+            return domain
+        rule = HYPERPARAMETERS.get(name)
+        if not (rule is None or rule.is_number) or len(values) == 1:
+            return Choice(tuple(values))
+        low, high = values[0], values[-1]
+        if name in ("momentum", "beta1", "beta2") and low >= 0.5:
+            return Range(low, high, "reverse log")
+        return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")
 
     def at_edge(self) -> dict[str, float]:
         """Names whose best values press against a bound of the space that may be widened: bound.
@@ -309,33 +484,35 @@ class Study:
 
     def _summary(self, top: int) -> Group:
         num_settings, num_repeats = self.diverged.shape
-        num_epochs = self.curves["cost"].shape[2]
-        num_done = int((self.epochs_done == num_epochs).sum())
+        num_done = int(self.is_complete.sum())
         rate = num_done / max(self.seconds, 1e-9)
+        repeats = counted(num_repeats // self.folds, "repetition")
+        if self.folds > 1:
+            repeats = f"{self.folds} folds x {repeats}"
         lines = [
-            f"{counted(num_settings, 'setting')} x {counted(num_repeats, 'repetition')}, "
-            f"{counted(num_epochs, 'epoch')}: {counted(num_done, 'network')} in "
+            f"{counted(num_settings, 'setting')} x {repeats}, "
+            f"{counted(self.num_epochs, 'epoch')}: {counted(num_done, 'network')} in "
             f"{self.seconds:.1f} s ({rate:,.1f} a second); "
             f"compiling: {self.compile_seconds:.1f} s, summed over programs"
         ]
         other = "valid_cost" if self.metric == "accuracy" else "valid_accuracy"
         table = Table(header_style="bold")
-        table.add_column("rank", justify="right")
-        table.add_column("setting", justify="right")
-        table.add_column(f"valid {self.metric}", justify="right")
-        table.add_column(other.replace("_", " "), justify="right")
+        names = ["rank", "setting", f"valid {self.metric}"]
+        names += ["95 % interval"] if num_repeats > 1 else []
+        for name in [*names, other.replace("_", " ")]:
+            table.add_column(name, justify="right")
         varied = self.varied
         for name in varied:
             table.add_column(name, justify="right", overflow="fold")
         for rank, number in enumerate(self.ranked[:top], 1):
-            values = self._kept(f"valid_{self.metric}", number)
-            shown = f"{values.mean():.4f}"
+            trial, setting = self._trial(int(number)), self.settings[number]
+            shown = [f"{trial.value:.4f}"]
             if num_repeats > 1:
-                shown += f" ± {values.std(ddof=1):.4f}"
-            setting = self.settings[number]
-            row = [_short(setting[n]) if is_used(n, setting) else "-" for n in self.varied]
+                low, high = trial.interval
+                shown = [f"{shown[0]} ± {trial.standard_error:.4f}", f"{low:.4f} to {high:.4f}"]
+            row = [_short(setting[n]) if is_used(n, setting) else "-" for n in varied]
             table.add_row(
-                str(rank), str(number), shown, f"{self._kept(other, number).mean():.4f}", *row
+                str(rank), str(number), *shown, f"{self.reached(other, number).mean():.4f}", *row
             )
         failures = self._count_of_failures()
         if table.row_count == 0:
@@ -343,7 +520,13 @@ class Study:
             table = Table(show_header=False, box=None)
         notes = [f"Not ranked: {failures}."] if failures and table.row_count else []
         if num_repeats > 1 and table.row_count:
-            notes.append("±: standard deviation over the repetitions.")
+            over = "folds" if self.folds > 1 else "repetitions"
+            notes.append(f"±: standard error over {over}.")
+            contenders = self.contenders()
+            if contenders:
+                shown = [", ".join(map(str, contenders[:20]))]
+                shown += [f"and {len(contenders) - 20:,} more"] if len(contenders) > 20 else []
+                notes.append(f"Cannot be told apart from the best: settings {' '.join(shown)}.")
         for name, bound in self.at_edge().items():
             notes.append(
                 f"The best setting lies at the edge of the space: {name} near {bound:g}; widen it."
@@ -352,20 +535,31 @@ class Study:
 
     def _count_of_failures(self) -> str:
         """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
-        diverged = np.flatnonzero((self.diverged >= 0).any(axis=1))
+        has_diverged = (self.diverged >= 0).any(axis=1)
+        is_dropped = (self.dropped > 0) & ~has_diverged
+        is_cut_off = ~self.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
+        diverged = np.flatnonzero(has_diverged)
         parts = []
         if diverged.size:
             rates = [self.settings[number]["learning_rate"] for number in diverged]
             span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
             parts.append(f"{counted(diverged.size, 'setting')} diverged (learning rates {span})")
-        is_cut_off = (self.epochs_done < self.curves["cost"].shape[2]) & (self.diverged < 0)
-        unfinished = int(is_cut_off.any(axis=1).sum())
-        if unfinished:
-            parts.append(f"{counted(unfinished, 'setting')} not trained to the end")
-        others = len(self.given) - self.ranked.size - diverged.size - unfinished
+        if is_dropped.any():
+            parts.append(f"{counted(int(is_dropped.sum()), 'setting')} dropped on the way")
+        if is_cut_off.any():
+            parts.append(f"{counted(int(is_cut_off.sum()), 'setting')} not trained to the end")
+        others = (
+            len(self.given)
+            - self.ranked.size
+            - sum(int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off))
+        )
         if others > 0:
             parts.append(f"{counted(others, 'setting')} without a finite validation cost")
         return ", ".join(parts)
+
+
+def _sort_key(value: Any) -> Any:
+    return (len(value), value) if isinstance(value, tuple) else value
 
 
 def _short(value: Any) -> str:

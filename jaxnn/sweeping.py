@@ -1,20 +1,25 @@
 """Caviar: many settings trained at once, as lanes of a few compiled programs."""
 
+import contextlib
+import dataclasses
 import time
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxnn.checks import whole_number
-from jaxnn.chunks import Group, Job, train_everywhere
-from jaxnn.datasets import Dataset
-from jaxnn.planning import Plan, check_plan, plan_recipes
+from jaxnn.chunks import Group, Job
+from jaxnn.datasets import Dataset, stratified_folds
+from jaxnn.fitted import Fitted
+from jaxnn.planning import Plan, PlannedProgram, check_plan, plan_recipes
 from jaxnn.preparing import (
+    Recipe,
     check_row_space,
     checked_data,
     recipes,
-    treatment,
+    treatments,
+    warn_caller,
     warn_of_scales,
 )
 from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
@@ -22,6 +27,167 @@ from jaxnn.settings import Setting
 from jaxnn.studies import Study
 from jaxnn.training import curve_names
 from jaxnn.types import Model, as_model
+
+Folds = list[tuple[Dataset, Dataset | None]]
+"""Training and validation set of each; one pair without cross-validation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How the networks of a sweep or search are trained and ranked; see there.
+
+    Raises:
+      ValueError: bad input.
+    """
+
+    model: Model | None = None
+    seeds: int = 1
+    folds: int = 1
+    seed: int = 0
+    order_seed: int = 0
+    keep: str = "last"
+    metric: str = "accuracy"
+    select: str = "mean"
+    row_space: bool = False
+    chunk: int | None = None
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is not None:
+            object.__setattr__(self, "model", as_model(self.model))
+        for name, least in (("seeds", 1), ("folds", 1), ("seed", 0), ("order_seed", 0)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        whole_number("seed + seeds", self.seed + self.seeds)
+        if self.chunk is not None:
+            object.__setattr__(self, "chunk", whole_number("chunk", self.chunk, 1))
+        for name, allowed in (
+            ("keep", ("last", "best")),
+            ("metric", ("accuracy", "cost")),
+            ("select", ("mean", "lower_bound")),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"{name} got {value!r}; expected {allowed[0]!r} or {allowed[1]!r}")
+        if self.select == "lower_bound" and self.seeds * self.folds < 2:
+            raise ValueError(
+                "select='lower_bound' came with one repetition; expected seeds or folds of two at "
+                "least, whose spread the bound is made of"
+            )
+        check_row_space(self.row_space, self.model)
+
+    def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
+        """What is trained and validated on."""
+        if self.folds == 1:
+            if valid is None:
+                raise ValueError(
+                    "valid got None; expected a Dataset, or a fraction of train such as 0.2"
+                )
+            return [checked_data(train, valid, self.order_seed)]
+        if valid is not None:
+            raise ValueError(
+                f"valid came with folds={self.folds}; expected None: each fold holds out a part of "
+                "train"
+            )
+        train, _ = checked_data(train, None, self.order_seed)
+        return [*stratified_folds(train, self.folds, self.order_seed)]
+
+    def plan(self, prepared: Sequence[Recipe], train: Dataset, epochs: int, **more: Any) -> Plan:
+        return plan_recipes(
+            prepared,
+            train,
+            epochs,
+            self.seeds,
+            folds=self.folds,
+            row_space=self.row_space,
+            chunk=self.chunk,
+            **more,
+        )
+
+
+@contextlib.contextmanager
+def open_job(options: Options, parts: Folds, epochs: int, total: int) -> Iterator[Job]:
+    """A job that settings are added to, and trained, while it is open.
+
+    Args:
+      total: epochs that all its networks train for together, for the display.
+
+    Raises:
+      TrainingInterrupted: at its end, if Ctrl-C came.
+    """
+    start = time.perf_counter()
+    train, valid = parts[0]
+    shape = (0, options.seeds * options.folds)
+    study = Study(
+        given=[],
+        settings=[],
+        model=options.model,
+        metric=options.metric,
+        plan=options.plan([], train, epochs),
+        treatments={},
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
+        curves={name: np.empty((*shape, epochs), train.x.dtype) for name in curve_names(valid)},
+        diverged=np.empty(shape, int),
+        epochs_done=np.empty(shape, int),
+        ends=np.empty(shape, int),
+        dropped=np.empty(0, int),
+        kept_epochs=np.empty(shape, int),
+        places=np.empty((*shape, 2), int),
+        folds=options.folds,
+        select=options.select,
+    )
+    with (
+        sweep_display(total, epochs, options.progress) as display,
+        deferred_interrupt() as is_interrupted,
+    ):
+        job = Job(
+            study, parts, options.seeds, options.seed, options.order_seed, display, is_interrupted
+        )
+        yield job
+    study.seconds = time.perf_counter() - start
+    for note in job.warnings:
+        warn_caller(note)
+    if is_interrupted():
+        raise TrainingInterrupted(
+            f"training was interrupted with {study.is_complete.sum():,} of "
+            f"{study.diverged.size:,} networks complete",
+            study=study,
+        )
+
+
+def add(
+    job: Job, options: Options, given: Sequence[Setting], prepared: list[Recipe], plan: Plan
+) -> list[int]:
+    """Adds settings to a job, whose plan this is from now on; returns their numbers."""
+    study, train = job.study, job.folds[0][0]
+    first = len(study.given)
+    if options.model is None and any(
+        one.setting["inputs"] == "raw" and not one.setting["batch_norm"] for one in prepared
+    ):
+        warn_of_scales(train)
+    job.recipes += prepared
+    study.grow([dict(one) for one in given], [one.setting for one in prepared])
+    study.plan = plan
+    if plan.note and plan.note not in study.notes:
+        study.notes.append(plan.note)
+    for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
+        if (inputs, 0) not in study.treatments:
+            parts = [train for train, _ in job.folds]
+            for fold, one in enumerate(treatments(inputs, parts, options.row_space)):
+                study.treatments[inputs, fold] = one
+    groups = {_key(group.planned): group for group in job.groups}
+    for planned in plan.programs:
+        if _key(planned) in groups:
+            groups[_key(planned)].planned = planned
+            continue
+        program = planned.program.with_features(study.treatments[planned.inputs, 0].num_features)
+        program = program._replace(keep_best=options.metric if options.keep == "best" else None)
+        job.groups.append(Group(planned, program, options.chunk or planned.chunk))
+    return list(range(first, len(study.given)))
+
+
+def _key(planned: PlannedProgram) -> tuple[Any, ...]:
+    return planned.program, planned.inputs, planned.chunk
 
 
 def sweep(
@@ -91,81 +257,55 @@ def sweep(
     >>> study.curves["valid_cost"].shape, study.best_params["learning_rate"] > 1e-2
     ((8, 1, 10), True)
     """
-    start = time.perf_counter()
-    is_mlp = model is None
-    model = None if model is None else as_model(model)
-    epochs, seeds = whole_number("epochs", epochs, 1), whole_number("seeds", seeds, 1)
-    seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-    whole_number("seed + seeds", seed + seeds)
-    if chunk is not None:
-        chunk = whole_number("chunk", chunk, 1)
-    if keep not in ("last", "best"):
-        raise ValueError(f"keep got {keep!r}; expected 'last' or 'best'")
-    if metric not in ("accuracy", "cost"):
-        raise ValueError(f"metric got {metric!r}; expected 'accuracy' or 'cost'")
+    options = Options(
+        model, seeds, 1, seed, order_seed, keep, metric, "mean", row_space, chunk, progress
+    )
+    epochs = whole_number("epochs", epochs, 1)
     if plan is not None and not isinstance(plan, Plan):
         raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
-    check_row_space(row_space, model)
-    if valid is None:
-        raise ValueError("valid got None; expected a Dataset, or a fraction of train such as 0.2")
-    train, held_out = checked_data(train, valid, order_seed)
-    assert held_out is not None
-    prepared = recipes(settings, train, model)
-    in_full = [recipe.setting for recipe in prepared]
-    if is_mlp and any(s["inputs"] == "raw" and not s["batch_norm"] for s in in_full):
-        warn_of_scales(train)
-    if plan is None:
-        plan = plan_recipes(prepared, train, epochs, seeds, row_space=row_space, chunk=chunk)
+    parts = options.parts(train, valid)
+    prepared = recipes(settings, parts[0][0], options.model)
+    plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
     check_plan(plan, prepared, row_space)
-    treatments = {
-        inputs: treatment(inputs, train, row_space)
-        for inputs in dict.fromkeys(setting["inputs"] for setting in in_full)
-    }
-    groups = []
-    for planned in plan.programs:
-        program = planned.program.with_features(treatments[planned.inputs].num_features)
-        program = program._replace(keep_best=metric if keep == "best" else None)
-        lanes = [(number, repeat) for number in planned.settings for repeat in range(seeds)]
-        groups.append(Group(program, planned.inputs, lanes, chunk or planned.chunk))
-    shape = (len(prepared), seeds)
-    study = Study(
-        given=settings,
-        settings=in_full,
-        model=model,
-        metric=metric,
-        plan=plan,
-        treatments=treatments,
-        input_shape=train.x.shape[1:],
-        num_classes=train.num_classes,
-        curves={
-            name: np.full((*shape, epochs), np.nan, train.x.dtype) for name in curve_names(held_out)
-        },
-        diverged=np.full(shape, -1),
-        epochs_done=np.zeros(shape, int),
-        kept_epochs=np.full(shape, epochs - 1),
-        places=np.full((*shape, 2), -1),
+    with open_job(options, parts, epochs, len(prepared) * seeds * epochs) as job:
+        numbers = add(job, options, settings, prepared, plan)
+        job.study.space = getattr(settings, "space", None)
+        job.study.notes += hold_out_note(valid, parts)
+        job.train(job.lanes(numbers), epochs)
+    return job.study
+
+
+def hold_out_note(valid: Dataset | float | None, parts: Folds) -> list[str]:
+    """Says what was held out, where that was left to us."""
+    train, held_out = parts[0]
+    if isinstance(valid, Dataset) or valid is None or held_out is None:
+        return []
+    share = f"{len(held_out)} of {len(held_out) + len(train)}"
+    return [f"Validation: {share} examples of the training set, stratified."]
+
+
+def refitted(
+    study: Study,
+    numbers: Sequence[int],
+    data: Dataset,
+    seed: int,
+    order_seed: int,
+    progress: bool | None,
+) -> list[Fitted]:
+    """Settings of a study, trained anew on other data without validation; see `Study.refit`."""
+    options = Options(
+        study.model, 1, 1, seed, order_seed, row_space=study.plan.row_space, progress=progress
     )
-    if plan.note:
-        study.notes.append(plan.note)
-    if not isinstance(valid, Dataset):
-        share = f"{len(held_out)} of {len(held_out) + len(train)}"
-        study.notes.append(f"Validation: {share} examples of the training set, stratified.")
-    with (
-        sweep_display(study.diverged.size, epochs, progress) as display,
-        deferred_interrupt() as is_interrupted,
-    ):
-        num_notes = len(study.notes)
-        job = Job(
-            study, prepared, groups, train, held_out, seed, order_seed, display, is_interrupted
-        )
-        train_everywhere(job)
-    for note in study.notes[num_notes:]:
-        warnings.warn(note, stacklevel=2)
-    study.seconds = time.perf_counter() - start
-    if is_interrupted():
-        raise TrainingInterrupted(
-            f"the sweep was interrupted with {(study.epochs_done == epochs).sum():,} of "
-            f"{study.diverged.size:,} networks complete",
-            study=study,
-        )
-    return study
+    parts: Folds = [checked_data(data, None, order_seed)]
+    given = [study.given[number] for number in numbers]
+    # for as long as what was kept was trained, on the mean
+    ends = [round(float(study.kept_epochs[number].mean())) + 1 for number in numbers]
+    prepared = recipes(given, data, options.model)
+    plan = options.plan(prepared, data, max(ends))
+    with open_job(options, parts, max(ends), sum(ends)) as job:
+        add(job, options, given, prepared, plan)
+        job.study.ends[:, 0] = ends
+        for until in sorted({*ends}):
+            lanes = [(index, 0) for index, end in enumerate(ends) if end >= until]
+            job.train(lanes, until, goes_on=until < max(ends))
+    return [job.study.fitted(index) for index in range(len(numbers))]
