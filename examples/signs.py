@@ -3,6 +3,7 @@
     python examples/signs.py                      # pictures drawn by the package
     python examples/signs.py --data FOLDER        # the course's train_signs.h5 and test_signs.h5
     python examples/signs.py --sweep 64           # 64 settings at once, the best one tested
+    python examples/signs.py --search halving     # 64 settings, of which the best train on
     python examples/signs.py --predict hand.jpg   # what the network saved last sees in a picture
 
 The network is LINEAR-RELU-LINEAR-RELU-LINEAR-SOFTMAX, 12288-25-12-6.
@@ -29,6 +30,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--predict", metavar="PICTURE", type=Path, help="what the saved network sees in a picture")
     add("--sweep", metavar="N", type=int, help="train N settings at once: optimizer, learning rate "
         "and momentum are drawn, the rest is as below; 60 epochs")  # fmt: skip
+    methods = ["random", "sobol", "grid", "coarse_to_fine", "halving", "optuna"]
+    add("--search", choices=methods, help="search among as many settings as --sweep says (64), "
+        "then train the best, and the ten best, on all training pictures")  # fmt: skip
     add("--mixed", action="store_true", help="a sweep draws hidden units and batch size, too")
     add("--row-space", action="store_true", help="train in the row space of the training "
         "pictures: as many numbers a picture as there are pictures, not 12,288 (no)")  # fmt: skip
@@ -57,9 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.predict:
             return predict(options)
-        if options.mixed and options.sweep is None:
-            raise ValueError("--mixed came without --sweep N, whose settings it varies")
-        return sweep(options) if options.sweep is not None else train(options)
+        has_many = options.sweep is not None or options.search
+        if options.mixed and not has_many:
+            raise ValueError("--mixed came without --sweep N or --search, whose settings it varies")
+        return sweep(options) if has_many else train(options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -126,25 +131,41 @@ def sweep(options: argparse.Namespace) -> int:
     names = ["optimizer", "learning_rate", "momentum"]
     names += ["hidden", "batch_size"] if options.mixed else []
     drawn = {name: tiers[name] for name in names}
-    settings = jaxnn.sample(setting_from(options) | drawn, options.sweep, seed=options.seed)
+    space = setting_from(options) | drawn
     epochs = 60 if options.epochs is None else options.epochs
+    count = 64 if options.sweep is None else options.sweep
+    common: dict[str, Any] = {"seed": options.seed, "row_space": options.row_space}
     interrupted = False
     try:
         # the test pictures play no part in the choice
-        study = jaxnn.sweep(
-            settings, train, 0.2, epochs=epochs, seed=options.seed, row_space=options.row_space
-        )
+        if options.search:
+            study = jaxnn.search(
+                space, train, 0.2, method=options.search, num_settings=count, max_epochs=epochs,
+                min_epochs=max(1, epochs // 15), **common,
+            )  # fmt: skip
+        else:
+            settings = jaxnn.sample(space, count, seed=options.seed)
+            study = jaxnn.sweep(settings, train, 0.2, epochs=epochs, **common)
     except jaxnn.TrainingInterrupted as interruption:
         print(f"{interruption}; what follows is the study as it was then")
         study, interrupted = interruption.study, True
     study.summary()
     fitted = study.fitted()
-    print(f"\nThe best network on the test pictures, used once: {fitted.score(test):.3f}")
+    if options.search and not interrupted:
+        fitted = study.refit(train)
+        together = study.refit(train, top=10)
+        print("\nTrained anew on all training pictures; on the test pictures, used once:")
+        print(f"the best setting {fitted.score(test):.3f}, the ten best together "
+              f"{together.score(test):.3f}")  # fmt: skip
+    else:
+        print(f"\nThe best network on the test pictures, used once: {fitted.score(test):.3f}")
     print_confusion(fitted, test, classes)
     pictures = {
         "curves.png": lambda: jaxnn.plot_learning_curves(study),
-        "parallel.png": lambda: jaxnn.plot_parallel_coordinate(study),
+        "slice.png": lambda: jaxnn.plot_slice(study),
     }
+    if study.rungs:
+        pictures["rungs.png"] = lambda: jaxnn.plot_rungs(study)
     save_results(fitted, test, classes, options.out)
     try:
         for name, draw in pictures.items():

@@ -18,6 +18,9 @@ from jaxnn.studies import Rung, Study
 from jaxnn.sweeping import Options, add, hold_out_note, open_job
 from jaxnn.types import Model
 
+PROBES = 256
+"""Settings that programs are planned for where the true ones are not known yet."""
+
 METHODS = ("random", "sobol", "grid", "coarse_to_fine", "halving", "optuna")
 
 
@@ -119,29 +122,32 @@ def search(
         raise ValueError(f"factor got {factor!r}; expected a number > 1 such as 3")
     if patience is not None:
         patience = whole_number("patience", patience, 1)
-    if whole_number("rounds", rounds, 1) > num_settings:
+    if whole_number("rounds", rounds, 1) > num_settings and method == "coarse_to_fine":
         raise ValueError(f"rounds got {rounds}; expected at most num_settings, {num_settings}")
     whole_number("batch", batch, 1)
     parts = options.parts(train, valid)
     training_part = parts[0][0]
     is_drawn_at_once = method in ("random", "sobol", "grid", "halving")
-    draw = "sobol" if method in ("halving", "coarse_to_fine", "optuna") else method
-    # settings that are drawn later come from the same space: these tell which programs it needs
-    first = sample(space, num_settings, seed, method=draw)
+    draw = method if method in ("random", "grid") else "sobol"
+    # what is drawn later comes from the same space: enough settings tell which programs it needs
+    count = num_settings if is_drawn_at_once else max(num_settings, PROBES)
+    first = sample(space, count, seed, method=draw)
     prepared = recipes(first, training_part, options.model)
-    steps = [(len(prepared), max_epochs)]
+    steps = [(min(num_settings, len(first)), max_epochs)]
     if method == "halving":
         steps = halving_steps(num_settings, min_epochs, max_epochs, factor)
-    shares = [
-        (count / len(prepared), until - before)
-        for (count, until), before in zip(steps, [0, *(until for _, until in steps)], strict=False)
-    ]
+    epochs = np.diff([0, *(until for _, until in steps)])
+    rungs = [(count, int(some)) for (count, _), some in zip(steps, epochs, strict=True)]
+    total = sum(count * some for count, some in rungs)
+    if not is_drawn_at_once:
+        times = rounds if method == "coarse_to_fine" else math.ceil(num_settings / batch)
+        rungs = [(num_settings / times, max_epochs)] * times
+    shares = [(count / len(prepared), some) for count, some in rungs]
     plan = options.plan(prepared, training_part, max_epochs, rungs=shares)
-    total = round(sum(share * epochs for share, epochs in shares) * len(prepared))
     brain = None
     if method == "optuna":
         brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
-    with open_job(options, parts, max_epochs, total * seeds * folds) as job:
+    with open_job(options, parts, plan, max_epochs, total * seeds * folds) as job:
         job.study.space = dict(space)
         job.study.notes += hold_out_note(valid, parts)
         known: list[PlannedProgram] = [*plan.programs]

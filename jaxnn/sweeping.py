@@ -105,10 +105,11 @@ class Options:
 
 
 @contextlib.contextmanager
-def open_job(options: Options, parts: Folds, epochs: int, total: int) -> Iterator[Job]:
+def open_job(options: Options, parts: Folds, plan: Plan, epochs: int, total: int) -> Iterator[Job]:
     """A job that settings are added to, and trained, while it is open.
 
     Args:
+      plan: the first settings', or what those to come are planned by.
       total: epochs that all its networks train for together, for the display.
 
     Raises:
@@ -122,7 +123,7 @@ def open_job(options: Options, parts: Folds, epochs: int, total: int) -> Iterato
         settings=[],
         model=options.model,
         metric=options.metric,
-        plan=options.plan([], train, epochs),
+        plan=plan,
         treatments={},
         input_shape=train.x.shape[1:],
         num_classes=train.num_classes,
@@ -267,7 +268,7 @@ def sweep(
     prepared = recipes(settings, parts[0][0], options.model)
     plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
     check_plan(plan, prepared, row_space)
-    with open_job(options, parts, epochs, len(prepared) * seeds * epochs) as job:
+    with open_job(options, parts, plan, epochs, len(prepared) * seeds * epochs) as job:
         numbers = add(job, options, settings, prepared, plan)
         job.study.space = getattr(settings, "space", None)
         job.study.notes += hold_out_note(valid, parts)
@@ -302,7 +303,7 @@ def refitted(
     ends = [round(float(study.kept_epochs[number].mean())) + 1 for number in numbers]
     prepared = recipes(given, data, options.model)
     plan = options.plan(prepared, data, max(ends))
-    with open_job(options, parts, max(ends), sum(ends)) as job:
+    with open_job(options, parts, plan, max(ends), sum(ends)) as job:
         add(job, options, given, prepared, plan)
         job.study.ends[:, 0] = ends
         for until in sorted({*ends}):

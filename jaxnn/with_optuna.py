@@ -214,7 +214,7 @@ def _frozen(optuna: Any, study: Study, trial: Trial, ours: Mapping[str, Paramete
     kind = state[trial.state] if is_finite or trial.state != "COMPLETE" else states.PRUNED
     frozen = optuna.trial.create_trial(
         state=kind,
-        value=trial.value if kind == states.COMPLETE else None,
+        value=trial.value if is_finite else None,
         params={one.name: one.to_optuna(setting[name]) for name, one in ours.items()},
         distributions={one.name: one.distribution for one in ours.values()},
         intermediate_values={

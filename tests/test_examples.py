@@ -17,7 +17,18 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 README = (EXAMPLES.parent / "README.md").read_text()
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def code_of_the_readme():
+    """Its blocks; one that does not begin by importing jaxnn goes on with the one before."""
+    blocks = []
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        if re.match(r"import jax", code):
+            blocks.append(code)
+        else:
+            blocks[-1] += code
+    return blocks
+
+
+@pytest.mark.parametrize("code", code_of_the_readme())
 def test_the_code_of_the_readme_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -146,12 +157,25 @@ def test_signs_sweeps_and_tests_the_best_once(signs, tmp_path, capsys):
     assert "6 settings x 1 repetition, 2 epochs: 6 networks" in printed
     assert "216 of 1080 examples" in printed
     names = {"network.h5", "parameters.npz", "cost.png", "predictions.png"}
-    assert {path.name for path in tmp_path.iterdir()} == names | {"curves.png", "parallel.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names | {"curves.png", "slice.png"}
     best = jaxnn.load(tmp_path / "network.h5")
     _, test, _ = jaxnn.generated_signs()
     assert f"on the test pictures, used once: {best.score(test):.3f}" in printed
     first = next(line for line in printed.splitlines() if line.startswith("│    1"))
     assert f"{best.curves['valid_accuracy'][-1]:.4f}" in first
+
+
+def test_signs_searches_and_trains_the_best_anew(signs, tmp_path, capsys):
+    arguments = "--search halving --sweep 4 --epochs 3 --hidden 4 --row-space"
+    assert signs.main([*arguments.split(), "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "settings dropped on the way" in printed
+    assert (tmp_path / "rungs.png").exists()
+    best = jaxnn.load(tmp_path / "network.h5")
+    _, test, _ = jaxnn.generated_signs()
+    assert f"the best setting {best.score(test):.3f}, the ten best together" in printed
+    # no validation: it was trained on all pictures
+    assert set(best.curves) == {"cost", "accuracy"}
 
 
 def test_the_tour_runs_from_arrays_to_a_study():

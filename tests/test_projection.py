@@ -134,7 +134,7 @@ def test_a_hold_out_is_no_part_of_it():
         [{"hidden": (4,), "batch_size": 9}], data, 0.2, epochs=3, row_space=True, order_seed=2
     )
     train, valid = jaxnn.hold_out(data, 0.2, 2)
-    assert study.treatments["raw"].num_features == len(train)
+    assert study.treatments["raw", 0].num_features == len(train)
     alone = fit(
         {"hidden": (4,), "batch_size": 9}, train, valid, epochs=3, row_space=True, order_seed=2
     )

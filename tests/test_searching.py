@@ -1,106 +1,334 @@
-"""Coarse to fine."""
+"""Searches: what is trained, for how long, on which examples, and to which bits."""
 
+import os
+import signal
+
+import jax
 import numpy as np
 import pytest
+from test_training import ctrl_c  # noqa: F401
 
 import jaxnn
-from jaxnn import choice, loguniform, randint, reverseloguniform, sample, uniform, zoom
-
-
-class Fake:
-    """A study of which only settings and ranking are known."""
-
-    def __init__(self, settings, cost):
-        self.settings = settings
-        self.ranked = np.argsort([cost(setting) for setting in settings], kind="stable")
-
+from jaxnn import Dataset, chunks, fit, lanes, sample, search, stratified_folds
+from jaxnn.planning import plan_recipes
+from jaxnn.preparing import recipes
+from jaxnn.searching import halving_steps
 
 SPACE = {
-    "learning_rate": loguniform(1e-6, 1e0),
-    "momentum": reverseloguniform(0.9, 0.9999),
-    "l2": uniform(0.0, 1.0),
-    "batch_size": randint(1, 64),
-    "hidden": choice([(1,), (2,), (4,)]),
+    "learning_rate": jaxnn.loguniform(1e-3, 1e0),
+    "momentum": jaxnn.reverseloguniform(0.5, 0.99),
+    "l2": jaxnn.loguniform(1e-5, 1e-2),
+    "dropout": jaxnn.uniform(0.1, 0.3),
+    "decay_schedule": "inverse",
+    "decay_rate": 0.1,
     "optimizer": "momentum",
+    "hidden": (5,),
+    "batch_norm": True,
+    "batch_size": 16,
+}
+MIXED = SPACE | {
+    "hidden": jaxnn.choice([(5,), (4, 3)]),
+    "optimizer": jaxnn.choice(["adam", "momentum"]),
+    "batch_size": jaxnn.choice([16, 20]),
 }
 
 
-def distance(setting):
-    """From learning_rate 1e-3, momentum 0.999 and l2 0.5."""
-    return (
-        (2 * np.log10(setting["learning_rate"]) + 6) ** 2
-        + (4 * np.log10(1 - setting["momentum"]) + 12) ** 2
-        + (10 * (setting["l2"] - 0.5)) ** 2
-        + (setting["hidden"] == (1,)) * 1000
+def make_data(num_examples=44, features=4):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(num_examples, features))
+    return Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
+
+
+DATA = make_data()
+TRAIN, VALID = DATA[:40], make_data(140)[100:]
+OPTIONS = {"num_settings": 9, "max_epochs": 8, "progress": False}
+
+
+def curves_of(study):
+    return np.stack([study.curves[name] for name in sorted(study.curves)])
+
+
+def test_the_rungs_of_a_halving():
+    """By hand: 27 settings by thirds; the last rung may be short, and the last setting stays."""
+    assert halving_steps(27, 1, 27, 3) == [(27, 1), (9, 3), (3, 9), (1, 27)]
+    assert halving_steps(16, 4, 30, 2) == [(16, 4), (8, 8), (4, 16), (2, 30)]
+    assert halving_steps(3, 1, 100, 3) == [(3, 1), (1, 100)]
+    assert halving_steps(10, 5, 5, 3) == [(10, 5)]
+    assert halving_steps(9, 2, 20, 1.5) == [
+        (9, 2),
+        (6, 3),
+        (4, 4),
+        (3, 7),
+        (2, 10),
+        (2, 15),
+        (2, 20),
+    ]
+
+
+@pytest.fixture(scope="module")
+def halved():
+    return search(MIXED, TRAIN, VALID, min_epochs=2, factor=2, chunk=2, seeds=2, **OPTIONS)
+
+
+def test_a_survivor_has_the_bits_of_the_network_trained_in_one_go(halved):
+    """Weights, moments, statistics, dropout, decay and epoch go on where they were."""
+    whole = search(MIXED, TRAIN, VALID, method="sobol", chunk=2, seeds=2, **OPTIONS)
+    assert whole.given == halved.given
+    for name, curve in halved.curves.items():
+        for number, epochs in enumerate(halved.epochs_done[:, 0]):
+            np.testing.assert_array_equal(
+                curve[number, :, :epochs], whole.curves[name][number, :, :epochs]
+            )
+            assert np.isnan(curve[number, :, epochs:]).all()
+    best = halved.ranked[0]
+    for repeat in (0, 1):
+        ours, theirs = (study.fitted(best, repeat) for study in (halved, whole))
+        assert jax.tree.all(
+            jax.tree.map(lambda a, b: bool((a == b).all()), ours.params, theirs.params)
+        )
+
+
+def test_the_best_of_each_rung_go_on(halved):
+    assert [(rung.epochs, len(rung.entered)) for rung in halved.rungs] == [(2, 9), (4, 5), (8, 3)]
+    accuracy, cost = (halved.curves[f"valid_{name}"].mean(axis=1) for name in ("accuracy", "cost"))
+    for rung, after in zip(halved.rungs, halved.rungs[1:], strict=False):
+        order = sorted(
+            rung.entered, key=lambda n: (-accuracy[n, rung.epochs - 1], cost[n, rung.epochs - 1])
+        )
+        assert rung.kept == after.entered == tuple(sorted(order[: len(after.entered)]))
+        for number in set(rung.entered) - set(rung.kept):
+            trial = halved.trials[number]
+            assert trial.state == "PRUNED"
+            assert trial.epochs == halved.dropped[number] == rung.epochs
+            assert trial.value == pytest.approx(accuracy[number, rung.epochs - 1])
+    assert set(halved.ranked) == set(halved.rungs[-1].kept)
+    assert halved.best_trial.state == "COMPLETE"
+    assert halved.fitted(halved.ranking[-1]).score(VALID) == pytest.approx(
+        halved.reached("valid_accuracy")[halved.ranking[-1], 0]
     )
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_what_is_best_stays_and_the_rest_goes(seed):
-    settings = sample(SPACE, 200, seed=seed)
-    finer = zoom(SPACE, Fake(settings, distance))
-    assert list(finer) == list(SPACE)
-    for name, best, scale in (
-        ("learning_rate", 1e-3, "log"),
-        ("momentum", 0.999, "reverse log"),
-        ("l2", 0.5, "linear"),
-    ):
-        assert finer[name].scale == scale
-        low, high = (SPACE[name].position(end) for end in (finer[name].low, finer[name].high))
-        assert 0 <= low < SPACE[name].position(best) < high <= 1
-        assert high - low < 0.8
-    assert finer["hidden"] == choice([(2,), (4,)])
-    assert finer["optimizer"] == "momentum"
-    assert finer["batch_size"].is_whole
-    again = sample(finer, 50, seed=seed)
-    assert np.mean([distance(s) for s in again]) < np.mean([distance(s) for s in settings]) / 2
+def test_later_rungs_compile_nothing(halved):
+    before = lanes.train_lanes._cache_size()
+    again = search(MIXED, TRAIN, VALID, min_epochs=2, factor=2, chunk=2, seeds=2, **OPTIONS)
+    assert lanes.train_lanes._cache_size() == before
+    np.testing.assert_array_equal(curves_of(again), curves_of(halved))
+    fewer = search(MIXED, TRAIN, VALID, factor=3, chunk=2, seed=5, **OPTIONS)
+    assert len(fewer.rungs) == 3
+    assert lanes.train_lanes._cache_size() - before <= len(fewer.plan.programs)
 
 
-def test_the_margin_is_what_even_draws_leave():
-    """Best at positions 0.2, 0.3, 0.4 of a scale: from 0.1 to 0.5."""
-    space = {"p": loguniform(1e-10, 1e0)}
-    values = [1e-8, 1e-7, 1e-6, *[1e-2] * 27]
-    finer = zoom(space, Fake([{"p": value} for value in values], lambda s: s["p"] == 1e-2))
-    assert finer["p"].low == pytest.approx(1e-9)
-    assert finer["p"].high == pytest.approx(1e-5)
+def test_dropped_lanes_cost_nothing(monkeypatch):
+    executed = []
+    train_lanes = chunks.train_lanes
+
+    def counting(program, states, numbers, *rest):
+        executed.append(len(numbers["learning_rate"]) * int(rest[-1]))
+        return train_lanes(program, states, numbers, *rest)
+
+    monkeypatch.setattr(chunks, "train_lanes", counting)
+    search(SPACE, TRAIN, VALID, num_settings=8, max_epochs=8, factor=2, chunk=1, progress=False)
+    assert sum(executed) == 8 * 1 + 4 * 1 + 2 * 2 + 1 * 4
 
 
-def test_a_zoom_stays_inside_and_leaves_whole_numbers_whole():
-    space = {"p": uniform(0.0, 1.0), "n": randint(1, 3)}
-    settings = [{"p": 0.0, "n": 3}, {"p": 0.01, "n": 3}] + [{"p": 0.9, "n": 1}] * 18
-    finer = zoom(space, Fake(settings, lambda setting: setting["p"]))
-    assert (finer["p"].low, finer["n"]) == (0.0, 3)
-    assert finer["p"].high == pytest.approx(0.035)
-    assert sample(finer, 2)[0]["n"] == 3
+def test_the_plan_of_a_halving_has_chunks_that_the_last_can_fill():
+    data = Dataset(np.ones((64, 500)), np.arange(64) % 2)
+    settings = [{"hidden": (64,)}] * 64
+    prepared = recipes(settings, data, None)
+    (all_at_once,) = plan_recipes(prepared, data, 81, 1).programs
+    shares = [(count / 64, epochs) for count, epochs in ((64, 1), (8, 8), (2, 72))]
+    (few_at_the_end,) = plan_recipes(prepared, data, 81, 1, rungs=shares).programs
+    assert all_at_once.chunk == 32
+    assert few_at_the_end.chunk <= 4
+    assert few_at_the_end.seconds < all_at_once.seconds / 4
 
 
-def test_bad_input():
-    settings = [{"p": 0.5}, {"p": 0.6}]
-    study = Fake(settings, lambda setting: 0)
-    for top in (0, 1.5, "all", np.nan):
-        with pytest.raises(ValueError, match=r"top got .*; expected a share in \(0, 1\]"):
-            zoom({"p": uniform(0.0, 1.0)}, study, top)
-    with pytest.raises(ValueError, match="zoom got a study without 'q'"):
-        zoom({"q": uniform(0.0, 1.0)}, study)
-    with pytest.raises(ValueError, match="have none of the options of 'p'"):
-        zoom({"p": choice([1, 2])}, study)
-    study.ranked = study.ranked[:1]
-    with pytest.raises(ValueError, match="1 of 2 settings have a value; expected two at least"):
-        zoom({"p": uniform(0.0, 1.0)}, study)
+@pytest.mark.parametrize("method", ["random", "grid", "coarse_to_fine"])
+def test_the_same_call_gives_the_same_study(method):
+    few = {**MIXED, "decay_schedule": "none", "batch_size": 16}
+    few["hidden"] = (5,) if method == "grid" else few["hidden"]
+    options = OPTIONS | {"num_settings": 32 if method == "grid" else 9, "max_epochs": 2}
+    first, second = (search(few, TRAIN, VALID, method=method, seed=3, **options) for _ in range(2))
+    assert first.given == second.given
+    np.testing.assert_array_equal(curves_of(first), curves_of(second))
+    other = search(few, TRAIN, VALID, method=method, seed=4, **options)
+    assert (other.given == first.given) == (method == "grid")
+    assert {trial.state for trial in first.trials} == {"COMPLETE"}
+    if method == "random":
+        assert first.given == list(sample(few, 9, 3, method="random"))
+    if method == "coarse_to_fine":
+        finer = jaxnn.zoom(few, jaxnn.sweep(first.given[:3], TRAIN, VALID, epochs=2, seed=3), 2 / 3)
+        domain = finer["learning_rate"]
+        assert all(domain.low <= s["learning_rate"] <= domain.high for s in first.given[3:6])
 
 
-def test_zoom_on_a_sweep():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(80, 2))
-    data = jaxnn.Dataset(x, (x[:, 0] > 0).astype(int))
-    space = {"learning_rate": loguniform(1e-6, 1e0), "optimizer": "gd"}
-    finer = space
-    lows = []
-    for round_number in range(3):
-        study = jaxnn.sweep(sample(finer, 16, seed=round_number), data, 0.25, epochs=3,
-                            metric="cost", progress=False)  # fmt: skip
-        finer = zoom(finer, study, top=0.25)
-        lows.append(finer["learning_rate"].low)
-    # the largest rates win here
-    assert lows == sorted(lows)
-    assert lows[-1] > 0.1
+def test_folds_hold_out_each_example_once_and_are_what_fit_trains():
+    """45 examples in four folds: training parts of 34 or 33, the shorter filled up."""
+    data = make_data(45)
+    space = {**SPACE, "inputs": "standardised"}
+    study = search(space, data, method="sobol", folds=4, seeds=2, num_settings=2, max_epochs=3,
+                   order_seed=7, seed=2, progress=False)  # fmt: skip
+    assert study.diverged.shape == (2, 8)
+    parts = stratified_folds(data, 4, seed=7)
+    for fold, repeat in ((0, 0), (2, 1), (3, 0)):
+        alone = fit(study.given[1], *parts[fold], epochs=3, seed=2 + repeat, order_seed=7)
+        lane = study.fitted(1, fold * 2 + repeat)
+        for name, curve in alone.curves.items():
+            np.testing.assert_allclose(lane.curves[name], curve, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            lane.predict_proba(data.x), alone.predict_proba(data.x), rtol=1e-3, atol=1e-4
+        )
+    assert study.trials[1].value == pytest.approx(study.values[1].mean())
+    by_fold = study.values[1].reshape(4, 2).mean(axis=1)
+    assert study.trials[1].standard_error == pytest.approx(
+        by_fold.std(ddof=1) * (1 / 4 + 1 / 3) ** 0.5
+    )
+
+
+def test_folds_share_their_programs_in_the_row_space_too():
+    """Three copies of an example: the fold without them has a rank less."""
+    data = make_data(12, features=30)
+    data = data[[0, 0, 0, *range(1, 12)]]
+    before = lanes.train_lanes._cache_size()
+    space = {"learning_rate": jaxnn.loguniform(1e-3, 1e-2), "batch_size": 4, "optimizer": "gd"}
+    study = search(space, data, method="random", folds=7, num_settings=3, max_epochs=3,
+                   row_space=True, progress=False)  # fmt: skip
+    ranks = {int(np.abs(one.space.basis).any(axis=0).sum()) for one in study.treatments.values()}
+    assert len(ranks) > 1
+    assert lanes.train_lanes._cache_size() == before + 1
+    fitted, (train, valid) = study.fitted(1, 6), stratified_folds(data, 7)[6]
+    np.testing.assert_allclose(fitted.score(valid), study.values[1, 6], atol=1e-6)
+    alone = fit(study.given[1], train, valid, epochs=3)
+    assert fitted.params[0]["kernel"].shape == alone.params[0]["kernel"].shape
+
+
+def test_patience_ends_a_network_that_is_stuck():
+    options = {"method": "random", "num_settings": 12, "max_epochs": 24, "metric": "cost"}
+    whole = search(SPACE, TRAIN, VALID, progress=False, chunk=4, **options)
+    study = search(SPACE, TRAIN, VALID, progress=False, chunk=4, patience=4, **options)
+    expected = []
+    for curve in whole.curves["valid_cost"][:, 0]:
+        # every two epochs, the best must not be four epochs ago
+        ends = [e for e in range(2, 25, 2) if e - 1 - curve[:e].argmin() >= 4]
+        expected.append(min(ends, default=24))
+    assert study.ends[:, 0].tolist() == study.epochs_done[:, 0].tolist() == expected
+    assert min(expected) < max(expected)
+    assert {trial.state for trial in study.trials} == {"COMPLETE"}
+    for number, end in enumerate(expected):
+        np.testing.assert_array_equal(
+            study.curves["cost"][number, 0, :end], whole.curves["cost"][number, 0, :end]
+        )
+        assert study.values[number, 0] == study.curves["valid_cost"][number, 0, end - 1]
+    best = study.best_trial.number
+    assert study.refit(DATA, progress=False).curves["cost"].shape == (expected[best],)
+
+
+def test_refit_is_fit_on_all_data():
+    study = search(SPACE, TRAIN, VALID, method="sobol", keep="best", **OPTIONS)
+    epochs = study.kept_epochs[study.best_trial.number, 0] + 1
+    refitted = study.refit(DATA, seed=3, order_seed=4, progress=False)
+    alone = fit(study.best_params, DATA, epochs=epochs, seed=3, order_seed=4)
+    np.testing.assert_allclose(refitted.curves["cost"], alone.curves["cost"], rtol=1e-4)
+    np.testing.assert_allclose(
+        refitted.predict_proba(VALID.x), alone.predict_proba(VALID.x), rtol=1e-3, atol=1e-5
+    )
+    together = study.refit(DATA, top=3, seed=3, order_seed=4, progress=False)
+    assert [m.setting for m in together.members] == [study.settings[n] for n in study.ranked[:3]]
+    np.testing.assert_allclose(
+        together.members[0].predict_proba(VALID.x),
+        refitted.predict_proba(VALID.x),
+        rtol=1e-3,
+        atol=1e-5,
+    )
+
+
+def test_an_ensemble_averages_probabilities():
+    study = search(SPACE, TRAIN, VALID, method="sobol", **OPTIONS)
+    ensemble = study.ensemble(top=4)
+    proba = [study.fitted(number).predict_proba(VALID.x) for number in study.ranked[:4]]
+    np.testing.assert_allclose(ensemble.predict_proba(VALID.x), np.mean(proba, axis=0), rtol=1e-6)
+    hits = np.mean(proba, axis=0).argmax(axis=1) == np.asarray(VALID.y)
+    assert ensemble.score(VALID) == pytest.approx(hits.mean())
+    with pytest.raises(ValueError, match="Ensemble got no members"):
+        jaxnn.Ensemble([])
+    other = fit({"batch_size": 20}, make_data(20, features=5), epochs=1)
+    with pytest.raises(ValueError, match="expected one shape of data"):
+        jaxnn.Ensemble([study.fitted(), other])
+
+
+def test_coarse_to_fine_draws_ever_closer_to_the_best():
+    space = {"learning_rate": jaxnn.loguniform(1e-6, 1e1), "optimizer": "gd"}
+    study = search(space, TRAIN, VALID, method="coarse_to_fine", num_settings=24, max_epochs=5,
+                   metric="cost", progress=False)  # fmt: skip
+    r = np.log10([one["learning_rate"] for one in study.given]).reshape(3, 8)
+    spans = np.ptp(r, axis=1)
+    assert (np.diff(spans) < 0).all()
+    best = np.log10(study.best_params["learning_rate"])
+    assert (abs(r - best).mean(axis=1)[1:] < abs(r - best).mean()).all()
+    assert study.space == space
+
+
+def test_a_grid_has_every_option_and_even_places():
+    space = {
+        "learning_rate": jaxnn.loguniform(1e-4, 1e0),
+        "l2": jaxnn.uniform(0.0, 1.0),
+        "optimizer": jaxnn.choice(["gd", "adam"]),
+        "hidden": (3,),
+    }
+    settings = sample(space, 30, method="grid")
+    found = {(round(np.log10(s["learning_rate"]), 9), s["l2"], s["optimizer"]) for s in settings}
+    assert found == {(r, l2, o) for r in (-4, -2, 0) for l2 in (0, 0.5, 1) for o in ("gd", "adam")}
+    assert len(sample({"hidden": (3,)}, 5, method="grid")) == 1
+    with pytest.raises(ValueError, match="a grid got n=1; expected 2 at least"):
+        sample(space, 1, method="grid")
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_leaves_the_rungs_that_were_reached(monkeypatch):
+    train_lanes, calls = chunks.train_lanes, []
+
+    def interrupting(*arguments):
+        calls.append(1)
+        if len(calls) == 14:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train_lanes(*arguments)
+
+    monkeypatch.setattr(chunks, "train_lanes", interrupting)
+    with pytest.raises(jaxnn.TrainingInterrupted, match="of 9 networks complete") as caught:
+        search(SPACE, TRAIN, VALID, factor=2, min_epochs=1, chunk=1, **OPTIONS)
+    study = caught.value.study
+    assert len(study.rungs) >= 1
+    assert {trial.state for trial in study.trials} <= {"PRUNED", "RUNNING"}
+    study.summary()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "tpe"}, "method got 'tpe'; expected one of random, sobol, grid, coarse"),
+        ({"num_settings": 0}, "num_settings got 0"),
+        ({"max_epochs": 0}, "max_epochs got 0"),
+        ({"min_epochs": 9}, "min_epochs got 9; expected at most max_epochs, 8"),
+        ({"factor": 1}, "factor got 1; expected a number > 1"),
+        ({"patience": 0}, "patience got 0"),
+        (
+            {"rounds": 10, "method": "coarse_to_fine"},
+            "rounds got 10; expected at most num_settings, 9",
+        ),
+        ({"batch": 0}, "batch got 0"),
+        ({"folds": 3}, "valid came with folds=3; expected None"),
+        ({"folds": 41, "valid": None}, "num_folds got 41; expected at most the 40 examples"),
+        ({"valid": None}, "valid got None; expected a Dataset, or a fraction"),
+        ({"select": "median"}, "select got 'median'; expected 'mean' or 'lower_bound'"),
+        ({"select": "lower_bound"}, "select='lower_bound' came with one repetition"),
+        ({"space": {"learning_rate": jaxnn.loguniform(1e-3, 1), "l": 1}}, "unknown key 'l'"),
+        ({"space": [1]}, r"space got \[1\]; expected a dict"),
+        ({"train": None}, "train got NoneType"),
+        ({"keep": "all"}, "keep got 'all'"),
+        ({"row_space": 1}, "row_space got 1"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_compiles(change, message):
+    arguments = {"space": SPACE, "train": TRAIN, "valid": VALID, **OPTIONS, **change}
+    with jax.no_tracing(), pytest.raises(ValueError, match=message):
+        search(**arguments)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
@@ -13,7 +14,7 @@ from jaxnn.preparing import Treatment
 from jaxnn.progress import SweepDisplay, sweep_display
 from jaxnn.settings import complete
 from jaxnn.spaces import Settings
-from jaxnn.studies import Chunk, Study
+from jaxnn.studies import Chunk, Rung, Study
 
 
 def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diverged=None):
@@ -38,12 +39,15 @@ def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diver
         model=None,
         metric=metric,
         plan=jaxnn.plan(given, jaxnn.Dataset(np.ones((40, 4)), np.arange(40) % 3)),
-        treatments={"raw": Treatment(None, None, 4)},
+        treatments={("raw", 0): Treatment(None, None, 4)},
         input_shape=(4,),
         num_classes=3,
         curves=curves,
         diverged=diverged,
         epochs_done=np.full(accuracy.shape, epochs),
+        ends=np.full(accuracy.shape, epochs),
+        dropped=np.zeros(len(given), int),
+        space=getattr(given, "space", None),
         kept_epochs=np.full(accuracy.shape, epochs - 1),
         places=np.stack([np.zeros_like(lanes), lanes], axis=-1),
         chunks=[Chunk(None, (), (), start, end)],
@@ -87,7 +91,8 @@ def test_columns_are_optunas():
     assert list(frame.columns) == [
         *("number", "value", "datetime_start", "datetime_complete", "duration"),
         *("params_learning_rate", "params_l2"),
-        *("user_attrs_cost", "user_attrs_diverged", "user_attrs_values", "state"),
+        *("user_attrs_cost", "user_attrs_diverged", "user_attrs_epochs", "user_attrs_interval"),
+        *("user_attrs_standard_error", "user_attrs_values", "state"),
     ]
     assert frame["value"].tolist() == pytest.approx([0.5, 0.7, 0.6])
     assert frame["duration"].dt.total_seconds().tolist() == [3600.0] * 3
@@ -100,7 +105,7 @@ def test_columns_are_optunas():
     ("call", "module", "message"),
     [
         (lambda study: study.to_dataframe(), "pandas", "to_dicts gives the same rows"),
-        (jaxnn.plot_parallel_coordinate, "matplotlib", "pip install 'jaxnn-lanes.plot.'"),
+        (jaxnn.plot_slice, "matplotlib", "pip install 'jaxnn-lanes.plot.'"),
         (jaxnn.plot_learning_curves, "matplotlib", "pip install 'jaxnn-lanes.plot.'"),
     ],
 )
@@ -120,13 +125,14 @@ def test_summary_tells_what_a_person_wants_to_know(capsys):
     text = capsys.readouterr().out
     assert "3 settings x 2 repetitions, 5 epochs: 6 networks in 2.0 s (3.0 a second)" in text
     first, second = (line for line in text.splitlines() if line.startswith("│"))
-    assert re.search(r"1 .* 1 .* 0.8500 ± 0.0707 .* 0.1500 .* 0.2 ", first)
-    assert re.search(r"2 .* 0 .* 0.5500 ± 0.0707 ", second)
+    # two values 0.1 apart: error 0.05, and Student's t of one degree of freedom is 12.7
+    assert re.search(r"1 .* 1 .* 0.8500 ± 0.0500 .* 0.2147 to 1.4853 .* 0.1500 .* 0.2 ", first)
+    assert re.search(r"2 .* 0 .* 0.5500 ± 0.0500 ", second)
     assert "learning_rate" in text
     assert "hidden" not in text
     assert "1 setting diverged (learning rates 1e+30)" in text
     assert "Memory was short." in text
-    assert "0.8500 ± 0.0707" in study._repr_html_()
+    assert "0.8500 ± 0.0500" in study._repr_html_()
     assert make_study(rates(0.1), [0.5])._repr_html_().startswith("<pre")
 
 
@@ -161,7 +167,7 @@ def test_settings_outside_of_their_space_are_drawn_and_summed_up():
     settings.append({"hidden": (7,)})
     study = make_study(settings, np.linspace(0.9, 0.1, 9))
     study.summary()
-    jaxnn.plot_parallel_coordinate(study)
+    jaxnn.plot_slice(study)
 
 
 def test_fitted_refuses_what_is_not_there():
@@ -220,32 +226,116 @@ def test_learning_curves_mark_the_best_and_the_median():
 
 
 @pytest.mark.parametrize("with_space", [True, False])
-def test_parallel_coordinates_put_each_parameter_on_its_scale(with_space):
+def test_a_slice_puts_each_parameter_on_its_scale(with_space):
     space = {**SPACE, "hidden": jaxnn.choice([(25, 12), ()])}
     settings = sample(space, 16)
     study = make_study(
         settings if with_space else list(settings),
-        np.linspace(0, 1, 16),
+        np.linspace(0.2, 1, 16),
         diverged=[[-1]] * 15 + [[2]],
     )
-    axes = jaxnn.plot_parallel_coordinate(study).axes[0]
-    names = [label.get_text() for label in axes.get_xticklabels()]
-    assert set(names) == {*space, "validation accuracy"}
-    texts = {text.get_text(): text.get_position() for text in axes.texts}
-    assert {"25-12", "none"} <= set(texts)
-    best = axes.lines[0].get_ydata()
+    study.dropped[3] = 2
+    figure = jaxnn.plot_slice(study)
+    axes = {axes.get_xlabel(): axes for axes in figure.axes}
+    assert list(axes) == [name for name in study.settings[0] if name in space]
+    assert "16 settings: validation accuracy; 1 without" in figure.get_suptitle()
+    ticks = {
+        name: dict(
+            zip((t.get_text() for t in one.get_xticklabels()), one.get_xticks(), strict=True)
+        )
+        for name, one in axes.items()
+    }
+    assert {"25-12", "none"} == set(ticks["hidden"])
+    dropped, complete, best = (found.get_offsets() for found in axes["learning_rate"].collections)
+    assert (len(dropped), len(complete)) == (1, 14)
     if with_space:
-        assert texts["0.01"] == (names.index("learning_rate") + 0.03, pytest.approx(0.5))
-        assert texts["0.99"][0] == names.index("beta1") + 0.03
+        assert ticks["learning_rate"]["0.01"] == pytest.approx(0.5)
+        assert "0.99" in ticks["beta1"]
         r = np.log10(settings[14]["learning_rate"])
-        assert best[names.index("learning_rate")] == pytest.approx((r + 4) / 4)
+        assert best[0][0] == pytest.approx((r + 4) / 4)
+        # the worst fifth is at the edge
+        assert best[0][1] == pytest.approx(study.best_value)
     with pytest.raises(ValueError, match="settings are all equal"):
-        jaxnn.plot_parallel_coordinate(make_study(rates(0.1, 0.1), [0.1, 0.2]))
+        jaxnn.plot_slice(make_study(rates(0.1, 0.1), [0.1, 0.2]))
+    with pytest.raises(
+        ValueError, match=r"plot_slice got \['momentu'\]; expected some of learning_"
+    ):
+        jaxnn.plot_slice(study, ["momentu"])
+
+
+def test_rungs_are_drawn_as_far_as_they_were_trained():
+    study = make_study(rates(0.1, 0.2, 0.3), [0.3, 0.6, 0.9], epochs=9)
+    with pytest.raises(ValueError, match="a study without rungs"):
+        jaxnn.plot_rungs(study)
+    study.rungs = [Rung(3, (0, 1, 2), (2,)), Rung(9, (2,), (2,))]
+    study.dropped[:2] = study.epochs_done[:2] = 3
+    study.curves["valid_accuracy"][:2, :, 3:] = np.nan
+    axes = jaxnn.plot_rungs(study).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["3", "9"]
+    assert [text.get_text() for text in axes.texts] == ["3", "1"]
+    assert "56% of the epochs" in axes.get_title()
+    ends = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
+    np.testing.assert_allclose(ends, [[3, 0.3 * 2 / 8], [3, 0.6 * 2 / 8]])
+
+
+def test_what_was_dropped_comes_after_what_was_trained_to_the_end():
+    study = make_study(rates(*[0.1] * 5), [0.2, 0.9, 0.6, 0.7, 0.9], epochs=9,
+                       diverged=[[-1], [-1], [-1], [-1], [3]])  # fmt: skip
+    study.dropped[[1, 2, 3]] = study.epochs_done[[1, 2, 3], 0] = 3, 6, 6
+    study.kept_epochs[[1, 2, 3], 0] = 2, 5, 5
+    assert study.ranking.tolist() == [0, 3, 2, 1, 4]
+    assert study.ranked.tolist() == [0]
+    assert [trial.state for trial in study.trials] == ["COMPLETE", *["PRUNED"] * 4]
+    assert study.trials[1].value == pytest.approx(0.9 * 2 / 8)
+    assert study.trials[1].epochs == 3
+    assert np.isnan(study.values[1, 0])
+
+
+def test_the_lower_bound_prefers_what_is_sure():
+    values = [[0.90, 0.92, 0.91], [0.99, 0.80, 0.97]]
+    study = make_study(rates(0.1, 0.2), values)
+    assert study.best_trial.number == 1
+    study.select = "lower_bound"
+    assert study.best_trial.number == 0
+    by_cost = make_study(rates(0.1, 0.2), values, 1 - np.array(values), metric="cost")
+    by_cost.select = "lower_bound"
+    assert by_cost.best_trial.number == 0
+
+
+def test_settings_are_compared_seed_by_seed(capsys):
+    """Common seeds: a difference much smaller than the spread can be real."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(0.8, 0.05, 8)
+    values = np.stack([common, common - 0.01 + rng.normal(0, 0.002, 8), common - 0.3])
+    study = make_study(rates(0.1, 0.2, 0.3), values)
+    comparison = study.compare(0, 1)
+    expected = stats.ttest_rel(values[0], values[1])
+    assert comparison.p_value == pytest.approx(expected.pvalue)
+    assert comparison.interval == pytest.approx(tuple(expected.confidence_interval()))
+    assert comparison.is_real
+    assert study.contenders() == []
+    values[1] = common - 0.01 + rng.normal(0, 0.04, 8)
+    study = make_study(rates(0.1, 0.2, 0.3), values)
+    assert not study.compare(0, 1).is_real
+    assert "cannot be told apart" in str(study.compare(0, 1))
+    assert study.contenders() == [1 - study.best_trial.number]
+    study.summary()
+    assert f"Cannot be told apart from the best: settings {study.contenders()[0]}." in (
+        capsys.readouterr().out
+    )
+    alone = make_study(rates(0.1, 0.2), [0.5, 0.6])
+    assert alone.contenders() == []
+    with pytest.raises(ValueError, match="compare got one repetition"):
+        alone.compare(0, 1)
+    with pytest.raises(ValueError, match="compare got setting 7; expected below 2"):
+        alone.compare(0, 7)
+    with pytest.raises(ValueError, match="compare got setting 0, which was not trained"):
+        make_study(rates(0.1, 0.2), [0.5, 0.6], diverged=[[1], [-1]]).compare(1, 0)
 
 
 def test_progress_prints_plain_lines_outside_of_a_terminal(capfd, monkeypatch):
     monkeypatch.setattr(SweepDisplay, "SECONDS_BETWEEN_LINES", -1.0)
-    with sweep_display(40, 10, None) as display:
+    with sweep_display(400, 10, None) as display:
         display("compiling 1 of 2", 0, None, 0)
         display("training", 40, 0.5, 0)
         display("training", 200, 0.75, 3)
@@ -258,7 +348,7 @@ def test_progress_prints_plain_lines_outside_of_a_terminal(capfd, monkeypatch):
         r"jaxnn training: 20/40 networks, \S+ a second, best so far 0.7500, 3 diverged, \S+ s left",
         second,
     )
-    with sweep_display(40, 10, False) as display:
+    with sweep_display(400, 10, False) as display:
         display("training", 200, 0.75, 3)
     assert capfd.readouterr() == ("", "")
 
