@@ -148,10 +148,10 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
     low, high = np.quantile(values[is_known], ends) if is_known.any() else (0.0, 1.0)
     margin = 0.06 * ((high - low) or 1.0)
     shown = np.clip(values, low - margin, high + margin)
-    columns = min(len(names), 4)
-    rows = -(-len(names) // columns)
+    rows = -(-len(names) // 4)
+    columns = -(-len(names) // rows)
     figure = _figure(3.1 * columns + 0.6, 3.1 * rows)
-    all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     # options would lie on top of each other
     spread = np.random.default_rng(0).uniform(-1, 1, len(values))
     for axes, name in zip(all_axes, names, strict=False):
@@ -171,7 +171,7 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
         )
         axes.set(xlabel=name, xlim=(-0.04, 1.04), ylim=(low - 1.5 * margin, high + 1.5 * margin))
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in [*all_axes][len(names) :]:
+    for axes in all_axes[len(names) :]:
         axes.set_visible(False)
     lost = int((~is_known).sum())
     figure.suptitle(

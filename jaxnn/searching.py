@@ -67,8 +67,9 @@ def search(
     | "optuna" | a sampler of Optuna is asked for `batch` settings, which are trained in one sweep \
       and told back, until there are num_settings; needs the extra "optuna" |
 
-    Nothing is compiled for later rounds and rungs: survivors are packed into chunks of the programs
-    that are there. The same call gives the same study, to the bit.
+    Later rungs compile nothing: survivors are packed into fewer chunks of the programs that are
+    there. So do later rounds and batches, unless a structure comes that fits into none. The same
+    call gives the same study, to the bit.
 
     Args:
       space: name -> domain or fixed value, as for `sample`.
@@ -202,13 +203,14 @@ def climb(
             study.dropped[[n for n in numbers if n not in kept and not is_complete[n]]] = done
             study.rungs.append(Rung(done, tuple(numbers), tuple(sorted(kept))))
             numbers = sorted(kept)
+        going = set(numbers)
         job.stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
         while done < until and not job.is_interrupted():
             # networks that ended need nothing more, and their places are for others
             lanes = [
                 (number, repeat)
                 for number, repeat in lanes
-                if number in numbers
+                if number in going
                 and study.diverged[number, repeat] < 0
                 and study.ends[number, repeat] > done
             ]
@@ -257,7 +259,8 @@ def coarse_to_fine(
         if job.is_interrupted():
             return
         if step:
-            top = max(2, math.ceil(TOP * edges[1])) / len(job.study.given)
+            # half a setting less: rounding must not make it one more
+            top = (max(2, math.ceil(TOP * edges[1])) - 0.5) / len(job.study.given)
             part = zoom(space, job.study, min(1.0, top)) if len(job.study.ranked) > 1 else space
         drawn = sample(part, edges[step + 1] - edges[step], seed + step)
         train_settings(Settings(drawn, part))

@@ -431,7 +431,7 @@ class Study:
         """What a hyperparameter was drawn from; without a space what spans the values tried."""
         values = sorted({s[name] for s in self.settings}, key=_sort_key)
         domain = (self.space or {}).get(name)
-        if isinstance(domain, Range):
+        if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
             return domain
         if isinstance(domain, Choice) and all(value in domain.options for value in values):
             return domain

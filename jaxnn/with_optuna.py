@@ -103,7 +103,7 @@ class Brain:
             direction="maximize" if metric == "accuracy" else "minimize",
             load_if_exists=name is not None,
         )
-        self._pruned = optuna.trial.TrialState.PRUNED
+        self._states = optuna.trial.TrialState
 
     def search(
         self,
@@ -115,7 +115,12 @@ class Brain:
         """Asks a batch, trains it in one sweep, tells it in one go, until there are enough."""
         while len(job.study.given) < num_settings and not job.is_interrupted():
             asked, settings = self._ask(min(batch, num_settings - len(job.study.given)))
-            numbers = train_settings(settings)
+            try:
+                numbers = train_settings(settings)
+            except BaseException:
+                for trial in asked:
+                    self._study.tell(trial, state=self._states.FAIL)
+                raise
             for trial, number in zip(asked, numbers, strict=True):
                 self._tell(trial, job.study, number)
 
@@ -135,10 +140,13 @@ class Brain:
         value = float(study.values[number].mean())
         if math.isfinite(value):
             self._study.tell(trial, value)
-            return
-        for step, last in last_finite(study, number).items():
-            trial.report(last, step)
-        self._study.tell(trial, state=self._pruned)
+        elif not study.is_complete[number].all():
+            # Ctrl-C
+            self._study.tell(trial, state=self._states.FAIL)
+        else:
+            for step, last in last_finite(study, number).items():
+                trial.report(last, step)
+            self._study.tell(trial, state=self._states.PRUNED)
 
 
 def last_finite(study: Study, number: int) -> dict[int, float]:

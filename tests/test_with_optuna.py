@@ -8,7 +8,7 @@ import pytest
 from test_searching import MIXED, SPACE, TRAIN, VALID, curves_of
 
 import jaxnn
-from jaxnn import search, to_optuna
+from jaxnn import chunks, search, to_optuna
 from jaxnn.with_optuna import Parameter
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -106,6 +106,25 @@ def test_a_diverged_lane_is_told_as_pruned_with_its_last_finite_value():
             (known,) = np.nonzero(np.isfinite(curve))
             expected = {known[-1] + 1: pytest.approx(curve[known[-1]])} if known.size else {}
             assert trial.intermediate_values == expected
+
+
+def test_what_was_asked_and_not_trained_has_failed(monkeypatch):
+    storage = optuna.storages.InMemoryStorage()
+    calls = []
+
+    def breaking(*arguments):
+        calls.append(1)
+        if len(calls) > 2:
+            raise OSError("the power is gone")
+        return train_lanes(*arguments)
+
+    train_lanes = chunks.train_lanes
+    monkeypatch.setattr(chunks, "train_lanes", breaking)
+    with pytest.raises(OSError, match="the power is gone"):
+        search(SPACE, TRAIN, VALID, storage=storage, name="cut", **OPTIONS)
+    states = [trial.state for trial in optuna.load_study(study_name="cut", storage=storage).trials]
+    assert states[-4:] == [DONE.FAIL] * 4
+    assert set(states[:-4]) <= {DONE.COMPLETE}
 
 
 @pytest.fixture(scope="module")
