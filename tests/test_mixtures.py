@@ -6,7 +6,7 @@ import pytest
 from by_hand import trained
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from test_sweeping import assert_lane_is_solo, assert_same_bits, compiled_fast, networks  # noqa: F401
+from test_sweeping import assert_lane_is_solo, assert_same_bits, networks
 
 import jaxnn
 from jaxnn import Dataset, fit, lanes, mlp, sweep
@@ -143,6 +143,7 @@ def test_bits_do_not_depend_on_the_order_or_the_companions():
         assert_same_bits(poisoned[number], before[number])
 
 
+@pytest.mark.usefixtures("compiled_fast")
 def test_padding_is_zero_and_stays_so():
     data = make_data()
     study = sweep(MIXED, *data, epochs=5)
@@ -199,6 +200,7 @@ def test_a_mixture_of_equal_structures_is_not_padded():
     assert single((4, 5, 6, 3)).merged(single((4, 7, 3))).num_weights == 28 + 42 + 21 + 18
 
 
+@pytest.mark.usefixtures("compiled_fast")
 def test_a_foreign_model_mixes_what_is_not_its_own():
     """Optimizers, l2 and schedules differ by lane in one program of somebody's model."""
     init = lambda key: ({"kernel": jax.random.normal(key, (4, 3))}, ())

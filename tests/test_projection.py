@@ -10,6 +10,8 @@ from jaxnn import Dataset, Model, fit, mlp, sweep
 from jaxnn.preparing import treatment
 from jaxnn.projection import row_space
 
+pytestmark = pytest.mark.usefixtures("module_compiled_fast")
+
 
 def make_data(num_examples=30, num_features=60, seed=0):
     rng = np.random.default_rng(seed)

@@ -140,7 +140,10 @@ def test_the_course_tunes_in_three_tiers():
         (lambda: choice("relu"), "choice got 'relu'; expected a list"),
         (lambda: sample({}, 0), "n got 0; expected a whole number >= 1"),
         (lambda: sample([1], 2), r"space got \[1\]; expected a dict"),
-        (lambda: sample({}, 2, method="lhs"), "method got 'lhs'; expected 'sobol', 'random' or 'grid'"),
+        (
+            lambda: sample({}, 2, method="lhs"),
+            "method got 'lhs'; expected 'sobol', 'random' or 'grid'",
+        ),
         (lambda: sample({"learning_rate": uniform(-1, 1)}, 2), "learning_rate got -1.0; expected"),
         (lambda: sample({"dropout": uniform(0, 1.5)}, 2), "dropout got 1.5; expected"),
         (lambda: sample({"batch_size": uniform(1, 9)}, 2), "batch_size got 1.0; expected a whole"),

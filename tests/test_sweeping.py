@@ -36,16 +36,6 @@ def make_data(num_examples=44):
     return Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
 
 
-@pytest.fixture
-def compiled_fast():
-    """Compiles in half the time, to slower code; for tests of many structures."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    # no other test shall meet the slower programs, which round differently
-    jax.clear_caches()
-
-
 # where the structure is not the point: one, with batch norm, so that it is compiled once
 BATCH_NORM = {"batch_norm": True}
 
