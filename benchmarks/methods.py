@@ -69,7 +69,9 @@ def halving(name: str, space: dict[str, Any], seeds: int) -> None:
             )  # fmt: skip
             # the ten best, each by itself: what one may expect of the winner, with less of its luck
             top = [study.fitted(number).score(unseen) for number in study.ranked[:10]]
-            found.append((study.best_value, top[0], np.mean(top), seconds, study.compile_seconds))
+            found.append(
+                (study.best_value, top[0], float(np.mean(top)), seconds, study.compile_seconds)
+            )
             print(
                 f"{name} seed {seed} {method:8}: validation {found[-1][0]:.3f}, unseen "
                 f"{found[-1][1]:.3f}, unseen of the ten best {found[-1][2]:.3f}; {seconds:.1f} s, "
