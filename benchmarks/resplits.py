@@ -5,8 +5,9 @@
 
 Per round all 1,200 pictures are split anew, stratified, into 1,080 and 120. A halving looks for the
 best setting of an MLP with batch norm on 864 of the 1,080, by the other 216; the best one is
-trained anew on all 1,080, and so are the ten best, whose probabilities are averaged. Then the 120
-are looked at, once. Pictures are prepared in one of two ways:
+trained anew on all 1,080, and so are all five that the last rung trained to the end, whose
+probabilities are averaged. Then the 120 are looked at, once. Pictures are prepared in one of two
+ways:
 
 - shifted: averages over 4x4 pixels, so 16x16x3, and of the training pictures four more copies,
   shifted by 4 pixels up, down, left and right;
@@ -59,7 +60,7 @@ def averaged(data: jaxnn.Dataset) -> jaxnn.Dataset:
 
 
 def one_round(pictures: jaxnn.Dataset, seed: int, is_shifted: bool) -> list[float]:
-    """Validation accuracy, then test accuracy of the best alone, of the ten, and seconds."""
+    """Validation accuracy, then test accuracy of the best alone, of all together, and seconds."""
     outside = averaged if is_shifted else lambda data: data
     training = (lambda data: averaged(shifted(data))) if is_shifted else outside
     whole, test = jaxnn.hold_out(pictures, 0.1, seed=seed)
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     train, test, _ = jaxnn.load_signs(options.data)
-    print("| split | validation | best, test | ten best, test | search, s | refit, s |")
+    print("| split | validation | best, test | together, test | search, s | refit, s |")
     print("| --- | --- | --- | --- | --- | --- |")
     rows = []
     for seed in range(options.rounds):

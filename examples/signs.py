@@ -32,7 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "and momentum are drawn, the rest is as below; 60 epochs")  # fmt: skip
     methods = ["random", "sobol", "grid", "coarse_to_fine", "halving", "optuna"]
     add("--search", choices=methods, help="search among as many settings as --sweep says (64), "
-        "then train the best, and the ten best, on all training pictures")  # fmt: skip
+        "then train the best, and up to ten together, on all training pictures")  # fmt: skip
     add("--mixed", action="store_true", help="a sweep draws hidden units and batch size, too")
     add("--row-space", action="store_true", help="train in the row space of the training "
         "pictures: as many numbers a picture as there are pictures, not 12,288 (no)")  # fmt: skip
@@ -155,8 +155,8 @@ def sweep(options: argparse.Namespace) -> int:
         fitted = study.refit(train)
         together = study.refit(train, top=10)
         print("\nTrained anew on all training pictures; on the test pictures, used once:")
-        print(f"the best setting {fitted.score(test):.3f}, the ten best together "
-              f"{together.score(test):.3f}")  # fmt: skip
+        print(f"the best setting {fitted.score(test):.3f}, the best {len(together.members)} "
+              f"together {together.score(test):.3f}")  # fmt: skip
     else:
         print(f"\nThe best network on the test pictures, used once: {fitted.score(test):.3f}")
     print_confusion(fitted, test, classes)

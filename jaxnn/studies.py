@@ -347,6 +347,8 @@ class Study:
     def ensemble(self, top: int = 10) -> Ensemble:
         """The networks of the best settings, the first repetition of each, as one.
 
+        Settings that were dropped on the way do not count: after a halving there may be fewer.
+
         Raises:
           ValueError: no setting has a value.
         """
@@ -370,7 +372,8 @@ class Study:
 
         Args:
           data: the examples.
-          top: None trains the best setting; a number that many of the best, in one sweep.
+          top: None trains the best setting; a number that many of the best, in one sweep, or as
+            many as were trained to the end.
           seed, order_seed, progress: as in `fit`.
 
         Returns:
