@@ -21,7 +21,7 @@ from jaxnn.preparing import check_row_space, checked_data, recipe, treatment, wa
 from jaxnn.progress import TrainingInterrupted, deferred_interrupt, progress_line
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text
-from jaxnn.studies import Chunk, Study
+from jaxnn.studies import Study
 from jaxnn.training import (
     EPOCHS_PER_CALL,
     Program,
@@ -31,6 +31,7 @@ from jaxnn.training import (
     initial,
     train_epochs,
 )
+from jaxnn.trials import Chunk
 from jaxnn.types import Model, as_model
 
 if TYPE_CHECKING:

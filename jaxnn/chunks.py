@@ -20,8 +20,9 @@ from jaxnn.mixtures import Mixture
 from jaxnn.planning import PlannedProgram
 from jaxnn.preparing import Recipe
 from jaxnn.progress import SweepDisplay
-from jaxnn.studies import Chunk, Study
+from jaxnn.studies import Study
 from jaxnn.training import EPOCHS_PER_CALL, Program, TrainState, initial
+from jaxnn.trials import Chunk
 
 Lane = tuple[int, int]
 """Number of the setting, index of the repetition."""

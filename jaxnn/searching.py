@@ -14,8 +14,9 @@ from jaxnn.datasets import Dataset
 from jaxnn.planning import PlannedProgram
 from jaxnn.preparing import recipes
 from jaxnn.spaces import Choice, Range, Settings, Space, sample
-from jaxnn.studies import Rung, Study
+from jaxnn.studies import Study
 from jaxnn.sweeping import Options, add, hold_out_note, open_job
+from jaxnn.trials import Rung
 from jaxnn.types import Model
 
 PROBES = 256

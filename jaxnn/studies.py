@@ -2,14 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console
 
 from jaxnn import uncertainty
 from jaxnn.checks import whole_number
@@ -20,74 +18,11 @@ from jaxnn.mixtures import own_part
 from jaxnn.models import mlp_of_setting
 from jaxnn.planning import Plan
 from jaxnn.preparing import Treatment
-from jaxnn.settings import HYPERPARAMETERS, is_used
-from jaxnn.showing import as_html, counted
+from jaxnn.settings import HYPERPARAMETERS
+from jaxnn.showing import as_html
 from jaxnn.spaces import Choice, Domain, Range
-from jaxnn.types import Model, Params, State
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One setting of a study, named as in Optuna.
-
-    Attributes:
-      number: its place in the list of settings.
-      params: the setting as it was given.
-      value: mean of `values`; NaN if a repetition diverged or nothing was trained.
-      values: the metric of each repetition's network on the validation set, fold after fold.
-      standard_error: of the value, over repetitions or folds; NaN where there is one only.
-      interval: its 95 % interval.
-      cost: mean validation cost of the repetitions.
-      state: "COMPLETE"; "PRUNED" if a repetition diverged, or a search dropped the setting;
-        "RUNNING" if it was not trained to the end.
-      epochs: that its longest repetition was trained for.
-      diverged: for each repetition the step whose cost was not finite, or None.
-    """
-
-    number: int
-    params: dict[str, Any]
-    value: float
-    values: tuple[float, ...]
-    standard_error: float
-    interval: tuple[float, float]
-    cost: float
-    state: str
-    epochs: int
-    diverged: tuple[int | None, ...]
-    datetime_start: datetime | None
-    datetime_complete: datetime | None
-
-    @property
-    def duration(self) -> timedelta | None:
-        if self.datetime_start is None or self.datetime_complete is None:
-            return None
-        return self.datetime_complete - self.datetime_start
-
-
-@dataclasses.dataclass(frozen=True)
-class Chunk:
-    """Lanes that were trained together, on the host: what the study makes networks of."""
-
-    model: Any
-    """A Mixture, whose padding the parameters have, or a foreign model."""
-    params: Params
-    state: State
-    start: datetime
-    end: datetime
-
-
-class Rung(NamedTuple):
-    """A stretch of a halving, by numbers of settings.
-
-    Attributes:
-      epochs: that were done at its end.
-      entered: who was trained.
-      kept: who goes on.
-    """
-
-    epochs: int
-    entered: tuple[int, ...]
-    kept: tuple[int, ...]
+from jaxnn.trials import Chunk, Rung, Trial
+from jaxnn.types import Model
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -225,9 +160,10 @@ class Study:
     @property
     def trials(self) -> list[Trial]:
         """Every setting with its value, by number."""
-        return [self._trial(number) for number in range(len(self.given))]
+        return [self.trial(number) for number in range(len(self.given))]
 
-    def _trial(self, number: int) -> Trial:
+    def trial(self, number: int) -> Trial:
+        """A setting with its value."""
         chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
         steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
         state = "COMPLETE" if self.is_complete[number].all() else "RUNNING"
@@ -286,11 +222,13 @@ class Study:
     def best_trial(self) -> Trial:
         """The first of the ranking. ValueError if no setting was trained to the end and finite."""
         if not self.ranked.size:
+            from jaxnn.summaries import failures
+
             raise ValueError(
                 f"none of the {len(self.given)} settings has a value, so there is no best one: "
-                f"{self._count_of_failures()}"
+                f"{failures(self)}"
             )
-        return self._trial(int(self.ranked[0]))
+        return self.trial(int(self.ranked[0]))
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -394,24 +332,7 @@ class Study:
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dict a setting, with the columns of Optuna's `trials_dataframe`."""
         names = list(dict.fromkeys(name for setting in self.given for name in setting))
-        return [
-            {
-                "number": trial.number,
-                "value": trial.value,
-                "datetime_start": trial.datetime_start,
-                "datetime_complete": trial.datetime_complete,
-                "duration": trial.duration,
-                **{f"params_{name}": trial.params.get(name) for name in names},
-                "user_attrs_cost": trial.cost,
-                "user_attrs_diverged": trial.diverged,
-                "user_attrs_epochs": trial.epochs,
-                "user_attrs_interval": trial.interval,
-                "user_attrs_standard_error": trial.standard_error,
-                "user_attrs_values": trial.values,
-                "state": trial.state,
-            }
-            for trial in self.trials
-        ]
+        return [trial.row(names) for trial in self.trials]
 
     def to_dataframe(self) -> Any:
         """`to_dicts` as a pandas DataFrame; needs the extra "pandas"."""
@@ -446,127 +367,25 @@ class Study:
             return Range(low, high, "reverse log")
         return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")
 
-    def at_edge(self) -> dict[str, float]:
-        """Names whose best values press against a bound of the space that may be widened: bound.
-
-        The best setting lies in the outer 5 % of the range, and the best tenth, three settings at
-        least, in its outer third on the mean: chance alone seldom does both.
-        """
-        if self.space is None:
-            return {}
-        best = self.ranked[: max(3, len(self.given) // 10)]
-        found = {}
-        for name, domain in self.space.items():
-            users = [n for n in best if is_used(name, self.settings[n])]
-            if not isinstance(domain, Range) or len(users) < 3 or users[0] != best[0]:
-                continue
-            positions = np.array([domain.position(self.settings[n][name]) for n in users])
-            # measured from the edge that is nearer to the best
-            edge = float(positions[0] > 0.5)
-            distance = abs(positions - edge)
-            beyond = domain.value(edge + (0.05 if edge else -0.05))
-            rule = HYPERPARAMETERS.get(name)
-            may_widen = rule is None or rule.is_valid(beyond)
-            if distance[0] < 0.05 and distance.mean() < 1 / 3 and may_widen:
-                found[name] = domain.high if edge else domain.low
-        return found
-
     def __repr__(self) -> str:
         num_settings, num_repeats = self.diverged.shape
         return f"<Study of {num_settings:,} settings x {num_repeats:,}; summary() prints the best>"
 
     def summary(self, top: int = 10) -> None:
         """Prints the best settings, their spread over repetitions, and what to look at."""
+        # summaries are of studies
+        from jaxnn.summaries import summary
+
         console = Console()
         if not console.is_terminal and not console.is_jupyter:
             console = Console(width=120)
-        console.print(self._summary(top))
+        console.print(summary(self, top))
 
     def _repr_html_(self) -> str:
-        return as_html(self._summary(10))
+        from jaxnn.summaries import summary
 
-    def _summary(self, top: int) -> Group:
-        num_settings, num_repeats = self.diverged.shape
-        num_done = int(self.is_complete.sum())
-        rate = num_done / max(self.seconds, 1e-9)
-        repeats = counted(num_repeats // self.folds, "repetition")
-        if self.folds > 1:
-            repeats = f"{self.folds} folds x {repeats}"
-        lines = [
-            f"{counted(num_settings, 'setting')} x {repeats}, "
-            f"{counted(self.num_epochs, 'epoch')}: {counted(num_done, 'network')} in "
-            f"{self.seconds:.1f} s ({rate:,.1f} a second); "
-            f"compiling: {self.compile_seconds:.1f} s, summed over programs"
-        ]
-        other = "valid_cost" if self.metric == "accuracy" else "valid_accuracy"
-        table = Table(header_style="bold")
-        names = ["rank", "setting", f"valid {self.metric}"]
-        names += ["95 % interval"] if num_repeats > 1 else []
-        for name in [*names, other.replace("_", " ")]:
-            table.add_column(name, justify="right")
-        varied = self.varied
-        for name in varied:
-            table.add_column(name, justify="right", overflow="fold")
-        for rank, number in enumerate(self.ranked[:top], 1):
-            trial, setting = self._trial(int(number)), self.settings[number]
-            shown = [f"{trial.value:.4f}"]
-            if num_repeats > 1:
-                low, high = trial.interval
-                shown = [f"{shown[0]} ± {trial.standard_error:.4f}", f"{low:.4f} to {high:.4f}"]
-            row = [_short(setting[n]) if is_used(n, setting) else "-" for n in varied]
-            table.add_row(
-                str(rank), str(number), *shown, f"{self.reached(other, number).mean():.4f}", *row
-            )
-        failures = self._count_of_failures()
-        if table.row_count == 0:
-            lines.append(f"No setting has a value: {failures}.")
-            table = Table(show_header=False, box=None)
-        notes = [f"Not ranked: {failures}."] if failures and table.row_count else []
-        if num_repeats > 1 and table.row_count:
-            over = "folds" if self.folds > 1 else "repetitions"
-            notes.append(f"±: standard error over {over}.")
-            contenders = self.contenders()
-            if contenders:
-                shown = [", ".join(map(str, contenders[:20]))]
-                shown += [f"and {len(contenders) - 20:,} more"] if len(contenders) > 20 else []
-                notes.append(f"Cannot be told apart from the best: settings {' '.join(shown)}.")
-        for name, bound in self.at_edge().items():
-            notes.append(
-                f"The best setting lies at the edge of the space: {name} near {bound:g}; widen it."
-            )
-        return Group(*lines, table, *notes, *self.notes)
-
-    def _count_of_failures(self) -> str:
-        """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
-        has_diverged = (self.diverged >= 0).any(axis=1)
-        is_dropped = (self.dropped > 0) & ~has_diverged
-        is_cut_off = ~self.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
-        diverged = np.flatnonzero(has_diverged)
-        parts = []
-        if diverged.size:
-            rates = [self.settings[number]["learning_rate"] for number in diverged]
-            span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
-            parts.append(f"{counted(diverged.size, 'setting')} diverged (learning rates {span})")
-        if is_dropped.any():
-            parts.append(f"{counted(int(is_dropped.sum()), 'setting')} dropped on the way")
-        if is_cut_off.any():
-            parts.append(f"{counted(int(is_cut_off.sum()), 'setting')} not trained to the end")
-        others = (
-            len(self.given)
-            - self.ranked.size
-            - sum(int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off))
-        )
-        if others > 0:
-            parts.append(f"{counted(others, 'setting')} without a finite validation cost")
-        return ", ".join(parts)
+        return as_html(summary(self, 10))
 
 
 def _sort_key(value: Any) -> Any:
     return (len(value), value) if isinstance(value, tuple) else value
-
-
-def _short(value: Any) -> str:
-    """A hyperparameter's value as a table shows it; 1 - beta keeps its digits."""
-    if isinstance(value, float):
-        return f"{value:.3g}" if value < 0.9 or value > 1 else f"{value:.5g}"
-    return "-".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxnn.chunks import Job
 from jaxnn.spaces import Choice, Domain, Space
-from jaxnn.studies import Study, Trial
+from jaxnn.studies import Study
+from jaxnn.trials import Trial
 
 if TYPE_CHECKING:
     import optuna

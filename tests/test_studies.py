@@ -14,7 +14,9 @@ from jaxnn.preparing import Treatment
 from jaxnn.progress import SweepDisplay, sweep_display
 from jaxnn.settings import complete
 from jaxnn.spaces import Settings
-from jaxnn.studies import Chunk, Rung, Study
+from jaxnn.studies import Study
+from jaxnn.summaries import at_edge
+from jaxnn.trials import Chunk, Rung
 
 
 def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diverged=None):
@@ -201,12 +203,12 @@ SPACE = {
 def test_the_edge_of_the_space_is_pointed_out(goodness, expected, capsys):
     settings = sample(SPACE, 128, seed=1)
     study = make_study(settings, [goodness(setting) for setting in settings])
-    assert study.at_edge() == expected
+    assert at_edge(study) == expected
     study.summary()
     text = capsys.readouterr().out
     assert ("lies at the edge of the space" in text) == bool(expected)
     # without a space nothing can be said
-    assert make_study(list(settings), np.ones(128)).at_edge() == {}
+    assert at_edge(make_study(list(settings), np.ones(128))) == {}
 
 
 def test_learning_curves_mark_the_best_and_the_median():
