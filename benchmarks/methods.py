@@ -67,7 +67,7 @@ def halving(name: str, space: dict[str, Any], seeds: int) -> None:
                 space, train, valid, method=method, min_epochs=5, factor=2.5, row_space=True,
                 **options,
             )  # fmt: skip
-            # the ten best, each by itself: what one may expect of the winner, with less of its luck
+            # up to ten best (a halving ends with nine), each by itself: less of a winner's luck
             top = [study.fitted(number).score(unseen) for number in study.ranked[:10]]
             found.append(
                 (study.best_value, top[0], float(np.mean(top)), seconds, study.compile_seconds)
