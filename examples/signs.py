@@ -152,11 +152,12 @@ def sweep(options: argparse.Namespace) -> int:
     study.summary()
     fitted = study.fitted()
     if options.search and not interrupted:
-        fitted = study.refit(train)
         together = study.refit(train, top=10)
+        fitted = together.members[0]
         print("\nTrained anew on all training pictures; on the test pictures, used once:")
-        print(f"the best setting {fitted.score(test):.3f}, the best {len(together.members)} "
-              f"together {together.score(test):.3f}")  # fmt: skip
+        print(f"the best setting {fitted.score(test):.3f}")
+        if len(together.members) > 1:
+            print(f"the best {len(together.members)} together {together.score(test):.3f}")
     else:
         print(f"\nThe best network on the test pictures, used once: {fitted.score(test):.3f}")
     print_confusion(fitted, test, classes)

@@ -2,7 +2,7 @@
 
 from jaxnn.babysitting import Run
 from jaxnn.costs import Rates
-from jaxnn.datasets import Dataset, hold_out, stratified_folds
+from jaxnn.datasets import Dataset
 from jaxnn.ensembles import Ensemble
 from jaxnn.files import load_hdf5, load_signs
 from jaxnn.fitted import Fitted, load
@@ -13,10 +13,11 @@ from jaxnn.metrics import accuracy, confusion_matrix
 from jaxnn.models import from_course, mlp, to_course
 from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.optimizers import decayed_learning_rate, optimizer
-from jaxnn.planning import Plan, plan
+from jaxnn.planning import plan
+from jaxnn.plans import Plan
 from jaxnn.plots import plot_learning_curves, plot_rungs, plot_slice
 from jaxnn.progress import TrainingInterrupted
-from jaxnn.searching import search, zoom
+from jaxnn.searching import search
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (
     choice,
@@ -28,12 +29,14 @@ from jaxnn.spaces import (
     sample,
     uniform,
 )
+from jaxnn.splits import hold_out, stratified_folds
 from jaxnn.studies import Study
 from jaxnn.sweeping import sweep
 from jaxnn.training import evaluate
 from jaxnn.types import Model
 from jaxnn.uncertainty import Comparison
 from jaxnn.with_optuna import to_optuna
+from jaxnn.zooming import zoom
 
 __version__ = "0.2.0"
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxnn.datasets import Dataset
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
-from jaxnn.planning import PlannedProgram
+from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import Recipe
 from jaxnn.progress import SweepDisplay
 from jaxnn.studies import Study

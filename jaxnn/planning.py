@@ -1,22 +1,19 @@
 """The plan: which settings share a compiled program, and how many lanes it trains at a time."""
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-from rich.console import Group
-from rich.table import Table
 
 from jaxnn.checks import whole_number
 from jaxnn.costs import RATES, Rates, Work, check_rates, lane_bytes, num_moments
 from jaxnn.datasets import Dataset
 from jaxnn.mixtures import Mixture
+from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, check_row_space, recipes
 from jaxnn.settings import Setting
-from jaxnn.showing import as_html, as_text, counted, duration
 from jaxnn.training import Program
 from jaxnn.types import Model, as_model
 
@@ -26,136 +23,6 @@ memory. (256 settings of mixed structure on SIGNS: 22 programs would train 9 % f
 
 _MOST_PAIRED = 256
 """Structures of which every pair is compared; more are first joined with their neighbours."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PlannedProgram:
-    """Settings that share a compiled program.
-
-    Attributes:
-      program: its structure.
-      inputs: their treatment of the inputs.
-      settings: their numbers.
-      num_lanes: settings x repetitions x folds.
-      chunk: lanes trained at a time; the last chunk is filled up.
-      seconds: expected for all epochs, compiling left out.
-      real_seconds: what the same lanes would take without padding, each in its own structure.
-      compile_seconds: expected.
-      memory: bytes of a chunk's weights, gradients and moments.
-    """
-
-    program: Program
-    inputs: str
-    settings: tuple[int, ...]
-    num_lanes: int
-    chunk: int
-    seconds: float
-    real_seconds: float
-    compile_seconds: float
-    memory: int
-    num_chunks: int
-
-    def accepts(self, recipe: Recipe) -> bool:
-        """Whether a setting can be trained by this program."""
-        # the features may be those of the whole set, and the recipe's those of a part of it
-        own, program = (one.with_features(1) for one in (recipe.program, self.program))
-        return self.inputs == recipe.setting["inputs"] and own.merged(program) == program
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Plan:
-    """How a sweep is trained: programs, longest first. `print(plan)` shows it.
-
-    Attributes:
-      device: kind of device, "cpu", "gpu" or "tpu".
-      programs: the compiled programs.
-      num_settings, seeds, folds, epochs, num_examples, num_features, row_space: what was planned
-        for; the features after rotation, if there is one.
-      note: what the user may want to know, or "".
-    """
-
-    device: str
-    programs: tuple[PlannedProgram, ...]
-    num_settings: int
-    seeds: int
-    epochs: int
-    num_examples: int
-    num_features: int
-    row_space: bool
-    folds: int = 1
-    note: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """Expected wall time of training on one device, compiling left out."""
-        return sum(planned.seconds for planned in self.programs)
-
-    @property
-    def compile_seconds(self) -> float:
-        """Expected time of compiling, summed over programs."""
-        return sum(planned.compile_seconds for planned in self.programs)
-
-    @property
-    def padded_share(self) -> float:
-        """1 - real / executed seconds: padding, lanes that fill up, moments that not all need."""
-        return max(0.0, 1 - sum(planned.real_seconds for planned in self.programs) / self.seconds)
-
-    @property
-    def memory(self) -> int:
-        """Bytes of the largest chunk's weights, gradients and moments."""
-        return max(planned.memory for planned in self.programs)
-
-    def __str__(self) -> str:
-        return as_text(self._table())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._table())
-
-    def _table(self) -> Group:
-        each = self.seeds * self.folds
-        head = (
-            f"{self.num_settings:,} settings x {each:,} on {self.device}: "
-            f"{self.num_settings * each:,} lanes in "
-            f"{counted(len(self.programs), 'program')}; {self.num_examples:,} examples, "
-            f"{self.num_features:,} features, {counted(self.epochs, 'epoch')}"
-        )
-        table = Table(header_style="bold")
-        for name in ("batch", "lanes", "chunks", "hidden units", "depths"):
-            table.add_column(name, justify="right")
-        for name in ("optimizers", "activations", "batch norm"):
-            table.add_column(name, overflow="fold")
-        table.add_column("padded", justify="right")
-        table.add_column("time", justify="right")
-        for planned in self.programs:
-            program, model = planned.program, planned.program.model
-            parts = ("its own", "", "", "")
-            if isinstance(model, Mixture):
-                parts = (
-                    "-".join(map(str, model.hidden)) or "none",
-                    ", ".join(map(str, model.depths)),
-                    ", ".join(model.activations),
-                    "some"
-                    if len(model.batch_norms) > 1
-                    else "yes"
-                    if model.batch_norms[0]
-                    else "no",
-                )
-            table.add_row(
-                str(program.batch_size),
-                f"{planned.num_lanes:,}",
-                f"{planned.num_chunks:,} x {planned.chunk:,}",
-                *parts[:2],
-                ", ".join(program.optimizers),
-                *parts[2:],
-                f"{max(0.0, 1 - planned.real_seconds / planned.seconds):.0%}",
-                duration(planned.seconds),
-            )
-        foot = (
-            f"Padded work {self.padded_share:.0%}; expected {duration(self.seconds)} and "
-            f"{duration(self.compile_seconds)} of compiling, summed over programs; "
-            f"{self.memory / 1e6:,.0f} MB a chunk at most."
-        )
-        return Group(head, table, foot, *([self.note] if self.note else []))
 
 
 def plan(
@@ -290,26 +157,6 @@ def plan_recipes(
         folds,
         _advice(programs, work, len(train), given) if not row_space else "",
     )
-
-
-def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:
-    """ValueError unless the plan was made for these settings, in this space."""
-    if plan.row_space != row_space:
-        raise ValueError(
-            f"plan got one for row_space={plan.row_space}; expected one for row_space={row_space}"
-        )
-    planned = {number: one for one in plan.programs for number in one.settings}
-    count = sum(len(one.settings) for one in plan.programs)
-    if count != len(prepared) or sorted(planned) != list(range(count)):
-        raise ValueError(
-            f"plan got one for {count} settings; expected one for these {len(prepared)}"
-        )
-    for number, one in enumerate(prepared):
-        if not planned[number].accepts(one):
-            raise ValueError(
-                f"plan got a program for settings[{number}] that does not fit its structure; "
-                "expected a plan of the same settings and data"
-            )
 
 
 class _Shared(NamedTuple):

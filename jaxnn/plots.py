@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from jaxnn.settings import is_used
 from jaxnn.spaces import Choice, Domain
 from jaxnn.studies import Study
 
@@ -47,9 +48,9 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
     marker = "." if len(epochs) == 1 else None
     alpha = float(np.clip(25 / len(values), 0.06, 0.6))
     axes.plot(epochs, values.T, color="0.45", alpha=alpha, linewidth=0.8, marker=marker)
-    places = (("best", 0, _BEST), ("median", len(ranked) // 2, _MEDIAN)) if ranked.size else ()
-    for label, place, color in places:
-        number = ranked[place]
+    marked = {"median": (ranked[len(ranked) // 2], _MEDIAN)} if ranked.size > 1 else {}
+    marked |= {"best": (ranked[0], _BEST)} if ranked.size else {}
+    for label, (number, color) in marked.items():
         text = f"{label}: setting {number}, {values[number, -1]:.3g} at the end"
         axes.plot(epochs, values[number], color=color, linewidth=2.2, marker=marker, label=text)
     if ranked.size:
@@ -66,7 +67,9 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
     title = f"{len(values):,} settings"
     if study.diverged.shape[1] > 1:
         title += f", means over {study.diverged.shape[1]} repetitions"
-    lost = len(values) - len(ranked)
+    dropped = int((study.dropped > 0).sum())
+    title += f"; {dropped:,} dropped on the way" if dropped else ""
+    lost = len(values) - len(ranked) - dropped
     title += f"; {lost:,} diverged or unfinished" if lost else ""
     axes.locator_params(axis="x", integer=True)
     axes.set(xlabel="epoch", ylabel=curve.replace("valid_", "validation "), title=title)
@@ -129,6 +132,7 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
 
     Dark points are settings that were trained to the end, the best of all is red; light ones were
     dropped on the way, at what they had reached. Values far below the others are drawn at the edge.
+    A setting that makes no use of a hyperparameter, as adam of momentum, is left out there.
 
     Args:
       study: of a sweep or search.
@@ -156,7 +160,12 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
     spread = np.random.default_rng(0).uniform(-1, 1, len(values))
     for axes, name in zip(all_axes, names, strict=False):
         domain = study.domain(name)
-        x = np.array([domain.position(setting[name]) for setting in study.settings])
+        x = np.array(
+            [
+                domain.position(setting[name]) if is_used(name, setting) else np.nan
+                for setting in study.settings
+            ]
+        )
         if isinstance(domain, Choice):
             x = x + 0.25 * spread / len(domain.options)
         for kind, color in ((is_known & is_dropped, "0.75"), (is_known & ~is_dropped, _MEDIAN)):

@@ -13,13 +13,13 @@ from jaxnn.datasets import (
     Dataset,
     InputStatistics,
     check_compatible,
-    hold_out,
     input_statistics,
     scale_ratio,
 )
 from jaxnn.models import structure_of
 from jaxnn.projection import RowSpace, row_space
 from jaxnn.settings import Setting, complete, traced_numbers
+from jaxnn.splits import hold_out
 from jaxnn.training import Program
 from jaxnn.types import Model, Params
 

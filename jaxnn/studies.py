@@ -16,7 +16,7 @@ from jaxnn.ensembles import Ensemble
 from jaxnn.fitted import Fitted
 from jaxnn.mixtures import own_part
 from jaxnn.models import mlp_of_setting
-from jaxnn.planning import Plan
+from jaxnn.plans import Plan
 from jaxnn.preparing import Treatment
 from jaxnn.settings import HYPERPARAMETERS
 from jaxnn.showing import as_html
@@ -133,23 +133,25 @@ class Study:
         # sorts by the last key first; NaN comes last, and equal settings stay in order
         return np.lexsort((second, first, -epochs, *complete[::-1]))
 
-    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+    def losses(self, epochs: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(S,) twice: what ranks the settings, the less the better, and what breaks ties.
 
-        By what was reached so far; NaN where a repetition diverged or was not trained.
+        By what was reached so far, or by the mean over some epochs; NaN where a repetition diverged
+        or was not trained.
         """
-        names = ["valid_accuracy", "valid_cost"]
-        first, second = names if self.metric == "accuracy" else names[::-1]
-        return self._loss(first), self._loss(second)
+        found = []
+        for name, sign in (("valid_accuracy", -1), ("valid_cost", 1)):
+            values = sign * (self.reached(name) if epochs is None else self._mean(name, epochs))
+            loss = values.mean(axis=1)
+            if self.select == "lower_bound":
+                loss = loss + uncertainty.half_width(values, self.folds)
+            found.append(loss)
+        by_accuracy, by_cost = found
+        return (by_accuracy, by_cost) if self.metric == "accuracy" else (by_cost, by_accuracy)
 
-    def _loss(self, name: str) -> np.ndarray:
-        """(S,): what ranks the settings by a curve, the less the better."""
-        sign = -1 if name == "valid_accuracy" else 1
-        values = sign * self.reached(name)
-        loss = values.mean(axis=1)
-        if self.select == "lower_bound":
-            loss = loss + uncertainty.half_width(values, self.folds)
-        return loss
+    def _mean(self, name: str, epochs: slice) -> np.ndarray:
+        value, cost = (self.curves[one][..., epochs].mean(axis=-1) for one in (name, "valid_cost"))
+        return np.where((self.diverged < 0) & np.isfinite(cost), value, np.nan)
 
     @property
     def ranked(self) -> np.ndarray:

@@ -10,9 +10,10 @@ import numpy as np
 
 from jaxnn.checks import whole_number
 from jaxnn.chunks import Group, Job
-from jaxnn.datasets import Dataset, stratified_folds
+from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
-from jaxnn.planning import Plan, PlannedProgram, check_plan, plan_recipes
+from jaxnn.planning import plan_recipes
+from jaxnn.plans import Plan, PlannedProgram, check_plan
 from jaxnn.preparing import (
     Recipe,
     check_row_space,
@@ -24,6 +25,7 @@ from jaxnn.preparing import (
 )
 from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
+from jaxnn.splits import stratified_folds
 from jaxnn.studies import Study
 from jaxnn.training import curve_names
 from jaxnn.types import Model, as_model

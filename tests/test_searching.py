@@ -108,6 +108,22 @@ def test_the_best_of_each_rung_go_on(halved):
     )
 
 
+def test_a_rung_drops_by_the_last_third_of_its_epochs():
+    # labels of pure chance, so that an epoch's accuracy says little
+    noise = Dataset(VALID.x, np.random.default_rng(0).integers(0, 3, len(VALID)), 3)
+    study = search(SPACE, TRAIN, noise, num_settings=16, min_epochs=6, max_epochs=12, factor=4,
+                   seed=1, progress=False)  # fmt: skip
+
+    def best(epochs):
+        accuracy, cost = (
+            study.curves[f"valid_{name}"][:, 0, epochs].mean(axis=1)
+            for name in ("accuracy", "cost")
+        )
+        return set(np.lexsort((cost, -accuracy))[:4].tolist())
+
+    assert set(study.rungs[0].kept) == best(slice(4, 6)) != best(slice(5, 6))
+
+
 def test_later_rungs_compile_nothing(halved):
     before = lanes.train_lanes._cache_size()
     again = search(MIXED, TRAIN, VALID, min_epochs=2, factor=2, chunk=2, seeds=2, **OPTIONS)

@@ -225,6 +225,12 @@ def test_learning_curves_mark_the_best_and_the_median():
         jaxnn.plot_learning_curves(study, "loss")
     lost = make_study(settings[:1], [0], diverged=[[1]])
     assert not jaxnn.plot_learning_curves(lost).axes[0].get_legend()
+    # the only setting that has a value is the best, and a median says nothing
+    study.dropped[:7] = 3
+    study.epochs_done[:7] = 3
+    axes = jaxnn.plot_learning_curves(study).axes[0]
+    assert "9 settings; 7 dropped on the way; 1 diverged" in axes.get_title()
+    assert [t.get_text().split(":")[0] for t in axes.get_legend().get_texts()] == ["best"]
 
 
 @pytest.mark.parametrize("with_space", [True, False])
@@ -257,6 +263,12 @@ def test_a_slice_puts_each_parameter_on_its_scale(with_space):
         assert best[0][0] == pytest.approx((r + 4) / 4)
         # the worst fifth is at the edge
         assert best[0][1] == pytest.approx(study.best_value)
+    mixed = [
+        {"optimizer": name, "momentum": 0.5 + k / 10} for k, name in enumerate(["adam", "momentum"])
+    ]
+    study = make_study(mixed, [0.2, 0.9])
+    shown = jaxnn.plot_slice(study, ["momentum"]).axes[0].collections[1].get_offsets()
+    assert shown[:, 0].compressed().tolist() == [study.domain("momentum").position(0.6)]
     with pytest.raises(ValueError, match="settings are all equal"):
         jaxnn.plot_slice(make_study(rates(0.1, 0.1), [0.1, 0.2]))
     with pytest.raises(

@@ -1,0 +1,82 @@
+"""Splits: a part held out, and the folds of a cross-validation."""
+
+from numbers import Real
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.checks import whole_number
+from jaxnn.datasets import Dataset
+
+
+def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Splits off `fraction` of every class (stratified, at random): (the rest, the held-out part).
+
+    >>> data = Dataset(np.arange(20.0).reshape(10, 2), [0] * 5 + [1] * 5)
+    >>> rest, held_out = hold_out(data, 0.2)
+    >>> len(rest), held_out.y.tolist()
+    (8, [0, 1])
+    """
+    if not isinstance(fraction, Real) or not 0 < fraction < 1:
+        raise ValueError(f"a hold-out fraction got {fraction!r}; expected a number between 0 and 1")
+    rng = np.random.default_rng(whole_number("seed", seed))
+    labels = np.asarray(data.y)
+    held_out = np.zeros(len(labels), bool)
+    done = 0
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        # rounding the running total keeps the fraction when many classes are small
+        wanted = round(fraction * (done + len(rows)))
+        held_out[rows[: wanted - int(held_out.sum())]] = True
+        done += len(rows)
+    if held_out.all() or not held_out.any():
+        raise ValueError(
+            f"a hold-out of {fraction} leaves one side of {len(data)} examples empty; "
+            "expected at least one example on each side"
+        )
+    return data[np.flatnonzero(~held_out)], data[np.flatnonzero(held_out)]
+
+
+def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
+    """Splits for cross-validation: num_folds pairs (training part, held-out part).
+
+    Each example is held out once; of every class the folds hold out as many, to within one. All
+    training parts have the same shape, and all held-out parts: one that is an example short is
+    filled up with a copy of weight 0. So the folds of a search share its compiled programs.
+
+    Args:
+      data: the examples, N of them.
+      num_folds: from 2 to N.
+      seed: of the split.
+
+    Raises:
+      ValueError: num_folds is not a whole number from 2 to N.
+
+    >>> data = Dataset(np.arange(14.0).reshape(7, 2), [0, 0, 0, 0, 1, 1, 1])
+    >>> [held_out.y.tolist() for _, held_out in stratified_folds(data, 2)]
+    [[0, 0, 1, 1], [0, 0, 1, 0]]
+    >>> [held_out.weights.sum().item() for _, held_out in stratified_folds(data, 2)]
+    [4.0, 3.0]
+    """
+    if whole_number("num_folds", num_folds, 2) > len(data):
+        raise ValueError(f"num_folds got {num_folds}; expected at most the {len(data)} examples")
+    rng = np.random.default_rng(whole_number("seed", seed))
+    labels = np.asarray(data.y)
+    rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    fold = np.empty(len(data), int)
+    # dealt out like cards, class after class
+    fold[np.concatenate(rows)] = np.arange(len(data)) % num_folds
+    is_uneven = len(data) % num_folds > 0
+
+    def part(is_inside: np.ndarray, size: int) -> Dataset:
+        inside = np.flatnonzero(is_inside)
+        one = data[np.pad(inside, (0, size - len(inside)), mode="wrap")]
+        if not is_uneven:
+            return one
+        return one.weighted(one.weights_or_ones() * jnp.asarray(np.arange(size) < len(inside)))
+
+    least = len(data) // num_folds
+    return [
+        (part(fold != number, len(data) - least), part(fold == number, least + is_uneven))
+        for number in range(num_folds)
+    ]
