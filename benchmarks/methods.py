@@ -1,15 +1,15 @@
 """What the methods of `search` are worth against training everything to the end.
 
-    python benchmarks/methods.py                    all three; twenty minutes
+    python benchmarks/methods.py                    all three; half an hour
     python benchmarks/methods.py --only halving
 
 - halving: against all of the same 128 settings trained to the end, drawn SIGNS (864 pictures to
-  train, 216 to validate, 1,080 more that neither search sees) in the row space, 60 epochs. Once
-  with one structure and once with the mixed space of benchmarks/mixed.py. Compiling is told apart:
+  train, 216 to validate, 1,080 more that neither search sees) in the row space: one structure for
+  60 and for 200 epochs, and the mixed space of benchmarks/mixed.py for 60. Compiling is told apart:
   where a search compiles it is called again, and the seconds are the second call's.
 - coarse: coarse_to_fine against one random round of as many settings and epochs, digits.
-- optuna: 256 trials in batches of 64 through SQLite against "random", SIGNS shapes in pixels; then
-  another process reads them.
+- optuna: 256 trials in batches of 64 through SQLite against "random", SIGNS shapes in pixels, ten
+  and twenty epochs; then another process reads them.
 
 The winner of a search has the largest of many noisy validation scores, and the more networks are
 trained to the end the more of it is luck. So the score on pictures that no search saw is shown as
@@ -55,19 +55,21 @@ def mean_and_error(values: Any) -> str:
     return f"{values.mean():+.2f} ± {values.std(ddof=1) / len(values) ** 0.5:.2f} points"
 
 
-def halving(name: str, space: dict[str, Any], seeds: int) -> None:
+def halving(
+    name: str, space: dict[str, Any], seeds: int, epochs: int, min_epochs: int, factor: float
+) -> None:
     losses, shares = [], []
     for seed in range(seeds):
         train, valid = jaxnn.hold_out(jaxnn.generated_signs(seed)[0], 0.2)
         unseen = jaxnn.generated_signs(1000 + seed)[0]
-        options: dict[str, Any] = {"num_settings": 128, "max_epochs": 60, "seed": seed}
+        options: dict[str, Any] = {"num_settings": 128, "max_epochs": epochs, "seed": seed}
         found = []
         for method in ("sobol", "halving"):
             study, seconds = timed(
-                space, train, valid, method=method, min_epochs=5, factor=2.5, row_space=True,
-                **options,
+                space, train, valid, method=method, min_epochs=min_epochs, factor=factor,
+                row_space=True, **options,
             )  # fmt: skip
-            # up to ten best (a halving ends with nine), each by itself: less of a winner's luck
+            # up to ten best (a halving may end with fewer), each by itself: less of a winner's luck
             top = [study.fitted(number).score(unseen) for number in study.ranked[:10]]
             found.append(
                 (study.best_value, top[0], float(np.mean(top)), seconds, study.compile_seconds)
@@ -104,9 +106,10 @@ def coarse(seeds: int) -> None:
         rest, unseen = jaxnn.hold_out(jaxnn.Dataset(x / 16, y), 0.3, seed=seed)
         scores = {}
         for method in ("coarse_to_fine", *gains):
-            study, _ = timed(
-                space, rest, 0.2, method=method, num_settings=48, max_epochs=20, seed=seed
-            )
+            study = jaxnn.search(
+                space, rest, 0.2, method=method, num_settings=48, max_epochs=20, seed=seed,
+                progress=False,
+            )  # fmt: skip
             scores[method] = study.best_value, study.fitted().score(unseen)
         print(
             f"seed {seed}, validation and unseen:",
@@ -122,20 +125,25 @@ def coarse(seeds: int) -> None:
 
 def with_optuna() -> None:
     train, valid = jaxnn.hold_out(jaxnn.generated_signs(0)[0], 0.1)
-    options: dict[str, Any] = {"num_settings": 256, "max_epochs": 10}
+    # compiles, so that none of the others does
+    timed(ONE, train, valid, method="optuna", batch=64, num_settings=64, max_epochs=1)
     with tempfile.TemporaryDirectory() as folder:
         storage = f"sqlite:///{folder}/trials.db"
-        # compiles, so that neither of the two does
-        timed(ONE, train, valid, method="optuna", batch=64, num_settings=64, max_epochs=1)
-        _, by_chance = timed(ONE, train, valid, method="random", **options)
-        _, asked = timed(
-            ONE, train, valid, method="optuna", batch=64, storage=storage, name="signs", **options
-        )
-        print(f"256 trials through SQLite {asked:.1f} s, random {by_chance:.1f} s: ", end="")
-        print(f"{asked / by_chance:.2f} times")
+        for epochs in (10, 20):
+            options: dict[str, Any] = {"num_settings": 256, "max_epochs": epochs}
+            _, by_chance = timed(ONE, train, valid, method="random", **options)
+            _, asked = timed(
+                ONE, train, valid, method="optuna", batch=64, storage=storage,
+                name=f"{epochs} epochs", **options,
+            )  # fmt: skip
+            print(
+                f"256 trials of {epochs} epochs through SQLite {asked:.1f} s, random "
+                f"{by_chance:.1f} s: {asked / by_chance:.2f} times",
+                flush=True,
+            )
         code = (
             "import collections, optuna; "
-            f"trials = optuna.load_study(study_name='signs', storage={storage!r}).trials; "
+            f"trials = optuna.load_study(study_name='10 epochs', storage={storage!r}).trials; "
             "print(collections.Counter(trial.state.name for trial in trials))"
         )
         print("read by another process:", end=" ", flush=True)
@@ -148,8 +156,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="5 of halving, 10 of coarse")
     options = parser.parse_args()
     if options.only in (None, "halving"):
-        halving("one structure", ONE, options.seeds or 5)
-        halving("mixed", MIXED, options.seeds or 5)
+        seeds = options.seeds or 5
+        halving("one structure, 60 epochs", ONE, seeds, 60, min_epochs=5, factor=2.5)
+        halving("one structure, 200 epochs", ONE, seeds, 200, min_epochs=13, factor=2)
+        halving("mixed, 60 epochs", MIXED, seeds, 60, min_epochs=5, factor=2.5)
     if options.only in (None, "coarse"):
         coarse(options.seeds or 10)
     if options.only in (None, "optuna"):

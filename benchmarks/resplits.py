@@ -1,11 +1,11 @@
 """How good are the networks that a search finds on the real pictures? Ten times, all shown.
 
-    python benchmarks/resplits.py --data FOLDER     (the course's SIGNS files; 15 minutes)
+    python benchmarks/resplits.py --data FOLDER     (the course's SIGNS files; 20 minutes)
     python benchmarks/resplits.py --data FOLDER --prepare none
 
 Per round all 1,200 pictures are split anew, stratified, into 1,080 and 120. A halving looks for the
 best setting of an MLP with batch norm on 864 of the 1,080, by the other 216; the best one is
-trained anew on all 1,080, and so are all five that the last rung trained to the end, whose
+trained anew on all 1,080, and so are the ten best that the last rung trained to the end, whose
 probabilities are averaged. Then the 120 are looked at, once. Pictures are prepared in one of two
 ways:
 
@@ -71,8 +71,8 @@ def one_round(pictures: jaxnn.Dataset, seed: int, is_shifted: bool) -> list[floa
         training(train),
         outside(valid),
         num_settings=64,
-        min_epochs=2 if is_shifted else 5,
-        max_epochs=30 if is_shifted else 60,
+        min_epochs=4 if is_shifted else 10,
+        max_epochs=25 if is_shifted else 60,
         factor=2.5,
         row_space=not is_shifted,
         seed=seed,
