@@ -20,13 +20,12 @@ def make_data(num_examples=30, num_features=60, seed=0):
     return data[:num_examples], data[num_examples:]
 
 
-@pytest.mark.parametrize("inputs", ["raw", "centred", "standardised"])
 @pytest.mark.parametrize(
-    "setting",
+    ("setting", "inputs"),
     [
-        {"optimizer": "gd", "learning_rate": 0.1},
-        {"optimizer": "momentum", "learning_rate": 0.1, "l2": 0.01, "batch_norm": True},
-        {"optimizer": "gd", "learning_rate": 0.05, "hidden": (), "l2": 0.1},
+        ({"optimizer": "gd", "learning_rate": 0.1}, "centred"),
+        ({"optimizer": "momentum", "learning_rate": 0.1, "l2": 0.01, "batch_norm": True}, "raw"),
+        ({"optimizer": "gd", "learning_rate": 0.05, "hidden": (), "l2": 0.1}, "standardised"),
     ],
     ids=["gd", "momentum", "softmax"],
 )

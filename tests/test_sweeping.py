@@ -18,11 +18,15 @@ import jaxnn
 from jaxnn import Dataset, Model, chunks, fit, lanes, mlp, sweep
 
 DECAYS = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
-# every optimizer x batch norm x dropout, with the schedules taken in turn
+# every two of optimizer, batch norm and dropout together, with the schedules taken in turn
 STRUCTURES = [
     {"optimizer": optimizer, "batch_norm": batch_norm, "dropout": dropout, "decay_schedule": decay}
     for (optimizer, batch_norm, dropout), decay in zip(
-        itertools.product(("gd", "momentum", "rmsprop", "adam"), (False, True), (0.0, 0.2)),
+        (
+            (optimizer, batch_norm, 0.2 if batch_norm == (optimizer in ("gd", "rmsprop")) else 0.0)
+            for optimizer in ("gd", "momentum", "rmsprop", "adam")
+            for batch_norm in (False, True)
+        ),
         itertools.cycle(DECAYS),
         strict=False,
     )
