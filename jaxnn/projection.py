@@ -79,17 +79,14 @@ def _axes_by_svd(x: np.ndarray, noise: float) -> np.ndarray:
 
 
 def _axes_by_products(x: np.ndarray, noise: float) -> np.ndarray:
-    """The same from the eigenvectors of X X^T; 1,080 x 12,288 in 1.2 s instead of 3.
+    """The same from the eigenvectors of X X^T: 1,080 x 12,288 in TIME s instead of 3.
 
-    Squares halve the digits: values below 1e-8 of the largest are lost, which for float32 inputs
-    are noise.
+    Squares halve the digits: the axes are orthonormal to eps / noise^2, with the noise of float32
+    inputs 1e-6 for the smallest directions that are kept, and far less for others.
     """
-    from scipy.linalg import cholesky, eigh, solve_triangular
+    from scipy.linalg import eigh
 
     squares, left = eigh(x @ x.T, check_finite=False)
     squares, left = squares[::-1], left[:, ::-1]
     is_kept = squares > noise**2 * squares[0]
-    axes = (left[:, is_kept] / squares[is_kept] ** 0.5).T @ x
-    # small directions are orthogonal to the large ones to few digits: once more, exactly
-    lower = cholesky(axes @ axes.T, lower=True, check_finite=False)
-    return solve_triangular(lower, axes, lower=True, overwrite_b=True, check_finite=False)
+    return (left[:, is_kept] / squares[is_kept] ** 0.5).T @ x

@@ -119,6 +119,19 @@ def test_duplicate_and_constant_features_and_examples_are_left_out():
     assert np.isfinite(fitted.curves["cost"]).all()
 
 
+def test_single_precision_finds_the_directions_of_a_decomposition_in_double():
+    """Singular values from 1 to 1e-3: their squares keep ten digits of the smallest."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(n, 20)))[0] for n in (25, 300))
+    x = ((left * np.geomspace(1, 1e-3, 20)) @ right.T).astype(np.float32)
+    single = row_space(Dataset(x, np.arange(25) % 2)).basis
+    with jax.enable_x64(True):
+        double = row_space(Dataset(x.astype(float), np.arange(25) % 2)).basis[:, :20]
+    assert single.shape == (300, 20)
+    np.testing.assert_allclose(single.T @ single, np.eye(20), atol=1e-9)
+    np.testing.assert_allclose(single, double, atol=1e-9)
+
+
 def test_only_examples_that_count_span_it():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6, 20))
