@@ -159,7 +159,7 @@ def main() -> None:
         seeds = options.seeds or 5
         halving("one structure, 60 epochs", ONE, seeds, 60, min_epochs=5, factor=2.5)
         halving("one structure, 200 epochs", ONE, seeds, 200, min_epochs=13, factor=2)
-        halving("mixed, 60 epochs", MIXED, seeds, 60, min_epochs=5, factor=2.5)
+        halving("mixed, 60 epochs", MIXED, seeds, 60, min_epochs=7, factor=2.5)
     if options.only in (None, "coarse"):
         coarse(options.seeds or 10)
     if options.only in (None, "optuna"):

@@ -71,7 +71,7 @@ def one_round(pictures: jaxnn.Dataset, seed: int, is_shifted: bool) -> list[floa
         training(train),
         outside(valid),
         num_settings=64,
-        min_epochs=4 if is_shifted else 10,
+        min_epochs=4 if is_shifted else 5,
         max_epochs=25 if is_shifted else 60,
         factor=2.5,
         row_space=not is_shifted,
