@@ -266,9 +266,9 @@ def test_a_slice_puts_each_parameter_on_its_scale(with_space):
     mixed = [
         {"optimizer": name, "momentum": 0.5 + k / 10} for k, name in enumerate(["adam", "momentum"])
     ]
-    study = make_study(mixed, [0.2, 0.9])
-    shown = jaxnn.plot_slice(study, ["momentum"]).axes[0].collections[1].get_offsets()
-    assert shown[:, 0].compressed().tolist() == [study.domain("momentum").position(0.6)]
+    two = make_study(mixed, [0.2, 0.9])
+    shown = jaxnn.plot_slice(two, ["momentum"]).axes[0].collections[1].get_offsets()
+    assert shown[:, 0].compressed().tolist() == [two.domain("momentum").position(0.6)]
     with pytest.raises(ValueError, match="settings are all equal"):
         jaxnn.plot_slice(make_study(rates(0.1, 0.1), [0.1, 0.2]))
     with pytest.raises(
