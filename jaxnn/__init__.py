@@ -7,6 +7,8 @@ from jaxnn.ensembles import Ensemble
 from jaxnn.files import load_hdf5, load_signs
 from jaxnn.fitted import Fitted, load
 from jaxnn.fitting import fit
+from jaxnn.flax_models import from_flax
+from jaxnn.hooks import EpochInfo
 from jaxnn.layers import dense, dropout, init_dense
 from jaxnn.losses import l2_penalty, sigmoid_cross_entropy, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy, confusion_matrix
@@ -44,6 +46,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Ensemble",
+    "EpochInfo",
     "Fitted",
     "Model",
     "Plan",
@@ -62,6 +65,7 @@ __all__ = [
     "evaluate",
     "fit",
     "from_course",
+    "from_flax",
     "generated_signs",
     "hold_out",
     "init_batch_norm",

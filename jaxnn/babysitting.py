@@ -14,10 +14,18 @@ from rich.table import Table
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
+from jaxnn.hooks import Hook, OnEpoch
 from jaxnn.models import mlp_of_setting
 from jaxnn.planning import plan_recipes
 from jaxnn.plots import draw_run
-from jaxnn.preparing import check_row_space, checked_data, recipe, treatment, warn_of_scales
+from jaxnn.preparing import (
+    check_row_space,
+    checked_data,
+    recipe,
+    treatment,
+    warn_caller,
+    warn_of_scales,
+)
 from jaxnn.progress import TrainingInterrupted, deferred_interrupt, progress_line
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text
@@ -32,7 +40,7 @@ from jaxnn.training import (
     train_epochs,
 )
 from jaxnn.trials import Chunk
-from jaxnn.types import Model, as_model
+from jaxnn.types import Model, ModelFn, as_model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,9 +110,10 @@ class Run:
         *,
         seed: int = 0,
         order_seed: int = 0,
-        model: Model | None = None,
+        model: Model | ModelFn | None = None,
         row_space: bool = False,
         progress: bool | None = None,
+        on_epoch: OnEpoch | None = None,
     ):
         self._model = None if model is None else as_model(model)
         check_row_space(row_space, self._model)
@@ -122,7 +131,7 @@ class Run:
             initial(self._program), jax.random.key(seed), self._recipe.numbers
         )
         self._order_key = jax.random.key(order_seed)
-        self._progress = progress
+        self._progress, self._hook = progress, Hook(on_epoch)
         self._past: deque[_Moment] = deque(maxlen=UNDO_LEVELS)
         self._began, self._seconds, self._compile_seconds = datetime.now(), 0.0, 0.0
         self.epoch = 0
@@ -189,6 +198,8 @@ class Run:
                 for name, values in new.items():
                     # on the host: slicing there compiles nothing
                     curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
+                own = {n: values[done : done + num_epochs] for n, values in curves.items()}
+                self._hook(0, 0, self._given, self.epoch + done, own)
                 done += num_epochs
                 diverged = int(train_state.diverged)
                 report(done, f"cost {curves['cost'][done - 1]:.4f}")
@@ -198,6 +209,9 @@ class Run:
                 seconds_per_epoch.append(took / num_epochs)
                 per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
                 num_epochs = min(epochs - done, EPOCHS_PER_CALL, per_call)
+        if self._hook.failure:
+            warn_caller(self._hook.failure)
+            self._hook = Hook(None)
         # the epochs after a divergence count as done: nothing would change any more
         done = done if diverged < 0 else epochs
         if len(seconds_per_epoch) > 1:
@@ -267,8 +281,8 @@ class Run:
     def fitted(self) -> Fitted:
         """The network as it is now, as `fit` returns it."""
         full, state = self._recipe.setting, self._train_state
-        model = self._model
-        if model is None:
+        model: Any = self._program.model
+        if self._model is None:
             model = mlp_of_setting(full, self._data.x.shape[1:], self._train.num_classes)
         return Fitted(
             model=model,

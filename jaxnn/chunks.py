@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset
+from jaxnn.hooks import Hook
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import PlannedProgram
@@ -59,6 +60,7 @@ class Job:
     order_seed: int
     display: SweepDisplay
     is_interrupted: Callable[[], bool]
+    hook: Hook
     recipes: list[Recipe] = dataclasses.field(default_factory=list)
     groups: list[Group] = dataclasses.field(default_factory=list)
     until: int = 0
@@ -236,6 +238,9 @@ def _train_chunk(
             job.epochs_done += len(lanes) * (now_done - done)
             job.num_diverged += int(((diverged >= 0) & (study.diverged[number, repeat] < 0)).sum())
             job.best = _best(study.metric, job.best, new.get(f"valid_{study.metric}"))
+            for row, (one, its_repeat) in enumerate(lanes if job.hook.is_on else ()):
+                own = {name: values[row] for name, values in new.items()}
+                job.hook(one, its_repeat, study.given[one], done, own)
             job.show(job.stage)
         done = now_done
         study.diverged[number, repeat] = diverged

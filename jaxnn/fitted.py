@@ -15,7 +15,8 @@ from jaxnn.files import read_arrays, write_arrays
 from jaxnn.metrics import accuracy
 from jaxnn.models import mlp_of_setting
 from jaxnn.normalization import population_statistics
-from jaxnn.types import Array, ArrayLike, Model, Params, State, as_model
+from jaxnn.preparing import network_of
+from jaxnn.types import Array, ArrayLike, Model, ModelFn, Params, State, as_model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,12 +107,12 @@ _population_statistics = jax.jit(population_statistics, static_argnames="model")
 _FORMAT = "jaxnn network 1"
 
 
-def load(path: str | os.PathLike[str], model: Model | None = None) -> Fitted:
+def load(path: str | os.PathLike[str], model: Model | ModelFn | None = None) -> Fitted:
     """Reads what `Fitted.save` wrote.
 
     Args:
       path: the file.
-      model: the pair of functions, for a network that was not made by `mlp`.
+      model: what it was trained with, for a network that was not made by `mlp`.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -135,13 +136,15 @@ def load(path: str | os.PathLike[str], model: Model | None = None) -> Fitted:
         raise ValueError(
             f"{path} holds a network that mlp did not make; expected load(path, model)"
         )
-    params, state = jax.eval_shape(as_model(model).init, jax.random.key(0))
+    else:
+        model = network_of(as_model(model), setting)
+    params, state = jax.eval_shape(model.init, jax.random.key(0))
     inputs = None
     if setting["inputs"] != "raw":
         inputs = InputStatistics(*(jnp.zeros(input_shape) for _ in InputStatistics._fields))
     curves = {name.split("/")[1]: a for name, a in arrays.items() if name.startswith("curves/")}
     return Fitted(
-        model=as_model(model),
+        model=model,
         params=_filled(path, "params", params, arrays),
         state=_filled(path, "state", state, arrays),
         inputs=_filled(path, "inputs", inputs, arrays),

@@ -4,8 +4,9 @@ from jaxnn.babysitting import Run
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
+from jaxnn.hooks import OnEpoch
 from jaxnn.settings import Setting
-from jaxnn.types import Model
+from jaxnn.types import Model, ModelFn
 
 
 def fit(
@@ -16,9 +17,10 @@ def fit(
     epochs: int,
     seed: int = 0,
     order_seed: int = 0,
-    model: Model | None = None,
+    model: Model | ModelFn | None = None,
     row_space: bool = False,
     progress: bool | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Fitted:
     """Trains one network.
 
@@ -36,13 +38,14 @@ def fit(
       seed: of weights and dropout; the weights are `model.init(jax.random.key(seed))`, in the row
         space that of a model with its features.
       order_seed: of the mini-batches.
-      model: a pair of pure functions in place of `mlp`; the setting's `hidden`, `activation`,
-        `init` and `batch_norm` then say nothing.
+      model: a pair of pure functions in place of `mlp`, or a function that makes one of a setting's
+        structure: a dict of `hidden`, `activation`, `init` and `batch_norm`.
       row_space: where there are fewer examples than features, train in the row space of the
         training inputs and lift the weights back at the end. The first weights are drawn inside it,
         so they are others than without; from there gd and momentum take the same path as in all
         features, adam and rmsprop another one, see `jaxnn.projection`.
       progress: True or False; None shows a line on a terminal.
+      on_epoch: a function that is called with an `EpochInfo` for every epoch, see `sweep`.
 
     Returns:
       a `Fitted`, with `curves` of E entries each: `cost` and `accuracy` over the epoch's
@@ -71,6 +74,7 @@ def fit(
         model=model,
         row_space=row_space,
         progress=progress,
+        on_epoch=on_epoch,
     )
     run.train(epochs)
     return run.fitted()

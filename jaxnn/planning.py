@@ -15,7 +15,7 @@ from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, check_row_space, recipes
 from jaxnn.settings import Setting
 from jaxnn.training import Program
-from jaxnn.types import Model, as_model
+from jaxnn.types import Model, ModelFn, as_model
 
 MOST_PROGRAMS = 12
 """Beyond these, programs are joined even at a loss: each holds two cores for seconds and stays in
@@ -31,7 +31,7 @@ def plan(
     *,
     epochs: int = 60,
     seeds: int = 1,
-    model: Model | None = None,
+    model: Model | ModelFn | None = None,
     row_space: bool = False,
     rates: Rates | None = None,
 ) -> Plan:
@@ -48,7 +48,7 @@ def plan(
       train: the training set; its shape alone matters.
       epochs: of the sweep; the more there are, the more programs are worth their compilation.
       seeds: repetitions of each setting.
-      model: a pair of pure functions in place of `mlp`.
+      model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
       row_space: whether the sweep trains in the row space of the data.
       rates: the device's, measured by you; None takes those shipped for its kind. `sweep(...,
         plan=plan)` trains by this plan.

@@ -173,7 +173,7 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
         if study.ranked.size:
             best = study.ranked[0]
             axes.scatter(x[best], shown[best], s=48, color=_BEST, zorder=3)
-        texts, places = zip(*_ticks(domain), strict=True)
+        texts, places = zip(*axis_ticks(domain), strict=True)
         is_long = max(map(len, texts)) > 5
         axes.set_xticks(
             places, texts, rotation=30 if is_long else 0, ha="right" if is_long else "center"
@@ -242,7 +242,7 @@ def plot_rungs(study: Study) -> "Figure":
     return figure
 
 
-def _ticks(domain: Domain) -> list[tuple[str, float]]:
+def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
     """Text and position of an axis's marks: every option, or round values on the range's scale."""
     if isinstance(domain, Choice):
         shown = ["-".join(map(str, o)) or "none" if isinstance(o, tuple) else str(o)

@@ -1,5 +1,6 @@
 """What `fit`, `plan` and `sweep` do before they train: settings, data and inputs checked."""
 
+import functools
 import math
 import sys
 import warnings
@@ -21,7 +22,7 @@ from jaxnn.projection import RowSpace, row_space
 from jaxnn.settings import Setting, complete, traced_numbers
 from jaxnn.splits import hold_out
 from jaxnn.training import Program
-from jaxnn.types import Model, Params
+from jaxnn.types import Model, ModelFn, Params, as_model
 
 
 class Recipe(NamedTuple):
@@ -32,8 +33,36 @@ class Recipe(NamedTuple):
     numbers: dict[str, np.ndarray]
 
 
-def recipe(setting: Setting, train: Dataset, model: Model | None) -> Recipe:
+STRUCTURE = ("hidden", "activation", "init", "batch_norm")
+"""What a function is given that makes models."""
+
+
+def network_of(model: Model | ModelFn, setting: Setting) -> Model:
+    """The model of a setting; where a function makes it, one for all of equal structure.
+
+    Raises:
+      ValueError: the function makes something else.
+    """
+    if isinstance(model, Model):
+        return model
+    # settings of equal structure share a program, so they must have the very same functions
+    full = complete({name: setting[name] for name in STRUCTURE if name in setting})
+    return _made(model, tuple((name, full[name]) for name in STRUCTURE))
+
+
+@functools.lru_cache(maxsize=1024)
+def _made(make: ModelFn, structure: tuple[tuple[str, Any], ...]) -> Model:
+    made = make(dict(structure))
+    model = as_model(made) if isinstance(made, tuple) else None
+    if not isinstance(model, Model):
+        raise ValueError(f"model got a function that makes {made!r}; expected a jaxnn.Model")
+    return model
+
+
+def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> Recipe:
     """The recipe of a setting; ValueError if the setting is bad or does not fit the data."""
+    if model is not None and isinstance(setting, Mapping):
+        model = network_of(model, setting)
     full = complete(setting, model)
     if full["batch_size"] > len(train):
         raise ValueError(
@@ -50,7 +79,9 @@ def recipe(setting: Setting, train: Dataset, model: Model | None) -> Recipe:
     return Recipe(full, program, traced_numbers(full))
 
 
-def recipes(settings: Sequence[Setting], train: Dataset, model: Model | None) -> list[Recipe]:
+def recipes(
+    settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None
+) -> list[Recipe]:
     """The recipes of a list of settings; ValueError naming the first that is bad."""
     if isinstance(settings, str | Mapping) or not isinstance(settings, Sequence):
         raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
@@ -106,7 +137,7 @@ def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> lis
     ]
 
 
-def check_row_space(in_row_space: bool, model: Model | None) -> None:
+def check_row_space(in_row_space: bool, model: Model | ModelFn | None) -> None:
     if not isinstance(in_row_space, bool):
         raise ValueError(f"row_space got {in_row_space!r}; expected True or False")
     if in_row_space and model is not None:

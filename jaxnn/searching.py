@@ -11,13 +11,15 @@ from jaxnn import with_optuna
 from jaxnn.checks import whole_number
 from jaxnn.chunks import Job
 from jaxnn.datasets import Dataset
+from jaxnn.hooks import OnEpoch
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes
+from jaxnn.showing import call_text
 from jaxnn.spaces import Settings, Space, sample
 from jaxnn.studies import Study
 from jaxnn.sweeping import Options, add, hold_out_note, open_job
 from jaxnn.trials import Rung
-from jaxnn.types import Model
+from jaxnn.types import Model, ModelFn
 from jaxnn.zooming import zoom
 
 PROBES = 256
@@ -49,10 +51,11 @@ def search(
     select: str = "mean",
     keep: str = "last",
     metric: str = "accuracy",
-    model: Model | None = None,
+    model: Model | ModelFn | None = None,
     row_space: bool = False,
     chunk: int | None = None,
     progress: bool | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Study:
     """Looks for the best setting of a space; all networks are lanes of a few compiled programs.
 
@@ -93,7 +96,7 @@ def search(
       order_seed: of mini-batches, folds and a hold-out.
       select: "mean" ranks settings by their mean value, "lower_bound" by the worse end of its 95 %
         interval over repetitions or folds.
-      keep, metric, model, row_space, chunk, progress: as for `sweep`.
+      keep, metric, model, row_space, chunk, progress, on_epoch: as for `sweep`.
 
     Returns:
       a `Study`; settings that were dropped on the way have the value that they had reached, the
@@ -113,8 +116,20 @@ def search(
     >>> [(rung.epochs, len(rung.entered)) for rung in study.rungs], len(study.ranked)
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
+    call = call_text(search, locals())
     options = Options(
-        model, seeds, folds, seed, order_seed, keep, metric, select, row_space, chunk, progress
+        model,
+        seeds,
+        folds,
+        seed,
+        order_seed,
+        keep,
+        metric,
+        select,
+        row_space,
+        chunk,
+        progress,
+        on_epoch,
     )
     if method not in METHODS:
         raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
@@ -152,7 +167,7 @@ def search(
     if method == "optuna":
         brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
     with open_job(options, parts, plan, max_epochs, total * seeds * folds) as job:
-        job.study.space = dict(space)
+        job.study.space, job.study.call = dict(space), call
         job.study.notes += hold_out_note(valid, parts)
         known: list[PlannedProgram] = [*plan.programs]
 

@@ -1,6 +1,8 @@
 """How results are shown: text of a fixed width, HTML in a notebook, counts and times in words."""
 
+import inspect
 import io
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -33,3 +35,22 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def call_text(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
+    """A call as text, without what is left at its default; long values are cut short.
+
+    >>> call_text(counted, {"number": 3, "noun": "lane"})
+    "counted(number=3, noun='lane')"
+    """
+    shown = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = arguments[name]
+        if value is parameter.default:
+            continue
+        is_plain = isinstance(value, bool | int | float | str | Mapping | type(None))
+        text = repr(value) if is_plain else f"<{type(value).__name__}>"
+        if not is_plain and hasattr(value, "__len__"):
+            text = f"<{type(value).__name__} of {len(value):,}>"
+        shown.append(f"{name}={text if len(text) <= 600 else text[:600] + '...'}")
+    return f"{function.__name__}({', '.join(shown)})"

@@ -1,6 +1,7 @@
 """Studies: every setting of a search with its curves, its value and its networks, in memory."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from jaxnn.settings import HYPERPARAMETERS
 from jaxnn.showing import as_html
 from jaxnn.spaces import Choice, Domain, Range
 from jaxnn.trials import Chunk, Rung, Trial
-from jaxnn.types import Model
+from jaxnn.types import Model, ModelFn
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -35,7 +36,7 @@ class Study:
     Attributes:
       given, settings: each setting as it came, and with every default written out.
       space: what the settings were sampled from, or None.
-      model: the pair of functions in place of `mlp`, or None.
+      model: the pair of functions in place of `mlp`, or what makes it; or None.
       metric: "accuracy" or "cost", on the validation set.
       plan: which settings share a program.
       treatments: what is done to inputs, by the setting's `inputs` and the fold.
@@ -54,11 +55,12 @@ class Study:
       seconds, compile_seconds: wall time of the search; what first calls took beyond later ones,
         summed over programs, of which several may be compiled side by side.
       notes: what the user should know of how it was trained.
+      call: the call that made it, as text.
     """
 
     given: list[Mapping[str, Any]]
     settings: list[dict[str, Any]]
-    model: Model | None
+    model: Model | ModelFn | None
     metric: str
     plan: Plan
     treatments: dict[tuple[str, int], Treatment]
@@ -79,6 +81,7 @@ class Study:
     notes: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    call: str = ""
 
     def grow(self, given: list[Mapping[str, Any]], settings: list[dict[str, Any]]) -> None:
         """Makes room for further settings, of which nothing is trained yet."""
@@ -265,8 +268,8 @@ class Study:
             lambda leaf: leaf[lane], (self.chunks[chunk].params, self.chunks[chunk].state)
         )
         fold = repeat // (num_repeats // self.folds)
-        model, inputs = self.model, self.treatments[setting["inputs"], fold]
-        if model is None:
+        model, inputs = self.chunks[chunk].model, self.treatments[setting["inputs"], fold]
+        if self.model is None:
             model = mlp_of_setting(setting, self.input_shape, self.num_classes)
             params, state = own_part(self.chunks[chunk].model, setting, params, state)
         step = int(self.diverged[number, repeat])
@@ -382,6 +385,20 @@ class Study:
         if not console.is_terminal and not console.is_jupyter:
             console = Console(width=120)
         console.print(summary(self, top))
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Writes the study as one page that opens offline; needs the extra "report".
+
+        What `summary` prints, learning curves, parallel coordinates, a table of all settings that
+        sorts, why some have no value, the plan, the machine, and the call that made the study.
+
+        Args:
+          path: of the page, such as "report.html".
+        """
+        # reports are of studies
+        from jaxnn.reports import report
+
+        report(self, path)
 
     def _repr_html_(self) -> str:
         from jaxnn.summaries import summary

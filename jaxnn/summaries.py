@@ -12,20 +12,25 @@ from jaxnn.spaces import Range
 from jaxnn.studies import Study
 
 
-def summary(study: Study, top: int) -> Group:
-    """The best settings as a table, their spread over repetitions, and what to look at."""
+def headline(study: Study) -> str:
+    """How much was trained, and how long it took."""
     num_settings, num_repeats = study.diverged.shape
     num_done = int(study.is_complete.sum())
     rate = num_done / max(study.seconds, 1e-9)
     repeats = counted(num_repeats // study.folds, "repetition")
     if study.folds > 1:
         repeats = f"{study.folds} folds x {repeats}"
-    lines = [
+    return (
         f"{counted(num_settings, 'setting')} x {repeats}, "
         f"{counted(study.num_epochs, 'epoch')}: {counted(num_done, 'network')} in "
         f"{study.seconds:.1f} s ({rate:,.1f} a second); "
         f"compiling: {study.compile_seconds:.1f} s, summed over programs"
-    ]
+    )
+
+
+def summary(study: Study, top: int) -> Group:
+    """The best settings as a table, their spread over repetitions, and what to look at."""
+    num_repeats = study.diverged.shape[1]
     other = "valid_cost" if study.metric == "accuracy" else "valid_accuracy"
     table = Table(header_style="bold")
     names = ["rank", "setting", f"valid {study.metric}"]
@@ -41,16 +46,22 @@ def summary(study: Study, top: int) -> Group:
         if num_repeats > 1:
             low, high = trial.interval
             shown = [f"{shown[0]} ± {trial.standard_error:.4f}", f"{low:.4f} to {high:.4f}"]
-        row = [_short(setting[n]) if is_used(n, setting) else "-" for n in varied]
+        row = [short(setting[n]) if is_used(n, setting) else "-" for n in varied]
         table.add_row(
             str(rank), str(number), *shown, f"{study.reached(other, number).mean():.4f}", *row
         )
-    without_value = failures(study)
     if table.row_count == 0:
-        lines.append(f"No setting has a value: {without_value}.")
         table = Table(show_header=False, box=None)
-    notes = [f"Not ranked: {without_value}."] if without_value and table.row_count else []
-    if num_repeats > 1 and table.row_count:
+    return Group(headline(study), table, *remarks(study))
+
+
+def remarks(study: Study) -> list[str]:
+    """What to look at, a sentence each."""
+    num_repeats, without_value = study.diverged.shape[1], failures(study)
+    if not study.ranked.size:
+        return [f"No setting has a value: {without_value}.", *study.notes]
+    notes = [f"Not ranked: {without_value}."] if without_value else []
+    if num_repeats > 1:
         over = "folds" if study.folds > 1 else "repetitions"
         notes.append(f"±: standard error over {over}.")
         contenders = study.contenders()
@@ -62,7 +73,7 @@ def summary(study: Study, top: int) -> Group:
         notes.append(
             f"The best setting lies at the edge of the space: {name} near {bound:g}; widen it."
         )
-    return Group(*lines, table, *notes, *study.notes)
+    return [*notes, *study.notes]
 
 
 def failures(study: Study) -> str:
@@ -116,7 +127,7 @@ def at_edge(study: Study) -> dict[str, float]:
     return found
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A hyperparameter's value as a table shows it; 1 - beta keeps its digits."""
     if isinstance(value, float):
         return f"{value:.3g}" if value < 0.9 or value > 1 else f"{value:.5g}"

@@ -12,6 +12,7 @@ from jaxnn.checks import whole_number
 from jaxnn.chunks import Group, Job
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
+from jaxnn.hooks import Hook, OnEpoch
 from jaxnn.planning import plan_recipes
 from jaxnn.plans import Plan, PlannedProgram, check_plan
 from jaxnn.preparing import (
@@ -25,10 +26,11 @@ from jaxnn.preparing import (
 )
 from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
+from jaxnn.showing import call_text
 from jaxnn.splits import stratified_folds
 from jaxnn.studies import Study
 from jaxnn.training import curve_names
-from jaxnn.types import Model, as_model
+from jaxnn.types import Model, ModelFn, as_model
 
 Folds = list[tuple[Dataset, Dataset | None]]
 """Training and validation set of each; one pair without cross-validation."""
@@ -42,7 +44,7 @@ class Options:
       ValueError: bad input.
     """
 
-    model: Model | None = None
+    model: Model | ModelFn | None = None
     seeds: int = 1
     folds: int = 1
     seed: int = 0
@@ -53,6 +55,7 @@ class Options:
     row_space: bool = False
     chunk: int | None = None
     progress: bool | None = None
+    on_epoch: OnEpoch | None = None
 
     def __post_init__(self) -> None:
         if self.model is not None:
@@ -76,6 +79,7 @@ class Options:
                 "least, whose spread the bound is made of"
             )
         check_row_space(self.row_space, self.model)
+        Hook(self.on_epoch)
 
     def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
         """What is trained and validated on."""
@@ -143,12 +147,20 @@ def open_job(options: Options, parts: Folds, plan: Plan, epochs: int, total: int
         sweep_display(total, epochs, options.progress) as display,
         deferred_interrupt() as is_interrupted,
     ):
+        hook = Hook(options.on_epoch)
         job = Job(
-            study, parts, options.seeds, options.seed, options.order_seed, display, is_interrupted
+            study,
+            parts,
+            options.seeds,
+            options.seed,
+            options.order_seed,
+            display,
+            is_interrupted,
+            hook,
         )
         yield job
     study.seconds = time.perf_counter() - start
-    for note in job.warnings:
+    for note in [*job.warnings, *filter(None, [hook.failure])]:
         warn_caller(note)
     if is_interrupted():
         raise TrainingInterrupted(
@@ -202,13 +214,14 @@ def sweep(
     seeds: int = 1,
     seed: int = 0,
     order_seed: int = 0,
-    model: Model | None = None,
+    model: Model | ModelFn | None = None,
     keep: str = "last",
     metric: str = "accuracy",
     row_space: bool = False,
     plan: Plan | None = None,
     chunk: int | None = None,
     progress: bool | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Study:
     """Trains all settings at once, and each network as `fit` would train it alone.
 
@@ -233,7 +246,7 @@ def sweep(
       seeds: K, repetitions of each setting.
       seed: of weights and dropout, for the first repetition.
       order_seed: of the mini-batches, common to all lanes.
-      model: a pair of pure functions in place of `mlp`.
+      model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
       keep: "last" keeps each network as it ends; "best" keeps it as it was at its best validation
         epoch, and values it by that epoch.
       metric: "accuracy" or "cost" on the validation set: what ranks the settings.
@@ -243,6 +256,9 @@ def sweep(
       chunk: lanes that a device trains at a time; None leaves it to the plan.
       progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
         elsewhere a line every ten seconds.
+      on_epoch: a function that is called with an `EpochInfo` for every epoch of every network, from
+        the host after a compiled call of several epochs. One that raises is not called again, which
+        a warning says at the end.
 
     Returns:
       a `Study`. A network whose cost stops being finite is frozen, marked with its step and ranked
@@ -260,8 +276,20 @@ def sweep(
     >>> study.curves["valid_cost"].shape, study.best_params["learning_rate"] > 1e-2
     ((8, 1, 10), True)
     """
+    call = call_text(sweep, locals())
     options = Options(
-        model, seeds, 1, seed, order_seed, keep, metric, "mean", row_space, chunk, progress
+        model,
+        seeds,
+        1,
+        seed,
+        order_seed,
+        keep,
+        metric,
+        "mean",
+        row_space,
+        chunk,
+        progress,
+        on_epoch,
     )
     epochs = whole_number("epochs", epochs, 1)
     if plan is not None and not isinstance(plan, Plan):
@@ -272,7 +300,7 @@ def sweep(
     check_plan(plan, prepared, row_space)
     with open_job(options, parts, plan, epochs, len(prepared) * seeds * epochs) as job:
         numbers = add(job, options, settings, prepared, plan)
-        job.study.space = getattr(settings, "space", None)
+        job.study.space, job.study.call = getattr(settings, "space", None), call
         job.study.notes += hold_out_note(valid, parts)
         job.train(job.lanes(numbers), epochs)
     return job.study

@@ -4,7 +4,7 @@ Shapes in docstrings: `B` examples in a mini-batch, `N` examples in a data set, 
 `H` units of a layer, `C` classes, `E` epochs, `L` lanes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -49,8 +49,18 @@ class Model(NamedTuple):
     numbers: tuple[str, ...] = ("dropout",)
 
 
-def as_model(pair: Any) -> Model:
-    """A Model from `(init, apply)` or `(init, apply, numbers)`; ValueError for anything else."""
+ModelFn = Callable[[Mapping[str, Any]], Model]
+"""Makes the model of a structure: a dict of `hidden`, `activation`, `init` and `batch_norm`."""
+
+
+def as_model(pair: Any) -> Model | ModelFn:
+    """A Model from `(init, apply)` or `(init, apply, numbers)`, or a function that makes models.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    if callable(pair) and not isinstance(pair, tuple):
+        return pair
     if not isinstance(pair, tuple) or not 2 <= len(pair) <= 3 or not all(map(callable, pair[:2])):
         raise ValueError(f"model got {pair!r}; expected jaxnn.Model(init, apply)")
     model = Model(*pair)

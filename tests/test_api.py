@@ -101,6 +101,8 @@ ON_THE_HOST = {
         "to_optuna",
         "Comparison",
         "Ensemble",
+        "EpochInfo",
+        "from_flax",
     ),
 }
 MAKE_PARAMETERS = {"init_dense", "init_batch_norm"}
@@ -171,6 +173,8 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 ORDER = (
     *(
         "types",
+        "flax_models",
+        "hooks",
         "checks",
         "showing",
         "layers",
@@ -196,16 +200,17 @@ ORDER = (
         "zooming",
         "summaries",
         "plots",
+        "reports",
         "lanes",
         "chunks",
     ),
-    *("sweeping", "with_optuna", "searching", "babysitting", "fitting"),
+    *("sweeping", "with_optuna", "searching", "babysitting", "fitting", "estimators", "search_cv"),
 )
 
 
 def test_each_file_imports_only_from_above():
     package = Path(jaxnn.__file__).parent
-    assert {path.stem for path in package.glob("*.py")} == {*ORDER, "__init__"}
+    assert {path.stem for path in package.glob("*.py")} == {*ORDER, "__init__", "__main__"}
     for index, name in enumerate(ORDER):
         tree = ast.parse((package / f"{name}.py").read_text())
         for node in ast.walk(tree):

@@ -18,10 +18,10 @@ README = (EXAMPLES.parent / "README.md").read_text()
 
 
 def code_of_the_readme():
-    """Its blocks; one that does not begin by importing jaxnn goes on with the one before."""
+    """Its blocks; one that does not import jaxnn goes on with the one before."""
     blocks = []
     for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        if re.match(r"import jax", code):
+        if re.search(r"^(import|from) jax", code, re.MULTILINE):
             blocks.append(code)
         else:
             blocks[-1] += code
@@ -36,6 +36,11 @@ def test_the_code_of_the_readme_runs(code, tmp_path, monkeypatch):
     if "run" in names:
         assert names["run"].epoch == 40
         assert names["run"].fitted().score(names["test"]) > 0.93
+    elif "pipeline" in names:
+        assert names["pipeline"].score(names["x_test"], names["y_test"]) > 0.93
+    elif "tell" in names:
+        assert len((tmp_path / "epochs.csv").read_text().splitlines()) == 4 * 5
+        assert "Best validation accuracy" in (tmp_path / "report.html").read_text()
     elif "study" in names:
         assert names["study"].fitted().score(names["test"]) > 0.93
     elif "fitted" in names:

@@ -1,0 +1,72 @@
+"""What a caller may hang into training: one function that is told of every epoch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class EpochInfo(NamedTuple):
+    """An epoch of a network.
+
+    Attributes:
+      number, repeat: of its setting, and of the repetition or fold; both 0 for `fit` and `Run`.
+      epoch: counted from 1.
+      setting: as it was given.
+      values: cost, accuracy, and with validation data valid_cost, valid_accuracy.
+    """
+
+    number: int
+    repeat: int
+    epoch: int
+    setting: Mapping[str, Any]
+    values: dict[str, float]
+
+
+OnEpoch = Callable[[EpochInfo], Any]
+
+
+class Hook:
+    """Calls `on_epoch(info)` from the host, between compiled calls, until it raises.
+
+    What it raises ends the calls and is kept in `failure`, to be said once: training goes on.
+
+    Raises:
+      ValueError: on_epoch is neither None nor a function.
+    """
+
+    def __init__(self, on_epoch: OnEpoch | None):
+        if on_epoch is not None and not callable(on_epoch):
+            raise ValueError(
+                f"on_epoch got {on_epoch!r}; expected a function of an EpochInfo, or None"
+            )
+        self._on_epoch = on_epoch
+        self.failure = ""
+
+    @property
+    def is_on(self) -> bool:
+        return self._on_epoch is not None
+
+    def __call__(
+        self,
+        number: int,
+        repeat: int,
+        setting: Mapping[str, Any],
+        done: int,
+        curves: Mapping[str, np.ndarray],
+    ) -> None:
+        """Tells of the epochs that follow on `done`; those of a diverged network are left out."""
+        if self._on_epoch is None:
+            return
+        for index in np.flatnonzero(np.isfinite(curves["cost"])):
+            values = {name: float(curve[index]) for name, curve in curves.items()}
+            info = EpochInfo(number, repeat, done + int(index) + 1, setting, values)
+            try:
+                self._on_epoch(info)
+            except Exception as error:
+                self._on_epoch = None
+                self.failure = (
+                    f"on_epoch raised {type(error).__name__}: {error}, at epoch {info.epoch} of "
+                    f"setting {number}; it was not called again, and training went on."
+                )
+                return

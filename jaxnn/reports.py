@@ -1,0 +1,178 @@
+"""A study as one self-contained page, which opens offline; needs plotly, the extra "report"."""
+
+import html
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.plots import axis_ticks
+from jaxnn.settings import is_used
+from jaxnn.studies import Study
+from jaxnn.summaries import headline, remarks, short
+
+MOST_CURVES = 300
+"""Learning curves that a page shows: the best third of them, and others from all ranks."""
+
+PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scipy", "h5py")
+
+
+def report(study: Study, path: str | os.PathLike[str]) -> None:
+    """Writes the page of a study; see `Study.report`."""
+    try:
+        from plotly import offline
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "report needs plotly (pip install 'jaxnn-lanes[report]')"
+        ) from None
+    best = "no setting has a value"
+    if study.ranked.size:
+        trial = study.best_trial
+        setting = study.settings[trial.number]
+        used = [name for name in study.varied if is_used(name, setting)]
+        shown = ", ".join(f"{name} {short(setting[name])}" for name in used)
+        best = f"{trial.value:.4f} by setting {trial.number}" + (f": {shown}" if shown else "")
+    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    page = template.substitute(
+        metric=study.metric,
+        best=html.escape(best),
+        headline=html.escape(headline(study)),
+        call=html.escape(study.call or "not recorded"),
+        remarks="".join(f"<li>{html.escape(text)}</li>" for text in remarks(study)),
+        plotly=offline.get_plotlyjs(),
+        curves=_curves(study),
+        coordinates=_coordinates(study),
+        table=_table(study),
+        plan=study.plan._repr_html_(),
+        machine="".join(f"<li>{html.escape(line)}</li>" for line in environment()),
+    )
+    path = Path(path)
+    # a write that breaks off leaves an old page alone
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(page, encoding="utf-8")
+    beside.replace(path)
+
+
+def environment() -> list[str]:
+    """Versions and devices, a line each."""
+    import jaxnn
+
+    versions = (f"{name} {version_of(name)}" for name in PACKAGES)
+    devices = ", ".join(f"{one.device_kind} ({one.platform})" for one in jax.local_devices())
+    return [
+        f"jaxnn {jaxnn.__version__}, Python {platform.python_version()}, {platform.platform()}",
+        ", ".join(versions),
+        f"devices: {devices}; {os.cpu_count()} CPU cores",
+    ]
+
+
+def version_of(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "-"
+
+
+def _figure(traces: list[Any], **layout: Any) -> str:
+    """A plotly figure as the JSON that the page draws."""
+    from plotly import graph_objects
+
+    return graph_objects.Figure(traces, layout).to_json().replace("</", "<\\/")
+
+
+def _curves(study: Study) -> str:
+    from plotly import graph_objects
+
+    name = f"valid_{study.metric}"
+    values = study.curves[name].mean(axis=1)
+    ranking = study.ranking
+    spread = np.linspace(0, len(ranking) - 1, 2 * MOST_CURVES // 3).round().astype(int)
+    chosen = [*dict.fromkeys([*ranking[: MOST_CURVES // 3].tolist(), *ranking[spread].tolist()])]
+    # one trace for all: each curve ends with a gap
+    x, y, numbers = [], [], []
+    for number in chosen:
+        known = np.flatnonzero(np.isfinite(values[number]))
+        x += [*(known + 1).tolist(), None]
+        y += [*values[number][known].round(5).tolist(), None]
+        numbers += [number] * (len(known) + 1)
+    hover = "setting %{customdata}, epoch %{x}: %{y:.4f}<extra></extra>"
+    traces = [
+        graph_objects.Scattergl(
+            x=x, y=y, customdata=numbers, mode="lines", hovertemplate=hover, name="others",
+            line={"color": "rgba(110, 120, 135, 0.35)", "width": 1},
+        )
+    ]  # fmt: skip
+    if study.ranked.size:
+        number = int(study.ranked[0])
+        curve = values[number]
+        traces.append(
+            graph_objects.Scattergl(
+                x=np.arange(1, len(curve) + 1).tolist(), y=curve.round(5).tolist(),
+                customdata=[number] * len(curve), mode="lines", hovertemplate=hover,
+                name=f"best: setting {number}", line={"color": "#d1495b", "width": 2.5},
+            )
+        )  # fmt: skip
+    axis = {"title": f"validation {study.metric}"}
+    finite = np.array([value for value in y if value is not None])
+    if study.metric == "cost" and (finite > 0).any():
+        axis["type"] = "log"
+    return _figure(
+        traces, xaxis={"title": "epoch"}, yaxis=axis, hovermode="closest",
+        title=f"{len(chosen):,} of {len(values):,} settings" if len(chosen) < len(values) else None,
+    )  # fmt: skip
+
+
+def _coordinates(study: Study) -> str:
+    from plotly import graph_objects
+
+    numbers, names = study.ranked, study.varied
+    if not len(numbers) or not names:
+        return "null"
+    dimensions: list[dict[str, Any]] = []
+    for name in names:
+        domain = study.domain(name)
+        texts, places = zip(*axis_ticks(domain), strict=True)
+        positions = [domain.position(study.settings[number][name]) for number in numbers]
+        dimensions.append(
+            {"label": name, "values": positions, "range": [0, 1],
+             "tickvals": list(places), "ticktext": list(texts)}
+        )  # fmt: skip
+    values = study.values[numbers].mean(axis=1)
+    dimensions.append({"label": study.metric, "values": values.tolist()})
+    is_cost = study.metric == "cost"
+    line = {"color": values.tolist(), "colorscale": "Viridis", "showscale": True,
+            "reversescale": is_cost}  # fmt: skip
+    return _figure([graph_objects.Parcoords(dimensions=dimensions, line=line)])
+
+
+def _table(study: Study) -> str:
+    """Every setting as a row of JSON, which the page shows and sorts."""
+    names = study.varied
+    head = ["rank", "setting", study.metric, "± error", "cost", "epochs", "state", *names]
+    ranks = {int(number): rank for rank, number in enumerate(study.ranked, 1)}
+    rows = []
+    for number in study.ranking.tolist():
+        trial, setting = study.trial(number), study.settings[number]
+        state = {"COMPLETE": "complete", "RUNNING": "not trained to the end"}.get(trial.state, "")
+        steps = [step for step in trial.diverged if step is not None]
+        if steps:
+            state = f"diverged at step {min(steps):,}"
+        elif not state:
+            state = f"dropped after epoch {study.dropped[number]:,}"
+        numbers = [trial.value, trial.standard_error, trial.cost]
+        known = [round(value, 5) if np.isfinite(value) else None for value in numbers]
+        own = [_cell(setting[name]) if is_used(name, setting) else "-" for name in names]
+        rows.append([ranks.get(number), number, *known, trial.epochs, state, *own])
+    text = json.dumps({"head": head, "rows": rows}, allow_nan=False)
+    return text.replace("</", "<\\/")
+
+
+def _cell(value: Any) -> Any:
+    """Numbers stay numbers, so that the table sorts by them."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else short(value)

@@ -1,0 +1,159 @@
+"""scikit-learn's search over candidates and folds, as lanes of a few programs."""
+
+import time
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import ParameterSampler, check_cv
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from jaxnn.checks import whole_number
+from jaxnn.datasets import Dataset
+from jaxnn.estimators import JaxMLPClassifier, classification_data, seed_of
+from jaxnn.preparing import recipes
+from jaxnn.sweeping import Options, add, open_job
+
+_has_best = available_if(lambda search: search.refit)
+
+
+class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """What RandomizedSearchCV does for a `JaxMLPClassifier`, in a few compiled programs.
+
+    Candidates and folds are scikit-learn's own: the same for the same arguments. All candidates
+    train on all folds at once, each as the estimator alone would.
+
+    Args:
+      estimator: a `JaxMLPClassifier`; None is one with its defaults.
+      param_distributions: name -> list of values, or distribution of SciPy; or a list of such.
+      n_iter: candidates; if all are lists, no more than there are combinations.
+      cv: a number of folds, a splitter, or an iterable of (train, test) rows; None is 5 folds.
+      refit: trains the best anew on all data.
+      random_state: of the candidates.
+
+    Attributes:
+      cv_results_: a dict of arrays with the names of RandomizedSearchCV's, accuracy as score. Times
+        are the search's, divided by its networks.
+      best_index_, best_params_, best_score_, n_splits_, classes_: as there.
+      best_estimator_, refit_time_: with refit.
+      study_: the `jaxnn.Study` of all candidates.
+
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> space = {"learning_rate_init": [1e-4, 1e-3, 1e-2, 1e-1]}
+    >>> estimator = JaxMLPClassifier((8,), max_iter=20, random_state=0)
+    >>> search = SweepSearchCV(estimator, space, n_iter=4, cv=2).fit(x, x[:, 0] > 0)
+    >>> search.best_params_["learning_rate_init"] > 1e-3, len(search.cv_results_["params"])
+    (True, 4)
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        param_distributions: Any = None,
+        *,
+        n_iter: int = 10,
+        cv: Any = None,
+        refit: bool = True,
+        random_state: Any = None,
+    ):
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.cv = cv
+        self.refit = refit
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> "SweepSearchCV":
+        x, labels = classification_data(self, X, y)
+        estimator = JaxMLPClassifier() if self.estimator is None else self.estimator
+        if not isinstance(estimator, JaxMLPClassifier):
+            raise ValueError(
+                f"SweepSearchCV got the estimator {estimator!r}; expected a JaxMLPClassifier"
+            )
+        space = self.param_distributions or {"learning_rate_init": [1e-3, 1e-2, 1e-1]}
+        params = list(ParameterSampler(space, self.n_iter, random_state=self.random_state))
+        candidates = [clone(estimator).set_params(**one) for one in params]
+        data = Dataset(x, labels, num_classes=len(self.classes_))
+        rows = list(check_cv(self.cv, labels, classifier=True).split(x, labels))
+        self.n_splits_ = len(rows)
+        start = time.perf_counter()
+        scores = self._scores(candidates, data, rows, seed_of(estimator.random_state))
+        self.cv_results_ = _results(params, scores, (time.perf_counter() - start) / scores.size)
+        self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
+        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        if self.refit:
+            start = time.perf_counter()
+            self.best_estimator_ = clone(estimator).set_params(**self.best_params_).fit(X, y)
+            self.refit_time_ = time.perf_counter() - start
+        return self
+
+    def _scores(
+        self, candidates: list[Any], data: Dataset, rows: list[Any], seed: int
+    ) -> np.ndarray:
+        """Accuracies (candidates, folds) on what each fold leaves out."""
+        rows = [[np.arange(len(data))[part] for part in fold] for fold in rows]
+        trains, tests = (_of_one_size(data, list(parts)) for parts in zip(*rows, strict=True))
+        parts: Any = list(zip(trains, tests, strict=True))
+        train = trains[0]
+        given = [one.setting(len(train)) for one in candidates]
+        ends = [whole_number("max_iter", one.max_iter, 1) for one in candidates]
+        options = Options(folds=len(parts), seed=seed, order_seed=seed, progress=False)
+        prepared = recipes(given, train, None)
+        plan = options.plan(prepared, train, max(ends))
+        with open_job(options, parts, plan, max(ends), sum(ends) * len(parts)) as job:
+            numbers = add(job, options, given, prepared, plan)
+            job.study.ends[:] = np.array(ends)[:, None]
+            for until in sorted({*ends}):
+                going = [number for number in numbers if ends[number] >= until]
+                job.train(job.lanes(going), until, goes_on=until < max(ends))
+        self.study_ = job.study
+        return job.study.values
+
+    @_has_best
+    def predict(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    @_has_best
+    def predict_proba(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self.best_estimator_.predict_proba(X)
+
+
+def _of_one_size(data: Dataset, parts: list[np.ndarray]) -> list[Dataset]:
+    """Parts of the data; shorter ones have copies of weight 0, so that all share their programs."""
+    sizes = [len(rows) for rows in parts]
+    longest = max(sizes)
+    filled = [data[np.pad(rows, (0, longest - len(rows)), mode="wrap")] for rows in parts]
+    if min(sizes) == longest:
+        return filled
+    return [
+        one.weighted(one.weights_or_ones() * (np.arange(longest) < size))
+        for one, size in zip(filled, sizes, strict=True)
+    ]
+
+
+def _results(params: list[dict[str, Any]], scores: np.ndarray, seconds: float) -> dict[str, Any]:
+    mean = scores.mean(axis=1)
+    count, zeros = len(params), np.zeros(len(params))
+    worst_last = np.where(np.isfinite(mean), mean, -np.inf)
+    results: dict[str, Any] = {
+        "mean_fit_time": np.full(count, seconds),
+        "std_fit_time": zeros,
+        "mean_score_time": zeros,
+        "std_score_time": zeros,
+    }
+    for name in dict.fromkeys(name for one in params for name in one):
+        values = np.empty(count, object)
+        values[:] = [one.get(name) for one in params]
+        is_missing = [name not in one for one in params]
+        results[f"param_{name}"] = np.ma.MaskedArray(values, mask=is_missing)
+    results["params"] = params
+    for fold, column in enumerate(scores.T):
+        results[f"split{fold}_test_score"] = column
+    results["mean_test_score"], results["std_test_score"] = mean, scores.std(axis=1)
+    results["rank_test_score"] = rankdata(-worst_last, method="min").astype(np.int32)
+    return results

@@ -1,0 +1,77 @@
+"""The hook: every epoch of every network once, and never in the way."""
+
+import numpy as np
+import pytest
+
+import jaxnn
+from jaxnn import Dataset, Run, fit, search, sweep
+
+DATA = Dataset(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
+SETTING = {"hidden": (4,), "batch_size": 10, "learning_rate": 0.1}
+
+
+def test_every_epoch_of_every_network_is_told_once():
+    told = {}
+    settings = [SETTING, SETTING | {"learning_rate": 0.01}, SETTING | {"batch_size": 20}]
+    study = sweep(settings, DATA, 0.2, epochs=5, seeds=2, progress=False,
+                  on_epoch=lambda info: told.setdefault(info[:3], info))  # fmt: skip
+    assert sorted(told) == [(n, k, e) for n in range(3) for k in range(2) for e in range(1, 6)]
+    for (number, repeat, epoch), info in told.items():
+        assert info.setting == settings[number]
+        assert info.values == {
+            name: curve[number, repeat, epoch - 1] for name, curve in study.curves.items()
+        }
+
+
+def test_a_search_tells_what_it_trains():
+    told = []
+    space = SETTING | {"learning_rate": jaxnn.loguniform(1e-3, 1e-1)}
+    study = search(space, DATA, 0.2, num_settings=4, max_epochs=4, factor=2, progress=False,
+                   on_epoch=told.append)  # fmt: skip
+    assert len({info[:3] for info in told}) == len(told) == study.epochs_done.sum()
+
+
+@pytest.mark.parametrize("way", ["fit", "run"])
+def test_one_network_tells_its_epochs(way):
+    told = []
+    if way == "fit":
+        curves = fit(SETTING, DATA, epochs=4, on_epoch=told.append).curves
+    else:
+        run = Run(SETTING, DATA, on_epoch=told.append)
+        run.train(epochs=3)
+        run.train(epochs=1)
+        curves = run.curves
+    assert [info.epoch for info in told] == [1, 2, 3, 4]
+    assert [info.values["cost"] for info in told] == curves["cost"].tolist()
+
+
+def test_a_hook_that_raises_is_said_once_and_stops_nothing():
+    told = []
+
+    def fails(info):
+        told.append(info)
+        raise OSError("disk full")
+
+    with pytest.warns(UserWarning, match="on_epoch raised OSError: disk full, at epoch 1") as said:
+        study = sweep([SETTING] * 2, DATA, 0.2, epochs=3, progress=False, on_epoch=fails)
+    assert len(said) == len(told) == 1
+    assert study.is_complete.all()
+    run = Run(SETTING, DATA, on_epoch=fails)
+    with pytest.warns(UserWarning, match="on_epoch raised OSError"):
+        run.train(epochs=2)
+    run.train(epochs=2)  # warnings are errors
+    assert (len(told), run.epoch) == (2, 4)
+
+
+def test_a_diverged_network_is_told_of_no_more():
+    told = []
+    wild = {"learning_rate": 1e30, "optimizer": "gd", "hidden": (4,), "batch_size": 10}
+    fitted = fit(wild, DATA, epochs=4, on_epoch=told.append)
+    assert fitted.diverged is not None
+    assert len(told) == np.isfinite(fitted.curves["cost"]).sum() < 4
+
+
+@pytest.mark.parametrize("train", [fit, sweep], ids=["fit", "sweep"])
+def test_what_is_no_function_is_refused(train):
+    with pytest.raises(ValueError, match="on_epoch got 3; expected a function of an EpochInfo"):
+        train(SETTING if train is fit else [SETTING], DATA, 0.2, epochs=1, on_epoch=3)
