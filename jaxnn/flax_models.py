@@ -49,24 +49,8 @@ def from_flax(module: Any, example: ArrayLike) -> Model:
             "flax.linen.Module, or for flax.nnx, whose instances have weights already, a function "
             "that makes one from its rngs, such as the class"
         )
-    model = _linen(module, example) if isinstance(module, linen.Module) else _nnx(module)
-    params, state = jax.eval_shape(model.init, jax.random.key(0))
-    logits, _ = jax.eval_shape(model.apply, params, state, example)
-    shape = getattr(logits, "shape", None)
-    if shape is None or len(shape) != 2 or shape[0] != len(example):
-        raise ValueError(
-            f"from_flax got a module that makes {type(logits) if shape is None else shape} of "
-            f"inputs {example.shape}; expected logits ({len(example)}, classes)"
-        )
-    return model
-
-
-def _linen(module: Any, example: Array) -> Model:
-    told = _told(module)
-
-    def init(key: Array) -> tuple[Params, State]:
-        variables = _in_default_type(dict(module.init(key, example, **told(False))))
-        return variables.pop("params", {}), variables
+    is_linen = isinstance(module, linen.Module)
+    init, call = _linen(module, example) if is_linen else _nnx(module)
 
     def apply(
         params: Params,
@@ -77,6 +61,29 @@ def _linen(module: Any, example: Array) -> Model:
         key: Array | None = None,
         weights: Array | None = None,
     ) -> tuple[Array, State]:
+        return call(params, state, x, is_training, key)
+
+    params, state = jax.eval_shape(init, jax.random.key(0))
+    logits, _ = jax.eval_shape(apply, params, state, example)
+    shape = getattr(logits, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != len(example):
+        raise ValueError(
+            f"from_flax got a module that makes {type(logits) if shape is None else shape} of "
+            f"inputs {example.shape}; expected logits ({len(example)}, classes)"
+        )
+    return Model(init, apply, ())
+
+
+def _linen(module: Any, example: Array) -> tuple[Any, Any]:
+    told = _told(module)
+
+    def init(key: Array) -> tuple[Params, State]:
+        variables = _in_default_type(dict(module.init(key, example, **told(False))))
+        return variables.pop("params", {}), variables
+
+    def call(
+        params: Params, state: State, x: Array, is_training: bool, key: Array | None
+    ) -> tuple[Array, State]:
         variables = {"params": params, **state}
         if not is_training:
             return module.apply(variables, x, **told(False)), state
@@ -84,7 +91,7 @@ def _linen(module: Any, example: Array) -> Model:
         logits, new = module.apply(variables, x, **told(True), rngs=rngs, mutable=[*state])
         return logits, _in_default_type({**state, **new})
 
-    return Model(init, apply, ())
+    return init, call
 
 
 def _told(module: Any) -> Callable[[bool], Mapping[str, bool]]:
@@ -102,7 +109,7 @@ def _in_default_type(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, float) if is_real(leaf) else leaf, tree)
 
 
-def _nnx(make: Callable[[Any], Any]) -> Model:
+def _nnx(make: Callable[[Any], Any]) -> tuple[Any, Any]:
     from flax import nnx
 
     def split(module: Any) -> Any:
@@ -120,14 +127,8 @@ def _nnx(make: Callable[[Any], Any]) -> Model:
         _, params, _, state = split(make(nnx.Rngs(key)))
         return _in_default_type((nnx.to_pure_dict(params), nnx.to_pure_dict(state)))
 
-    def apply(
-        params: Params,
-        state: State,
-        x: Array,
-        *,
-        is_training: bool = False,
-        key: Array | None = None,
-        weights: Array | None = None,
+    def call(
+        params: Params, state: State, x: Array, is_training: bool, key: Array | None
     ) -> tuple[Array, State]:
         param_shapes, rng_shapes, state_shapes = shapes
         leaves, tree = jax.tree.flatten(rng_shapes)
@@ -150,4 +151,4 @@ def _nnx(make: Callable[[Any], Any]) -> Model:
         _, _, _, new = split(module)
         return logits, _in_default_type(nnx.to_pure_dict(new)) if is_training else state
 
-    return Model(init, apply, ())
+    return init, call

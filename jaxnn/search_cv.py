@@ -14,6 +14,7 @@ from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.estimators import JaxMLPClassifier, classification_data, seed_of
 from jaxnn.preparing import recipes
+from jaxnn.splits import of_one_size
 from jaxnn.sweeping import Options, add, open_job
 
 _has_best = available_if(lambda search: search.refit)
@@ -95,7 +96,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ) -> np.ndarray:
         """Accuracies (candidates, folds) on what each fold leaves out."""
         rows = [[np.arange(len(data))[part] for part in fold] for fold in rows]
-        trains, tests = (_of_one_size(data, list(parts)) for parts in zip(*rows, strict=True))
+        trains, tests = (of_one_size(data, parts) for parts in zip(*rows, strict=True))
         parts: Any = list(zip(trains, tests, strict=True))
         train = trains[0]
         given = [one.setting(len(train)) for one in candidates]
@@ -121,19 +122,6 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return self.best_estimator_.predict_proba(X)
-
-
-def _of_one_size(data: Dataset, parts: list[np.ndarray]) -> list[Dataset]:
-    """Parts of the data; shorter ones have copies of weight 0, so that all share their programs."""
-    sizes = [len(rows) for rows in parts]
-    longest = max(sizes)
-    filled = [data[np.pad(rows, (0, longest - len(rows)), mode="wrap")] for rows in parts]
-    if min(sizes) == longest:
-        return filled
-    return [
-        one.weighted(one.weights_or_ones() * (np.arange(longest) < size))
-        for one, size in zip(filled, sizes, strict=True)
-    ]
 
 
 def _results(params: list[dict[str, Any]], scores: np.ndarray, seconds: float) -> dict[str, Any]:

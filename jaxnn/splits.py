@@ -1,5 +1,6 @@
 """Splits: a part held out, and the folds of a cross-validation."""
 
+from collections.abc import Sequence
 from numbers import Real
 
 import jax.numpy as jnp
@@ -66,17 +67,22 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     fold = np.empty(len(data), int)
     # dealt out like cards, class after class
     fold[np.concatenate(rows)] = np.arange(len(data)) % num_folds
-    is_uneven = len(data) % num_folds > 0
+    numbers = range(num_folds)
+    trains = of_one_size(data, [np.flatnonzero(fold != number) for number in numbers])
+    held_out = of_one_size(data, [np.flatnonzero(fold == number) for number in numbers])
+    return list(zip(trains, held_out, strict=True))
 
-    def part(is_inside: np.ndarray, size: int) -> Dataset:
-        inside = np.flatnonzero(is_inside)
-        one = data[np.pad(inside, (0, size - len(inside)), mode="wrap")]
-        if not is_uneven:
-            return one
-        return one.weighted(one.weights_or_ones() * jnp.asarray(np.arange(size) < len(inside)))
 
-    least = len(data) // num_folds
+def of_one_size(data: Dataset, parts: Sequence[np.ndarray]) -> list[Dataset]:
+    """Parts of the data, by rows; shorter ones end with copies of weight 0.
+
+    So all of them can be trained by one compiled program.
+    """
+    longest = max(map(len, parts))
+    filled = [data[np.pad(rows, (0, longest - len(rows)), mode="wrap")] for rows in parts]
+    if min(map(len, parts)) == longest:
+        return filled
     return [
-        (part(fold != number, len(data) - least), part(fold == number, least + is_uneven))
-        for number in range(num_folds)
+        one.weighted(one.weights_or_ones() * jnp.asarray(np.arange(longest) < len(rows)))
+        for one, rows in zip(filled, parts, strict=True)
     ]
