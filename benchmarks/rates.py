@@ -79,8 +79,15 @@ def main() -> None:
     shipped = RATES["cpu"]
     layer = shipped.compile_layer / (shipped.compile + 3 * shipped.compile_layer) * compile_seconds
     step, lane = map(float, seconds_each[4:])
-    rates = jaxnn.Rates(
-        products, bandwidth, activations, draws, step, lane, compile_seconds - 3 * layer, layer
+    rates = shipped._replace(
+        products=products,
+        bandwidth=bandwidth,
+        activations=activations,
+        draws=draws,
+        step=step,
+        lane=lane,
+        compile=compile_seconds - 3 * layer,
+        compile_layer=layer,
     )
     print(f"{jax.devices()[0].platform}: {rates}")
 

@@ -1,6 +1,7 @@
 """Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
 
 from jaxnn.babysitting import Run
+from jaxnn.convolutions import convolution
 from jaxnn.costs import Rates
 from jaxnn.datasets import Dataset
 from jaxnn.ensembles import Ensemble
@@ -58,6 +59,7 @@ __all__ = [
     "batch_norm",
     "choice",
     "confusion_matrix",
+    "convolution",
     "course_space",
     "decayed_learning_rate",
     "dense",

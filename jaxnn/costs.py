@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxnn.foreign_costs import foreign_step
 from jaxnn.mixtures import Mixture
 from jaxnn.optimizers import MOMENTS
 from jaxnn.training import Program
@@ -23,6 +24,8 @@ class Rates(NamedTuple):
       bandwidth: bytes of weights, gradients and moments.
       activations: activations, forward and back, with what a layer does to each.
       draws: random numbers, for dropout.
+      convolutions: operations of XLA's convolutions in a training loop, lanes one after another.
+      grouped_convolutions: the same of vmapped lanes, whose convolutions XLA groups.
       step: seconds that a step takes at least, whatever its lanes.
       lane: seconds that a lane's step takes beside all that.
       compile: seconds to compile a mixed program, and `compile_layer` for each layer; a program of
@@ -33,6 +36,8 @@ class Rates(NamedTuple):
     bandwidth: float
     activations: float
     draws: float
+    convolutions: float
+    grouped_convolutions: float
     step: float
     lane: float
     compile: float
@@ -40,11 +45,12 @@ class Rates(NamedTuple):
 
 
 RATES = {
-    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`
-    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 32e-6, 0.0, 3.0, 1.5),
+    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`, and the
+    # convolutions by `benchmarks/convolutions.py`
+    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 2.8e9, 2.0e9, 32e-6, 0.0, 3.0, 1.5),
     # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
-    "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 150e-6, 0.0, 4.0, 1.5),
-    "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 100e-6, 0.0, 4.0, 1.5),
+    "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 10e12, 10e12, 150e-6, 0.0, 4.0, 1.5),
+    "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 10e12, 10e12, 100e-6, 0.0, 4.0, 1.5),
 }
 """Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
 
@@ -62,6 +68,7 @@ class Work(NamedTuple):
     folds: int
     rungs: tuple[tuple[float, int], ...]
     num_examples: int
+    input_shape: tuple[int, ...]
     device: jax.Device
     fixed_chunk: int | None
 
@@ -74,18 +81,35 @@ class Work(NamedTuple):
         """
         if self.fixed_chunk:
             return self.fixed_chunk
-        chunk = default_chunk(program, self.device)
+        chunk = self.full_chunk(program)
         if len(self.rungs) == 1 and not program.is_mixed:
             return chunk
         most_halvings = 3 if len(self.rungs) == 1 else 20
         halves = [chunk // 2**n for n in range(most_halvings) if chunk >= 2**n]
         return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
 
+    def full_chunk(self, program: Program) -> int:
+        """The device's own; one lane where those of a convolution are faster one after another."""
+        if self.is_one_by_one(program):
+            return 1
+        return default_chunk(program, self.device, self.input_shape)
+
+    def is_one_by_one(self, program: Program) -> bool:
+        is_slower = self.rates.grouped_convolutions < self.rates.convolutions
+        return is_slower and self._has_convolutions(program)
+
+    def _has_convolutions(self, program: Program) -> bool:
+        if isinstance(program.model, Mixture):
+            return False
+        return foreign_step(program.model, program.batch_size, self.input_shape).has_convolutions
+
     def epoch_seconds(self, program: Program, chunk: int) -> float:
         """Of one lane in a full chunk."""
-        counts = step_counts(program, chunk)
-        rates = self.rates
-        per_second = (rates.products, rates.bandwidth, rates.activations, rates.draws)
+        counts = step_counts(program, chunk, self.input_shape)
+        rates, products = self.rates, self.rates.products
+        if self._has_convolutions(program):
+            products = rates.convolutions if chunk == 1 else rates.grouped_convolutions
+        per_second = (products, rates.bandwidth, rates.activations, rates.draws)
         per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
         per_step += counts[4] * rates.step + counts[5] * rates.lane
         return per_step * math.ceil(self.num_examples / program.batch_size)
@@ -93,7 +117,7 @@ class Work(NamedTuple):
     def real_seconds(self, program: Program, num_settings: int = 1) -> float:
         """Of full chunks of the device's size, none of whose lanes is thrown away."""
         epochs = sum(share * epochs for share, epochs in self.rungs)
-        per_epoch = self.epoch_seconds(program, default_chunk(program, self.device))
+        per_epoch = self.epoch_seconds(program, self.full_chunk(program))
         return num_settings * self.seeds * self.folds * epochs * per_epoch
 
     def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
@@ -124,31 +148,38 @@ class Work(NamedTuple):
         return halves * self.compile_seconds(program) + self.seconds(program, num_settings)
 
 
-def step_counts(program: Program, chunk: int) -> tuple[float, ...]:
-    """What a step asks of the machine for each lane, in the order of `Rates`."""
+def step_counts(
+    program: Program, chunk: int, input_shape: tuple[int, ...] = ()
+) -> tuple[float, ...]:
+    """What a step asks of the machine for each lane, in the order of `Rates` without convolutions.
+
+    `input_shape` is an example's, which a foreign model needs.
+    """
     model, batch, weights = program.model, program.batch_size, _num_weights(program.model)
-    # forward, gradients of the weights, and of the inputs of all layers but the first
-    products, activations, units = 6.0 * weights, 0, 0
-    if isinstance(model, Mixture):
-        units = sum(model.hidden)
-        products -= 2 * model.units[0] * model.units[1]
-        # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
-        products *= 1 + 30 / (chunk * model.units[1])
-        activations = units * (len(model.activations) + 2 * (True in model.batch_norms))
     # gradient and weight, each written and read; a moment takes as much, for the loop that uses it
     # reads it and the gradient again; l2 reads the weights twice
     floats = weights * (4 + 4 * num_moments(program) + 2 * program.has_l2)
+    num_bytes = float(floats * jnp.result_type(float).itemsize)
+    if not isinstance(model, Mixture):
+        step = foreign_step(model, batch, input_shape)
+        return step.operations, num_bytes + step.num_bytes, 0.0, 0.0, 1 / chunk, 1.0
+    # forward, gradients of the weights, and of the inputs of all layers but the first
+    products = 6.0 * weights - 2 * model.units[0] * model.units[1]
+    # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
+    products *= 1 + 30 / (chunk * model.units[1])
+    units = sum(model.hidden)
+    activations = units * (len(model.activations) + 2 * (True in model.batch_norms))
     return (
         batch * products,
-        floats * jnp.result_type(float).itemsize,
+        num_bytes,
         batch * activations,
         batch * units * program.has_dropout,
         1 / chunk,
-        1,
+        1.0,
     )
 
 
-def default_chunk(program: Program, device: jax.Device) -> int:
+def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, ...] = ()) -> int:
     """How many lanes a device trains at a time: a function of structure and kind of device alone.
 
     A power of two. On a CPU at most 32, and weights, gradients and moments of at most 40 MB, so
@@ -160,14 +191,17 @@ def default_chunk(program: Program, device: jax.Device) -> int:
         most, memory = 32, 40e6
     else:
         most, memory = 8192, (device.memory_stats() or {}).get("bytes_limit", 8e9) / 8
-    lanes = min(most, memory / max(lane_bytes(program), 1))
+    lanes = min(most, memory / max(lane_bytes(program, input_shape), 1))
     return 2 ** max(0, int(math.log2(lanes)))
 
 
-def lane_bytes(program: Program) -> int:
-    """Of a lane's weights, gradients and moments."""
-    itemsize = jnp.result_type(float).itemsize
-    return _num_weights(program.model) * (2 + num_moments(program)) * itemsize
+def lane_bytes(program: Program, input_shape: tuple[int, ...] = ()) -> int:
+    """Of a lane's weights, gradients and moments, and of a foreign model's activations."""
+    model, itemsize = program.model, jnp.result_type(float).itemsize
+    weights = _num_weights(model) * (2 + num_moments(program)) * itemsize
+    if isinstance(model, Mixture):
+        return weights
+    return weights + foreign_step(model, program.batch_size, input_shape).kept_bytes
 
 
 def num_moments(program: Program) -> int:
@@ -188,7 +222,7 @@ def check_rates(rates: Rates) -> None:
     if not isinstance(rates, Rates):
         raise ValueError(f"rates got {rates!r}; expected jaxnn.Rates(...)")
     for name, value in rates._asdict().items():
-        may_be_zero = name not in ("products", "bandwidth", "activations", "draws")
+        may_be_zero = name in ("step", "lane", "compile", "compile_layer")
         if (
             not isinstance(value, Real)
             or not math.isfinite(value)

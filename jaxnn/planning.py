@@ -108,6 +108,7 @@ def plan_recipes(
         folds,
         tuple(rungs or [(1.0, epochs)]),
         len(train),
+        train.x.shape[1:],
         device,
         chunk,
     )
@@ -135,7 +136,7 @@ def plan_recipes(
             work.seconds(program, len(numbers), chunk),
             sum(real[number] for number in numbers),
             work.compile_seconds(program),
-            chunk * lane_bytes(program),
+            chunk * lane_bytes(program, work.input_shape),
             folds * work.num_chunks(lanes, chunk),
         )
 
@@ -223,7 +224,13 @@ def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
 def _advice(
     programs: list[PlannedProgram], work: Work, num_examples: int, num_features: int
 ) -> str:
-    """The line about the row space, where it would pay."""
+    """The line about what would train faster, if there is something."""
+    if any(work.is_one_by_one(planned.program) and planned.chunk == 1 for planned in programs):
+        return (
+            "Lanes with convolutions are trained one after another: vmapped, as grouped "
+            "convolutions, they are slower here. As matrix products they are far faster: "
+            "nn.Conv(..., conv_general_dilated=jaxnn.convolution)."
+        )
     is_ours = all(isinstance(planned.program.model, Mixture) for planned in programs)
     if num_examples >= num_features or not is_ours:
         return ""

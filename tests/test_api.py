@@ -70,6 +70,9 @@ FUNCTIONS = {
     ].sum(),
     "optimizer": update,
     "decayed_learning_rate": decayed,
+    "convolution": lambda x: (
+        jaxnn.convolution(x[None, :, :, None], x[:2, :3, None, None], (1, 1), "SAME") ** 2
+    ).sum(),
     "from_course": lambda x: jaxnn.from_course({"W1": x, "b1": x[:, :1]})[0]["bias"].sum(),
 }
 ON_THE_HOST = {
@@ -173,6 +176,7 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 ORDER = (
     *(
         "types",
+        "convolutions",
         "flax_models",
         "hooks",
         "checks",
@@ -189,6 +193,7 @@ ORDER = (
     *(
         "preparing",
         "plans",
+        "foreign_costs",
         "costs",
         "planning",
         "fitted",

@@ -230,3 +230,12 @@ def test_signs_runs_without_the_plot_extra(tmp_path, run_python):
     assert "left out: they need matplotlib" in done.stdout
     assert "reading a picture needs Pillow" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"network.h5", "parameters.npz"}
+
+
+def test_the_convolutional_network_is_searched_and_scored_on_held_out_pictures(capsys):
+    arguments = ["--examples", "180", "--settings", "2", "--epochs", "12"]
+    assert load_example("convnet").main(arguments) == 0
+    out = capsys.readouterr().out
+    (score,) = re.findall(r"held out (\d\.\d+) of 20 pictures", out)
+    # chance is a sixth; it has seen 160 pictures
+    assert float(score) > 0.4
