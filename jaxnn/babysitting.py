@@ -1,24 +1,22 @@
 """One network watched and corrected by hand; the course calls it the Panda's way."""
 
 import copy
-import time
-from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.table import Table
 
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
 from jaxnn.hooks import Hook, OnEpoch
+from jaxnn.journals import Entry, Journal
 from jaxnn.models import mlp_of_setting
 from jaxnn.planning import plan_recipes
-from jaxnn.plots import draw_run
 from jaxnn.preparing import (
+    Recipe,
     check_row_space,
     checked_data,
     recipe,
@@ -26,19 +24,12 @@ from jaxnn.preparing import (
     warn_caller,
     warn_of_scales,
 )
-from jaxnn.progress import TrainingInterrupted, deferred_interrupt, progress_line
+from jaxnn.progress import TrainingInterrupted
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text
+from jaxnn.stretches import train_stretch
 from jaxnn.studies import Study
-from jaxnn.training import (
-    EPOCHS_PER_CALL,
-    Program,
-    TrainState,
-    curve_names,
-    init_train_state,
-    initial,
-    train_epochs,
-)
+from jaxnn.training import Program, TrainState, curve_names, init_train_state, initial
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
@@ -46,33 +37,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-UNDO_LEVELS = 20
-"""How many steps a run can go back: each keeps a copy of weights and moments."""
-
-
-class Entry(NamedTuple):
-    """A line of a run's journal.
-
-    Attributes:
-      epoch: epochs that were done when it was written.
-      action: "train", "set", "undo" or "branch".
-      detail: what came of it, in words.
-      curves: of a stretch of training, name -> (epochs of the stretch,); otherwise empty.
-    """
-
-    epoch: int
-    action: str
-    detail: str
-    curves: dict[str, np.ndarray]
-
 
 class _Moment(NamedTuple):
     """What `undo` brings back. Its arrays are never given away: `train` works on a copy."""
 
     train_state: TrainState
     given: dict[str, Any]
+    recipe: Recipe
     epoch: int
-    standing: tuple[int, ...]
 
 
 class Run:
@@ -86,7 +58,6 @@ class Run:
 
     Attributes:
       epoch: epochs done.
-      journal: a list of `Entry`, all that was done, what was undone as well; `print(run)` shows it.
 
     Raises:
       ValueError: bad input, before anything is compiled.
@@ -132,16 +103,18 @@ class Run:
         )
         self._order_key = jax.random.key(order_seed)
         self._progress, self._hook = progress, Hook(on_epoch)
-        self._past: deque[_Moment] = deque(maxlen=UNDO_LEVELS)
         self._began, self._seconds, self._compile_seconds = datetime.now(), 0.0, 0.0
         self.epoch = 0
-        self.journal: list[Entry] = []
-        # the entries of the journal that were not undone
-        self._standing: tuple[int, ...] = ()
+        self._journal = Journal(curve_names(self._valid))
 
     @property
     def _program(self) -> Program:
         return self._recipe.program.with_features(self._treatment.num_features)
+
+    @property
+    def journal(self) -> list[Entry]:
+        """All that was done, what was undone as well; `print(run)` shows it."""
+        return self._journal.entries
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -157,11 +130,7 @@ class Run:
     @property
     def curves(self) -> dict[str, np.ndarray]:
         """Name -> (epochs done,): the curves of `fit`, without what was undone."""
-        stretches = [self.journal[index].curves for index in self._standing]
-        return {
-            name: np.concatenate([np.empty(0), *(curves[name] for curves in stretches if curves)])
-            for name in curve_names(self._valid)
-        }
+        return self._journal.curves
 
     def train(self, epochs: int) -> None:
         """Trains on for some epochs.
@@ -176,55 +145,31 @@ class Run:
                 f"train got a network whose cost stopped being finite at step {self.diverged}; "
                 "expected undo() first, and then set(learning_rate=...) to a lower one"
             )
-        before = self._moment()
-        # a copy, which compiles nothing: `train_epochs` consumes what it is given
-        train_state = jax.device_put(self._train_state, may_alias=False)
-        program, numbers = self._program, self._recipe.numbers
-        curves = {name: np.full(epochs, np.nan) for name in curve_names(self._valid)}
-        done, num_epochs, diverged, seconds_per_epoch = 0, 1, -1, []
-        with progress_line(epochs, self._progress) as report, deferred_interrupt() as is_stopped:
-            # one call at least, so that what an interrupt leaves is a network with a curve
-            while done == 0 or (done < epochs and diverged < 0 and not is_stopped()):
-                start = time.perf_counter()
-                train_state, new = train_epochs(
-                    program,
-                    train_state,
-                    numbers,
-                    self._train,
-                    self._valid,
-                    self._order_key,
-                    num_epochs,
-                )
-                for name, values in new.items():
-                    # on the host: slicing there compiles nothing
-                    curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
-                own = {n: values[done : done + num_epochs] for n, values in curves.items()}
-                self._hook(0, 0, self._given, self.epoch + done, own)
-                done += num_epochs
-                diverged = int(train_state.diverged)
-                report(done, f"cost {curves['cost'][done - 1]:.4f}")
-                # after the first call, which may compile, calls last about a quarter of a second
-                took = time.perf_counter() - start
-                self._seconds += took
-                seconds_per_epoch.append(took / num_epochs)
-                per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
-                num_epochs = min(epochs - done, EPOCHS_PER_CALL, per_call)
+        reached = train_stretch(
+            self._program,
+            # a copy, which compiles nothing
+            jax.device_put(self._train_state, may_alias=False),
+            self._recipe.numbers,
+            self._train,
+            self._valid,
+            self._order_key,
+            epochs,
+            self._progress,
+            lambda done, curves: self._hook(0, 0, self._given, self.epoch + done, curves),
+        )
         if self._hook.failure:
             warn_caller(self._hook.failure)
             self._hook = Hook(None)
-        # the epochs after a divergence count as done: nothing would change any more
-        done = done if diverged < 0 else epochs
-        if len(seconds_per_epoch) > 1:
-            self._compile_seconds += max(0.0, seconds_per_epoch[0] - min(seconds_per_epoch[1:]))
-        self._train_state = train_state
-        self.epoch += done
-        self._write(
-            "train",
-            f"{done} epochs" + (f", diverged at step {diverged}" if diverged >= 0 else ""),
-            {name: values[:done] for name, values in curves.items()},
-            before,
-        )
-        if is_stopped():
+        before = self._moment()
+        self._train_state = reached.train_state
+        self.epoch += reached.epochs
+        self._seconds += reached.seconds
+        self._compile_seconds += reached.compile_seconds
+        detail = f"{reached.epochs} epochs"
+        if self.diverged is not None:
+            detail += f", diverged at step {self.diverged}"
+        self._journal.write(self.epoch, "train", detail, reached.curves, before)
+        if reached.is_interrupted:
             raise TrainingInterrupted(
                 f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
             )
@@ -253,7 +198,7 @@ class Run:
         old, before = self._recipe.setting, self._moment()
         details = [f"{name} {_shown(old[name])} -> {_shown(numbers[name])}" for name in numbers]
         self._given, self._recipe = given, changed
-        self._write("set", ", ".join(details), before=before)
+        self._journal.write(self.epoch, "set", ", ".join(details), before=before)
 
     def undo(self) -> None:
         """Takes the last `train` or `set` back, and the one before it if called again.
@@ -261,21 +206,16 @@ class Run:
         Raises:
           ValueError: nothing is left; the last 20 are kept.
         """
-        if not self._past:
-            raise ValueError(
-                f"undo got a run with nothing to take back (the last {UNDO_LEVELS} can be)"
-            )
-        undone = self.journal[self._standing[-1]]
-        self._train_state, self._given, epoch, standing = self._past.pop()
-        self._recipe = recipe(self._given, self._data, self._model)
-        self._write("undo", f"{undone.action}: {undone.detail}")
-        self.epoch, self._standing = epoch, standing
+        undone, before = self._journal.undo()
+        self._train_state, self._given, self._recipe, epoch = before
+        self._journal.write(self.epoch, "undo", f"{undone.action}: {undone.detail}")
+        self.epoch = epoch
 
     def branch(self) -> "Run":
         """A run of its own that starts from here; this one stays as it is."""
         other = copy.copy(self)
-        other._past, other.journal = self._past.copy(), self.journal.copy()
-        other._write("branch", f"from a run of {self.epoch} epochs")
+        other._journal = self._journal.copy()
+        other._journal.write(self.epoch, "branch", f"from a run of {self.epoch} epochs")
         return other
 
     def fitted(self) -> Fitted:
@@ -316,7 +256,7 @@ class Run:
         params, state = jax.tree.map(
             lambda leaf: np.array(leaf)[None], (self._train_state.params, self._train_state.state)
         )
-        edits = [self.journal[index] for index in self._standing]
+        edits = [entry for entry in self._journal.standing if entry.action == "set"]
         return Study(
             given=[dict(self._given)],
             settings=[full],
@@ -334,7 +274,7 @@ class Run:
             kept_epochs=np.array([[self.epoch - 1]]),
             places=np.zeros((1, 1, 2), int),
             chunks=[Chunk(self._program.model, params, state, self._began, datetime.now())],
-            notes=[f"Epoch {e.epoch}: {e.detail}." for e in edits if e.action == "set"],
+            notes=[f"Epoch {edit.epoch}: {edit.detail}." for edit in edits],
             seconds=self._seconds,
             compile_seconds=self._compile_seconds,
         )
@@ -348,59 +288,19 @@ class Run:
 
         Needs the extra "plot".
         """
-        names = curve_names(self._valid)
-        if curve is not None and curve not in names:
-            raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
-        shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
-        stretches = [
-            (entry.epoch, {name: entry.curves[name] for name in shown}, index in self._standing)
-            for index, entry in enumerate(self.journal)
-            if entry.curves
-        ]
-        edits = [
-            (entry.epoch, entry.detail)
-            for index, entry in enumerate(self.journal)
-            if entry.action == "branch" or (entry.action == "set" and index in self._standing)
-        ]
-        return draw_run(stretches, edits, axes)
+        return self._journal.picture(curve, axes)
 
     def __str__(self) -> str:
-        return as_text(self._table())
+        return as_text(self._journal.table())
 
     def __repr__(self) -> str:
         return f"<Run after {self.epoch:,} epochs; print(run) shows its journal>"
 
     def _repr_html_(self) -> str:
-        return as_html(self._table())
-
-    def _table(self) -> Table:
-        names = curve_names(self._valid)
-        table = Table(header_style="bold")
-        for name in ("epoch", *(name.replace("_", " ") for name in names)):
-            table.add_column(name, justify="right")
-        table.add_column("what was done", overflow="fold")
-        for index, entry in enumerate(self.journal):
-            values = [f"{entry.curves[name][-1]:.4f}" if entry.curves else "" for name in names]
-            is_undone = entry.action in ("train", "set") and index not in self._standing
-            mark = " (undone)" if is_undone else ""
-            table.add_row(str(entry.epoch), *values, f"{entry.action}: {entry.detail}{mark}")
-        return table
+        return as_html(self._journal.table())
 
     def _moment(self) -> _Moment:
-        return _Moment(self._train_state, self._given, self.epoch, self._standing)
-
-    def _write(
-        self,
-        action: str,
-        detail: str,
-        curves: dict[str, np.ndarray] | None = None,
-        before: _Moment | None = None,
-    ) -> None:
-        """Adds to the journal; `before` is what an undo of it brings back, if it can be undone."""
-        if before is not None:
-            self._past.append(before)
-            self._standing = (*self._standing, len(self.journal))
-        self.journal.append(Entry(self.epoch, action, detail, curves or {}))
+        return _Moment(self._train_state, self._given, self._recipe, self.epoch)
 
 
 def _shown(value: Any) -> str:

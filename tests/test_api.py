@@ -209,7 +209,17 @@ ORDER = (
         "lanes",
         "chunks",
     ),
-    *("sweeping", "with_optuna", "searching", "babysitting", "fitting", "estimators", "search_cv"),
+    *(
+        "sweeping",
+        "with_optuna",
+        "searching",
+        "journals",
+        "stretches",
+        "babysitting",
+        "fitting",
+        "estimators",
+        "search_cv",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from test_training import counting, ctrl_c, data, leaves_equal, numpy_gradient  
 
 import jaxnn
 from jaxnn import Dataset, Run, fit, mlp
-from jaxnn.babysitting import UNDO_LEVELS
+from jaxnn.journals import UNDO_LEVELS
 
 FULL = {
     "hidden": (6, 5),

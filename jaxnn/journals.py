@@ -1,0 +1,134 @@
+"""The journal of a run: all that was done to a network, and what of it can be undone."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from jaxnn.plots import draw_run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+UNDO_LEVELS = 20
+"""How many steps a run can go back: each keeps a copy of weights and moments."""
+
+
+class Entry(NamedTuple):
+    """A line of a run's journal.
+
+    Attributes:
+      epoch: epochs that were done when it was written.
+      action: "train", "set", "undo" or "branch".
+      detail: what came of it, in words.
+      curves: of a stretch of training, name -> (epochs of the stretch,); otherwise empty.
+    """
+
+    epoch: int
+    action: str
+    detail: str
+    curves: dict[str, np.ndarray]
+
+
+class Journal:
+    """Entries in the order in which they were written; some of them may be undone.
+
+    Args:
+      names: of the curves that stretches of training have.
+
+    Attributes:
+      entries: all that was done, what was undone as well.
+    """
+
+    def __init__(self, names: Sequence[str]):
+        self._names = names
+        self.entries: list[Entry] = []
+        # indices of the entries that could be undone, and were not
+        self._standing: list[int] = []
+        # what was there before the last of these
+        self._past: deque[Any] = deque(maxlen=UNDO_LEVELS)
+
+    def copy(self) -> "Journal":
+        """A journal of its own that goes on from here."""
+        other = Journal(self._names)
+        other.entries, other._standing = self.entries.copy(), self._standing.copy()
+        other._past = self._past.copy()
+        return other
+
+    def write(
+        self,
+        epoch: int,
+        action: str,
+        detail: str,
+        curves: dict[str, np.ndarray] | None = None,
+        before: Any = None,
+    ) -> None:
+        """Adds an entry; `before` is what an undo of it gives back, if it can be undone."""
+        if before is not None:
+            self._past.append(before)
+            self._standing.append(len(self.entries))
+        self.entries.append(Entry(epoch, action, detail, curves or {}))
+
+    def undo(self) -> tuple[Entry, Any]:
+        """The last entry that stands, which from now on does not, and what was before it.
+
+        Raises:
+          ValueError: nothing is left to undo.
+        """
+        if not self._past:
+            raise ValueError(
+                f"undo got a run with nothing to take back (the last {UNDO_LEVELS} can be)"
+            )
+        return self.entries[self._standing.pop()], self._past.pop()
+
+    @property
+    def standing(self) -> list[Entry]:
+        """The entries that stand."""
+        return [self.entries[index] for index in self._standing]
+
+    @property
+    def curves(self) -> dict[str, np.ndarray]:
+        """Name -> (epochs,): the curves of the stretches that stand, one after the other."""
+        stretches = [entry.curves for entry in self.standing if entry.curves]
+        return {
+            name: np.concatenate([np.empty(0), *(curves[name] for curves in stretches)])
+            for name in self._names
+        }
+
+    def picture(self, curve: str | None, axes: "Axes | None") -> "Figure":
+        """One curve, or both costs, with every edit marked, and what was undone dotted.
+
+        Raises:
+          ValueError: there is no such curve.
+        """
+        names = self._names
+        if curve is not None and curve not in names:
+            raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
+        shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
+        stretches = [
+            (entry.epoch, {name: entry.curves[name] for name in shown}, index in self._standing)
+            for index, entry in enumerate(self.entries)
+            if entry.curves
+        ]
+        edits = [
+            (entry.epoch, entry.detail)
+            for index, entry in enumerate(self.entries)
+            if entry.action == "branch" or (entry.action == "set" and index in self._standing)
+        ]
+        return draw_run(stretches, edits, axes)
+
+    def table(self) -> Table:
+        """A line for each entry, with the last values of its curves."""
+        names, table = self._names, Table(header_style="bold")
+        for name in ("epoch", *(name.replace("_", " ") for name in names)):
+            table.add_column(name, justify="right")
+        table.add_column("what was done", overflow="fold")
+        for index, entry in enumerate(self.entries):
+            values = [f"{entry.curves[name][-1]:.4f}" if entry.curves else "" for name in names]
+            is_undone = entry.action in ("train", "set") and index not in self._standing
+            mark = " (undone)" if is_undone else ""
+            table.add_row(str(entry.epoch), *values, f"{entry.action}: {entry.detail}{mark}")
+        return table

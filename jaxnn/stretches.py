@@ -1,0 +1,82 @@
+"""A stretch of training: one network, compiled call after compiled call."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnn.datasets import Dataset
+from jaxnn.progress import deferred_interrupt, progress_line
+from jaxnn.training import EPOCHS_PER_CALL, Program, TrainState, curve_names, train_epochs
+from jaxnn.types import Array
+
+
+class Reached(NamedTuple):
+    """What a stretch of training came to.
+
+    Attributes:
+      epochs: that were done; all of them if the network diverged: nothing would change any more.
+      curves: name -> (epochs done,).
+      seconds, compile_seconds: wall time; what the first call took beyond later ones.
+      is_interrupted: whether Ctrl-C came.
+    """
+
+    train_state: TrainState
+    epochs: int
+    curves: dict[str, np.ndarray]
+    seconds: float
+    compile_seconds: float
+    is_interrupted: bool
+
+
+def train_stretch(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, np.ndarray],
+    train: Dataset,
+    valid: Dataset | None,
+    order_key: Array,
+    epochs: int,
+    progress: bool | None,
+    tell: Callable[[int, dict[str, np.ndarray]], None],
+) -> Reached:
+    """Trains a network on, until it diverges or Ctrl-C comes; one call at least.
+
+    Args:
+      train_state: is consumed.
+      progress: as in `fit`.
+      tell: is given the epochs of the stretch that were done before a call, and the call's curves.
+    """
+    curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
+    done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
+    with progress_line(epochs, progress) as report, deferred_interrupt() as is_stopped:
+        # one call at least, so that what an interrupt leaves is a network with a curve
+        while done == 0 or (done < epochs and diverged < 0 and not is_stopped()):
+            start = time.perf_counter()
+            train_state, new = train_epochs(
+                program, train_state, numbers, train, valid, order_key, num_epochs
+            )
+            for name, values in new.items():
+                # on the host: slicing there compiles nothing
+                curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
+            tell(done, {n: values[done : done + num_epochs] for n, values in curves.items()})
+            done += num_epochs
+            diverged = int(train_state.diverged)
+            report(done, f"cost {curves['cost'][done - 1]:.4f}")
+            # after the first call, which may compile, calls last about a quarter of a second
+            took = time.perf_counter() - start
+            seconds += took
+            seconds_per_epoch.append(took / num_epochs)
+            per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
+            num_epochs = min(epochs - done, EPOCHS_PER_CALL, per_call)
+    done = done if diverged < 0 else epochs
+    later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
+    return Reached(
+        train_state=train_state,
+        epochs=done,
+        curves={name: values[:done] for name, values in curves.items()},
+        seconds=seconds,
+        compile_seconds=max(0.0, seconds_per_epoch[0] - later),
+        is_interrupted=is_stopped(),
+    )
