@@ -2,21 +2,20 @@
 
 import copy
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.checks import whole_number
+from jaxnn.checks import one_of_two, whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
 from jaxnn.hooks import Hook, OnEpoch
-from jaxnn.journals import Entry, Journal
+from jaxnn.journals import Entry, Journal, Moment
 from jaxnn.models import mlp_of_setting
 from jaxnn.planning import plan_recipes
 from jaxnn.preparing import (
-    Recipe,
     check_row_space,
     checked_data,
     recipe,
@@ -29,22 +28,13 @@ from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text
 from jaxnn.stretches import train_stretch
 from jaxnn.studies import Study
-from jaxnn.training import Program, TrainState, curve_names, init_train_state, initial
+from jaxnn.training import Program, curve_names, init_train_state, initial
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class _Moment(NamedTuple):
-    """What `undo` brings back. Its arrays are never given away: `train` works on a copy."""
-
-    train_state: TrainState
-    given: dict[str, Any]
-    recipe: Recipe
-    epoch: int
 
 
 class Run:
@@ -93,8 +83,7 @@ class Run:
         self._data, self._row_space = train, row_space
         self._recipe = recipe(setting, train, self._model)
         self._given, full = dict(setting), self._recipe.setting
-        if self._model is None and full["inputs"] == "raw" and not full["batch_norm"]:
-            warn_of_scales(train)
+        warn_of_scales([self._recipe], train)
         self._treatment = treatment(full["inputs"], train, row_space)
         self._train = self._treatment.treated(train)
         self._valid = None if valid is None else self._treatment.treated(valid)
@@ -147,7 +136,7 @@ class Run:
             )
         reached = train_stretch(
             self._program,
-            # a copy, which compiles nothing
+            # a copy, which compiles nothing: what is given is consumed
             jax.device_put(self._train_state, may_alias=False),
             self._recipe.numbers,
             self._train,
@@ -245,8 +234,7 @@ class Run:
         """
         if self._valid is None:
             raise ValueError("study got a run without validation data; expected Run(..., valid)")
-        if metric not in ("accuracy", "cost"):
-            raise ValueError(f"metric got {metric!r}; expected 'accuracy' or 'cost'")
+        one_of_two("metric", metric, "accuracy", "cost")
         if self.epoch == 0:
             raise ValueError("study got a run that has not trained yet; expected train(...) first")
         full = self._recipe.setting
@@ -299,8 +287,8 @@ class Run:
     def _repr_html_(self) -> str:
         return as_html(self._journal.table())
 
-    def _moment(self) -> _Moment:
-        return _Moment(self._train_state, self._given, self._recipe, self.epoch)
+    def _moment(self) -> Moment:
+        return Moment(self._train_state, self._given, self._recipe, self.epoch)
 
 
 def _shown(value: Any) -> str:

@@ -26,6 +26,12 @@ class EpochInfo(NamedTuple):
 OnEpoch = Callable[[EpochInfo], Any]
 
 
+def check_on_epoch(on_epoch: Any) -> None:
+    """Raises ValueError unless on_epoch is None or a function."""
+    if on_epoch is not None and not callable(on_epoch):
+        raise ValueError(f"on_epoch got {on_epoch!r}; expected a function of an EpochInfo, or None")
+
+
 class Hook:
     """Calls `on_epoch(info)` from the host, between compiled calls, until it raises.
 
@@ -36,10 +42,7 @@ class Hook:
     """
 
     def __init__(self, on_epoch: OnEpoch | None):
-        if on_epoch is not None and not callable(on_epoch):
-            raise ValueError(
-                f"on_epoch got {on_epoch!r}; expected a function of an EpochInfo, or None"
-            )
+        check_on_epoch(on_epoch)
         self._on_epoch = on_epoch
         self.failure = ""
 

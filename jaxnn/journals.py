@@ -8,6 +8,8 @@ import numpy as np
 from rich.table import Table
 
 from jaxnn.plots import draw_run
+from jaxnn.preparing import Recipe
+from jaxnn.training import TrainState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +35,15 @@ class Entry(NamedTuple):
     curves: dict[str, np.ndarray]
 
 
+class Moment(NamedTuple):
+    """What `undo` brings back. Its arrays are never given away: training works on a copy."""
+
+    train_state: TrainState
+    given: dict[str, Any]
+    recipe: Recipe
+    epoch: int
+
+
 class Journal:
     """Entries in the order in which they were written; some of them may be undone.
 
@@ -49,7 +60,7 @@ class Journal:
         # indices of the entries that could be undone, and were not
         self._standing: list[int] = []
         # what was there before the last of these
-        self._past: deque[Any] = deque(maxlen=UNDO_LEVELS)
+        self._past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
 
     def copy(self) -> "Journal":
         """A journal of its own that goes on from here."""
@@ -64,7 +75,7 @@ class Journal:
         action: str,
         detail: str,
         curves: dict[str, np.ndarray] | None = None,
-        before: Any = None,
+        before: Moment | None = None,
     ) -> None:
         """Adds an entry; `before` is what an undo of it gives back, if it can be undone."""
         if before is not None:
@@ -72,7 +83,7 @@ class Journal:
             self._standing.append(len(self.entries))
         self.entries.append(Entry(epoch, action, detail, curves or {}))
 
-    def undo(self) -> tuple[Entry, Any]:
+    def undo(self) -> tuple[Entry, Moment]:
         """The last entry that stands, which from now on does not, and what was before it.
 
         Raises:

@@ -17,6 +17,7 @@ from jaxnn.datasets import (
     input_statistics,
     scale_ratio,
 )
+from jaxnn.mixtures import Mixture
 from jaxnn.models import structure_of
 from jaxnn.projection import RowSpace, row_space
 from jaxnn.settings import Setting, complete, traced_numbers
@@ -167,9 +168,15 @@ def checked_data(
     return train, valid
 
 
-def warn_of_scales(train: Dataset) -> None:
-    """Warns the caller of the package if raw features differ wildly in size."""
-    ratio = scale_ratio(train)
+def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
+    """Warns the caller of the package if an MLP gets raw features that differ wildly in size."""
+    is_bare = any(
+        isinstance(one.program.model, Mixture)
+        and one.setting["inputs"] == "raw"
+        and not one.setting["batch_norm"]
+        for one in prepared
+    )
+    ratio = scale_ratio(train) if is_bare else 0.0
     if ratio > 1e3:
         warn_caller(
             f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "

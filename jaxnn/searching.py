@@ -116,21 +116,8 @@ def search(
     >>> [(rung.epochs, len(rung.entered)) for rung in study.rungs], len(study.ranked)
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
-    call = call_text(search, locals())
-    options = Options(
-        model,
-        seeds,
-        folds,
-        seed,
-        order_seed,
-        keep,
-        metric,
-        select,
-        row_space,
-        chunk,
-        progress,
-        on_epoch,
-    )
+    arguments = locals()
+    call, options = call_text(search, arguments), Options.among(arguments)
     if method not in METHODS:
         raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
     num_settings = whole_number("num_settings", num_settings, 1)

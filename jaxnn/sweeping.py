@@ -3,16 +3,16 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxnn.checks import whole_number
+from jaxnn.checks import one_of_two, whole_number
 from jaxnn.chunks import Group, Job
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
-from jaxnn.hooks import Hook, OnEpoch
+from jaxnn.hooks import Hook, OnEpoch, check_on_epoch
 from jaxnn.planning import plan_recipes
 from jaxnn.plans import Plan, PlannedProgram, check_plan
 from jaxnn.preparing import (
@@ -65,21 +65,22 @@ class Options:
         whole_number("seed + seeds", self.seed + self.seeds)
         if self.chunk is not None:
             object.__setattr__(self, "chunk", whole_number("chunk", self.chunk, 1))
-        for name, allowed in (
-            ("keep", ("last", "best")),
-            ("metric", ("accuracy", "cost")),
-            ("select", ("mean", "lower_bound")),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} got {value!r}; expected {allowed[0]!r} or {allowed[1]!r}")
+        one_of_two("keep", self.keep, "last", "best")
+        one_of_two("metric", self.metric, "accuracy", "cost")
+        one_of_two("select", self.select, "mean", "lower_bound")
         if self.select == "lower_bound" and self.seeds * self.folds < 2:
             raise ValueError(
                 "select='lower_bound' came with one repetition; expected seeds or folds of two at "
                 "least, whose spread the bound is made of"
             )
         check_row_space(self.row_space, self.model)
-        Hook(self.on_epoch)
+        check_on_epoch(self.on_epoch)
+
+    @classmethod
+    def among(cls, arguments: Mapping[str, Any]) -> "Options":
+        """The options among a function's arguments, which have the same names."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in arguments.items() if name in names})
 
     def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
         """What is trained and validated on."""
@@ -176,10 +177,7 @@ def add(
     """Adds settings to a job, whose plan this is from now on; returns their numbers."""
     study, train = job.study, job.folds[0][0]
     first = len(study.given)
-    if options.model is None and any(
-        one.setting["inputs"] == "raw" and not one.setting["batch_norm"] for one in prepared
-    ):
-        warn_of_scales(train)
+    warn_of_scales(prepared, train)
     job.recipes += prepared
     study.grow([dict(one) for one in given], [one.setting for one in prepared])
     study.plan = plan
@@ -276,21 +274,8 @@ def sweep(
     >>> study.curves["valid_cost"].shape, study.best_params["learning_rate"] > 1e-2
     ((8, 1, 10), True)
     """
-    call = call_text(sweep, locals())
-    options = Options(
-        model,
-        seeds,
-        1,
-        seed,
-        order_seed,
-        keep,
-        metric,
-        "mean",
-        row_space,
-        chunk,
-        progress,
-        on_epoch,
-    )
+    arguments = locals()
+    call, options = call_text(sweep, arguments), Options.among(arguments)
     epochs = whole_number("epochs", epochs, 1)
     if plan is not None and not isinstance(plan, Plan):
         raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
@@ -325,7 +310,11 @@ def refitted(
 ) -> list[Fitted]:
     """Settings of a study, trained anew on other data without validation; see `Study.refit`."""
     options = Options(
-        study.model, 1, 1, seed, order_seed, row_space=study.plan.row_space, progress=progress
+        study.model,
+        seed=seed,
+        order_seed=order_seed,
+        row_space=study.plan.row_space,
+        progress=progress,
     )
     parts: Folds = [checked_data(data, None, order_seed)]
     given = [study.given[number] for number in numbers]

@@ -1,5 +1,7 @@
 """The promises of a sweep: what a lane is, and what it does not depend on."""
 
+import dataclasses
+import inspect
 import itertools
 import os
 import signal
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from test_training import counting, ctrl_c  # noqa: F401
 
 import jaxnn
-from jaxnn import Dataset, Model, chunks, fit, lanes, mlp, sweep
+from jaxnn import Dataset, Model, chunks, fit, lanes, mlp, search, sweep
+from jaxnn.sweeping import Options
 
 DECAYS = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
 # every two of optimizer, batch norm and dropout together, with the schedules taken in turn
@@ -461,3 +464,11 @@ def _scales():
 def test_progress_is_silent_when_asked(data, capfd):
     sweep([{}], *data, epochs=2, progress=False)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("function", "lacking"), [(sweep, {"folds", "select"}), (search, set())])
+def test_the_options_are_arguments_by_name_and_default(function, lacking):
+    options = {field.name: field.default for field in dataclasses.fields(Options)}
+    parameters = inspect.signature(function).parameters.items()
+    own = {name: parameter.default for name, parameter in parameters if name in options}
+    assert own == {name: value for name, value in options.items() if name not in lacking}
