@@ -1,125 +1,43 @@
 """Chunks: lanes that wait are taken by the devices, trained on and written to the study."""
 
-import dataclasses
 import itertools
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset
-from jaxnn.hooks import Hook
+from jaxnn.jobs import Group, Job, Lane
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
-from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import Recipe
-from jaxnn.progress import SweepDisplay
-from jaxnn.studies import Study
 from jaxnn.training import EPOCHS_PER_CALL, Program, TrainState, initial
 from jaxnn.trials import Chunk
 
-Lane = tuple[int, int]
-"""Number of the setting, index of the repetition."""
 
+def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = False) -> None:
+    """Trains lanes, all of them as far as each other, up to an epoch.
 
-@dataclasses.dataclass
-class Group:
-    """Lanes of one program and kind of inputs that wait; `chunk` of them are trained at a time."""
-
-    planned: PlannedProgram
-    program: Program
-    chunk: int
-    waiting: list[Lane] = dataclasses.field(default_factory=list)
-    is_new: bool = True
-    is_compiled: threading.Event = dataclasses.field(default_factory=threading.Event)
-
-
-@dataclasses.dataclass
-class Job:
-    """What all chunks of a search have in common.
-
-    Attributes:
-      recipes, groups: by number of the setting: how it is trained, and with whom.
-      folds: training and validation set of each; one pair without cross-validation.
-      seeds: repetitions on each fold.
-      until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
-      epochs_done, num_diverged, best: what the display shows.
+    Args:
+      goes_on: keeps the states of those that are fine, to train them on later.
     """
-
-    study: Study
-    folds: list[tuple[Dataset, Dataset | None]]
-    seeds: int
-    seed: int
-    order_seed: int
-    display: SweepDisplay
-    is_interrupted: Callable[[], bool]
-    hook: Hook
-    recipes: list[Recipe] = dataclasses.field(default_factory=list)
-    groups: list[Group] = dataclasses.field(default_factory=list)
-    until: int = 0
-    goes_on: bool = False
-    states: dict[Lane, TrainState] = dataclasses.field(default_factory=dict)
-    stage: str = "training"
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
-    data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
-    epochs_done: int = 0
-    num_diverged: int = 0
-    best: float | None = None
-
-    def is_stopped(self) -> bool:
-        return self.stop.is_set() or self.is_interrupted()
-
-    def train(self, lanes: Iterable[Lane], until: int, goes_on: bool = False) -> None:
-        """Trains lanes, all of them as far as each other, up to an epoch.
-
-        Args:
-          goes_on: keeps the states of those that are fine, to train them on later.
-        """
-        self.until, self.goes_on = until, goes_on
-        self.stop.clear()
-        lanes = sorted(lanes, key=self.fold_of)
-        # what is not trained on will not be: its state may go
-        self.states = {lane: self.states[lane] for lane in lanes if lane in self.states}
-        for group in self.groups:
-            mine = set(group.planned.settings)
-            group.waiting = [lane for lane in lanes if lane[0] in mine]
-        train_everywhere(self)
-
-    def lanes(self, numbers: Iterable[int]) -> list[Lane]:
-        """All repetitions of some settings."""
-        count = self.seeds * len(self.folds)
-        return [(number, repeat) for number in numbers for repeat in range(count)]
-
-    def fold_of(self, lane: Lane) -> int:
-        return lane[1] // self.seeds
-
-    def data_on(self, device: jax.Device, inputs: str, fold: int) -> tuple[Dataset, Dataset | None]:
-        """Training and validation set, treated and put on a device once."""
-        if (inputs, fold) not in self.treated:
-            by = self.study.treatments[inputs, fold]
-            self.treated[inputs, fold] = tuple(
-                data and by.treated(data) for data in self.folds[fold]
-            )
-        place = (device, inputs, fold)
-        if place not in self.data:
-            self.data[place] = jax.device_put(self.treated[inputs, fold], device)
-        return self.data[place]
-
-    def show(self, stage: str) -> None:
-        self.display(stage, self.epochs_done, self.best, self.num_diverged)
+    job.until, job.goes_on = until, goes_on
+    job.stop.clear()
+    lanes = sorted(lanes, key=job.fold_of)
+    # what is not trained on will not be: its state may go
+    job.states = {lane: job.states[lane] for lane in lanes if lane in job.states}
+    for group in job.groups:
+        mine = set(group.planned.settings)
+        group.waiting = [lane for lane in lanes if lane[0] in mine]
+    _train_everywhere(job)
 
 
-def train_everywhere(job: Job) -> None:
+def _train_everywhere(job: Job) -> None:
     """Threads that take chunk after chunk: one a device, on a CPU one a core.
 
     Once a program is compiled no device waits for another, and several programs are compiled side

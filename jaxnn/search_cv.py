@@ -11,11 +11,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from jaxnn.checks import whole_number
+from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
 from jaxnn.estimators import JaxMLPClassifier, classification_data, seed_of
+from jaxnn.jobs import add, open_job
+from jaxnn.options import Options
 from jaxnn.preparing import recipes
 from jaxnn.splits import of_one_size
-from jaxnn.sweeping import Options, add, open_job
 
 _has_best = available_if(lambda search: search.refit)
 
@@ -109,7 +111,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             job.study.ends[:] = np.array(ends)[:, None]
             for until in sorted({*ends}):
                 going = [number for number in numbers if ends[number] >= until]
-                job.train(job.lanes(going), until, goes_on=until < max(ends))
+                train_up_to(job, job.lanes(going), until, goes_on=until < max(ends))
         self.study_ = job.study
         return job.study.values
 

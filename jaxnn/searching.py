@@ -9,15 +9,16 @@ import numpy as np
 
 from jaxnn import with_optuna
 from jaxnn.checks import whole_number
-from jaxnn.chunks import Job
+from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
 from jaxnn.hooks import OnEpoch
+from jaxnn.jobs import Job, add, open_job
+from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes
 from jaxnn.showing import call_text
 from jaxnn.spaces import Settings, Space, sample
 from jaxnn.studies import Study
-from jaxnn.sweeping import Options, add, hold_out_note, open_job
 from jaxnn.trials import Rung
 from jaxnn.types import Model, ModelFn
 from jaxnn.zooming import zoom
@@ -221,7 +222,7 @@ def climb(
             ]
             done = until if patience is None else min(until, done + max(1, patience // 2))
             if lanes:
-                job.train(lanes, done, goes_on=done < study.num_epochs)
+                train_up_to(job, lanes, done, goes_on=done < study.num_epochs)
             if patience is not None:
                 _end_the_stuck(study, lanes, done, patience)
         if job.is_interrupted():

@@ -1,206 +1,20 @@
 """Caviar: many settings trained at once, as lanes of a few compiled programs."""
 
-import contextlib
-import dataclasses
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-
-from jaxnn.checks import one_of_two, whole_number
-from jaxnn.chunks import Group, Job
+from jaxnn.checks import whole_number
+from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
-from jaxnn.hooks import Hook, OnEpoch, check_on_epoch
-from jaxnn.planning import plan_recipes
-from jaxnn.plans import Plan, PlannedProgram, check_plan
-from jaxnn.preparing import (
-    Recipe,
-    check_row_space,
-    checked_data,
-    recipes,
-    treatments,
-    warn_caller,
-    warn_of_scales,
-)
-from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
+from jaxnn.hooks import OnEpoch
+from jaxnn.jobs import add, open_job
+from jaxnn.options import Folds, Options, hold_out_note
+from jaxnn.plans import Plan, check_plan
+from jaxnn.preparing import checked_data, recipes
 from jaxnn.settings import Setting
 from jaxnn.showing import call_text
-from jaxnn.splits import stratified_folds
 from jaxnn.studies import Study
-from jaxnn.training import curve_names
-from jaxnn.types import Model, ModelFn, as_model
-
-Folds = list[tuple[Dataset, Dataset | None]]
-"""Training and validation set of each; one pair without cross-validation."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How the networks of a sweep or search are trained and ranked; see there.
-
-    Raises:
-      ValueError: bad input.
-    """
-
-    model: Model | ModelFn | None = None
-    seeds: int = 1
-    folds: int = 1
-    seed: int = 0
-    order_seed: int = 0
-    keep: str = "last"
-    metric: str = "accuracy"
-    select: str = "mean"
-    row_space: bool = False
-    chunk: int | None = None
-    progress: bool | None = None
-    on_epoch: OnEpoch | None = None
-
-    def __post_init__(self) -> None:
-        if self.model is not None:
-            object.__setattr__(self, "model", as_model(self.model))
-        for name, least in (("seeds", 1), ("folds", 1), ("seed", 0), ("order_seed", 0)):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
-        whole_number("seed + seeds", self.seed + self.seeds)
-        if self.chunk is not None:
-            object.__setattr__(self, "chunk", whole_number("chunk", self.chunk, 1))
-        one_of_two("keep", self.keep, "last", "best")
-        one_of_two("metric", self.metric, "accuracy", "cost")
-        one_of_two("select", self.select, "mean", "lower_bound")
-        if self.select == "lower_bound" and self.seeds * self.folds < 2:
-            raise ValueError(
-                "select='lower_bound' came with one repetition; expected seeds or folds of two at "
-                "least, whose spread the bound is made of"
-            )
-        check_row_space(self.row_space, self.model)
-        check_on_epoch(self.on_epoch)
-
-    @classmethod
-    def among(cls, arguments: Mapping[str, Any]) -> "Options":
-        """The options among a function's arguments, which have the same names."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in arguments.items() if name in names})
-
-    def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
-        """What is trained and validated on."""
-        if self.folds == 1:
-            if valid is None:
-                raise ValueError(
-                    "valid got None; expected a Dataset, or a fraction of train such as 0.2"
-                )
-            return [checked_data(train, valid, self.order_seed)]
-        if valid is not None:
-            raise ValueError(
-                f"valid came with folds={self.folds}; expected None: each fold holds out a part of "
-                "train"
-            )
-        train, _ = checked_data(train, None, self.order_seed)
-        return [*stratified_folds(train, self.folds, self.order_seed)]
-
-    def plan(self, prepared: Sequence[Recipe], train: Dataset, epochs: int, **more: Any) -> Plan:
-        return plan_recipes(
-            prepared,
-            train,
-            epochs,
-            self.seeds,
-            folds=self.folds,
-            row_space=self.row_space,
-            chunk=self.chunk,
-            **more,
-        )
-
-
-@contextlib.contextmanager
-def open_job(options: Options, parts: Folds, plan: Plan, epochs: int, total: int) -> Iterator[Job]:
-    """A job that settings are added to, and trained, while it is open.
-
-    Args:
-      plan: the first settings', or what those to come are planned by.
-      total: epochs that all its networks train for together, for the display.
-
-    Raises:
-      TrainingInterrupted: at its end, if Ctrl-C came.
-    """
-    start = time.perf_counter()
-    train, valid = parts[0]
-    shape = (0, options.seeds * options.folds)
-    study = Study(
-        given=[],
-        settings=[],
-        model=options.model,
-        metric=options.metric,
-        plan=plan,
-        treatments={},
-        input_shape=train.x.shape[1:],
-        num_classes=train.num_classes,
-        curves={name: np.empty((*shape, epochs), train.x.dtype) for name in curve_names(valid)},
-        diverged=np.empty(shape, int),
-        epochs_done=np.empty(shape, int),
-        ends=np.empty(shape, int),
-        dropped=np.empty(0, int),
-        kept_epochs=np.empty(shape, int),
-        places=np.empty((*shape, 2), int),
-        folds=options.folds,
-        select=options.select,
-    )
-    with (
-        sweep_display(total, epochs, options.progress) as display,
-        deferred_interrupt() as is_interrupted,
-    ):
-        hook = Hook(options.on_epoch)
-        job = Job(
-            study,
-            parts,
-            options.seeds,
-            options.seed,
-            options.order_seed,
-            display,
-            is_interrupted,
-            hook,
-        )
-        yield job
-    study.seconds = time.perf_counter() - start
-    for note in [*job.warnings, *filter(None, [hook.failure])]:
-        warn_caller(note)
-    if is_interrupted():
-        raise TrainingInterrupted(
-            f"training was interrupted with {study.is_complete.sum():,} of "
-            f"{study.diverged.size:,} networks complete",
-            study=study,
-        )
-
-
-def add(
-    job: Job, options: Options, given: Sequence[Setting], prepared: list[Recipe], plan: Plan
-) -> list[int]:
-    """Adds settings to a job, whose plan this is from now on; returns their numbers."""
-    study, train = job.study, job.folds[0][0]
-    first = len(study.given)
-    warn_of_scales(prepared, train)
-    job.recipes += prepared
-    study.grow([dict(one) for one in given], [one.setting for one in prepared])
-    study.plan = plan
-    if plan.note and plan.note not in study.notes:
-        study.notes.append(plan.note)
-    for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
-        if (inputs, 0) not in study.treatments:
-            parts = [train for train, _ in job.folds]
-            for fold, one in enumerate(treatments(inputs, parts, options.row_space)):
-                study.treatments[inputs, fold] = one
-    groups = {_key(group.planned): group for group in job.groups}
-    for planned in plan.programs:
-        if _key(planned) in groups:
-            groups[_key(planned)].planned = planned
-            continue
-        program = planned.program.with_features(study.treatments[planned.inputs, 0].num_features)
-        program = program._replace(keep_best=options.metric if options.keep == "best" else None)
-        job.groups.append(Group(planned, program, options.chunk or planned.chunk))
-    return list(range(first, len(study.given)))
-
-
-def _key(planned: PlannedProgram) -> tuple[Any, ...]:
-    return planned.program, planned.inputs, planned.chunk
+from jaxnn.types import Model, ModelFn
 
 
 def sweep(
@@ -266,6 +80,7 @@ def sweep(
       ValueError: bad input, before anything is compiled.
       TrainingInterrupted: on Ctrl-C, with what was reached in its `study`.
 
+    >>> import numpy as np
     >>> from jaxnn import loguniform, sample
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
     >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
@@ -287,17 +102,8 @@ def sweep(
         numbers = add(job, options, settings, prepared, plan)
         job.study.space, job.study.call = getattr(settings, "space", None), call
         job.study.notes += hold_out_note(valid, parts)
-        job.train(job.lanes(numbers), epochs)
+        train_up_to(job, job.lanes(numbers), epochs)
     return job.study
-
-
-def hold_out_note(valid: Dataset | float | None, parts: Folds) -> list[str]:
-    """Says what was held out, where that was left to us."""
-    train, held_out = parts[0]
-    if isinstance(valid, Dataset) or valid is None or held_out is None:
-        return []
-    share = f"{len(held_out)} of {len(held_out) + len(train)}"
-    return [f"Validation: {share} examples of the training set, stratified."]
 
 
 def refitted(
@@ -327,5 +133,5 @@ def refitted(
         job.study.ends[:, 0] = ends
         for until in sorted({*ends}):
             lanes = [(index, 0) for index, end in enumerate(ends) if end >= until]
-            job.train(lanes, until, goes_on=until < max(ends))
+            train_up_to(job, lanes, until, goes_on=until < max(ends))
     return [job.study.fitted(index) for index in range(len(numbers))]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxnn.chunks import Job
+from jaxnn.jobs import Job
 from jaxnn.spaces import Choice, Domain, Space
 from jaxnn.studies import Study
 from jaxnn.trials import Trial

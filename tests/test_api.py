@@ -206,6 +206,8 @@ ORDER = (
         "summaries",
         "plots",
         "reports",
+        "options",
+        "jobs",
         "lanes",
         "chunks",
     ),

@@ -18,7 +18,7 @@ from test_training import counting, ctrl_c  # noqa: F401
 
 import jaxnn
 from jaxnn import Dataset, Model, chunks, fit, lanes, mlp, search, sweep
-from jaxnn.sweeping import Options
+from jaxnn.options import Options
 
 DECAYS = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
 # every two of optimizer, batch norm and dropout together, with the schedules taken in turn

@@ -1,0 +1,190 @@
+"""Jobs: the lanes of a sweep or search, which settings are added to and chunks taken from."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.datasets import Dataset
+from jaxnn.hooks import Hook
+from jaxnn.options import Folds, Options
+from jaxnn.plans import Plan, PlannedProgram
+from jaxnn.preparing import Recipe, treatments, warn_caller, warn_of_scales
+from jaxnn.progress import SweepDisplay, TrainingInterrupted, deferred_interrupt, sweep_display
+from jaxnn.settings import Setting
+from jaxnn.studies import Study
+from jaxnn.training import Program, TrainState, curve_names
+
+Lane = tuple[int, int]
+"""Number of the setting, index of the repetition."""
+
+
+@dataclasses.dataclass
+class Group:
+    """Lanes of one program and kind of inputs that wait; `chunk` of them are trained at a time."""
+
+    planned: PlannedProgram
+    program: Program
+    chunk: int
+    waiting: list[Lane] = dataclasses.field(default_factory=list)
+    is_new: bool = True
+    is_compiled: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+
+@dataclasses.dataclass
+class Job:
+    """What all chunks of a search have in common.
+
+    Attributes:
+      recipes, groups: by number of the setting: how it is trained, and with whom.
+      folds: training and validation set of each; one pair without cross-validation.
+      seeds: repetitions on each fold.
+      until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
+      epochs_done, num_diverged, best: what the display shows.
+    """
+
+    study: Study
+    folds: Folds
+    seeds: int
+    seed: int
+    order_seed: int
+    display: SweepDisplay
+    is_interrupted: Callable[[], bool]
+    hook: Hook
+    recipes: list[Recipe] = dataclasses.field(default_factory=list)
+    groups: list[Group] = dataclasses.field(default_factory=list)
+    until: int = 0
+    goes_on: bool = False
+    states: dict[Lane, TrainState] = dataclasses.field(default_factory=dict)
+    stage: str = "training"
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
+    data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
+    epochs_done: int = 0
+    num_diverged: int = 0
+    best: float | None = None
+
+    def is_stopped(self) -> bool:
+        return self.stop.is_set() or self.is_interrupted()
+
+    def lanes(self, numbers: Iterable[int]) -> list[Lane]:
+        """All repetitions of some settings."""
+        count = self.seeds * len(self.folds)
+        return [(number, repeat) for number in numbers for repeat in range(count)]
+
+    def fold_of(self, lane: Lane) -> int:
+        return lane[1] // self.seeds
+
+    def data_on(self, device: jax.Device, inputs: str, fold: int) -> tuple[Dataset, Dataset | None]:
+        """Training and validation set, treated and put on a device once."""
+        if (inputs, fold) not in self.treated:
+            by = self.study.treatments[inputs, fold]
+            self.treated[inputs, fold] = tuple(
+                data and by.treated(data) for data in self.folds[fold]
+            )
+        place = (device, inputs, fold)
+        if place not in self.data:
+            self.data[place] = jax.device_put(self.treated[inputs, fold], device)
+        return self.data[place]
+
+    def show(self, stage: str) -> None:
+        self.display(stage, self.epochs_done, self.best, self.num_diverged)
+
+
+@contextlib.contextmanager
+def open_job(options: Options, parts: Folds, plan: Plan, epochs: int, total: int) -> Iterator[Job]:
+    """A job that settings are added to, and trained, while it is open.
+
+    Args:
+      plan: the first settings', or what those to come are planned by.
+      total: epochs that all its networks train for together, for the display.
+
+    Raises:
+      TrainingInterrupted: at its end, if Ctrl-C came.
+    """
+    start = time.perf_counter()
+    train, valid = parts[0]
+    shape = (0, options.seeds * options.folds)
+    study = Study(
+        given=[],
+        settings=[],
+        model=options.model,
+        metric=options.metric,
+        plan=plan,
+        treatments={},
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
+        curves={name: np.empty((*shape, epochs), train.x.dtype) for name in curve_names(valid)},
+        diverged=np.empty(shape, int),
+        epochs_done=np.empty(shape, int),
+        ends=np.empty(shape, int),
+        dropped=np.empty(0, int),
+        kept_epochs=np.empty(shape, int),
+        places=np.empty((*shape, 2), int),
+        folds=options.folds,
+        select=options.select,
+    )
+    with (
+        sweep_display(total, epochs, options.progress) as display,
+        deferred_interrupt() as is_interrupted,
+    ):
+        hook = Hook(options.on_epoch)
+        job = Job(
+            study,
+            parts,
+            options.seeds,
+            options.seed,
+            options.order_seed,
+            display,
+            is_interrupted,
+            hook,
+        )
+        yield job
+    study.seconds = time.perf_counter() - start
+    for note in [*job.warnings, *filter(None, [hook.failure])]:
+        warn_caller(note)
+    if is_interrupted():
+        raise TrainingInterrupted(
+            f"training was interrupted with {study.is_complete.sum():,} of "
+            f"{study.diverged.size:,} networks complete",
+            study=study,
+        )
+
+
+def add(
+    job: Job, options: Options, given: Sequence[Setting], prepared: list[Recipe], plan: Plan
+) -> list[int]:
+    """Adds settings to a job, whose plan this is from now on; returns their numbers."""
+    study, train = job.study, job.folds[0][0]
+    first = len(study.given)
+    warn_of_scales(prepared, train)
+    job.recipes += prepared
+    study.grow([dict(one) for one in given], [one.setting for one in prepared])
+    study.plan = plan
+    if plan.note and plan.note not in study.notes:
+        study.notes.append(plan.note)
+    for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
+        if (inputs, 0) not in study.treatments:
+            parts = [train for train, _ in job.folds]
+            for fold, one in enumerate(treatments(inputs, parts, options.row_space)):
+                study.treatments[inputs, fold] = one
+    groups = {_key(group.planned): group for group in job.groups}
+    for planned in plan.programs:
+        if _key(planned) in groups:
+            groups[_key(planned)].planned = planned
+            continue
+        program = planned.program.with_features(study.treatments[planned.inputs, 0].num_features)
+        program = program._replace(keep_best=options.metric if options.keep == "best" else None)
+        job.groups.append(Group(planned, program, options.chunk or planned.chunk))
+    return list(range(first, len(study.given)))
+
+
+def _key(planned: PlannedProgram) -> tuple[Any, ...]:
+    return planned.program, planned.inputs, planned.chunk
