@@ -5,25 +5,20 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from jaxnn import uncertainty
-from jaxnn.checks import whole_number
+from jaxnn import statistics
 from jaxnn.datasets import Dataset
 from jaxnn.ensembles import Ensemble
 from jaxnn.fitted import Fitted
-from jaxnn.mixtures import own_part
-from jaxnn.models import mlp_of_setting
 from jaxnn.plans import Plan
 from jaxnn.preparing import Treatment
-from jaxnn.settings import HYPERPARAMETERS
 from jaxnn.showing import as_html
-from jaxnn.spaces import Choice, Domain, Range
+from jaxnn.spaces import Domain
 from jaxnn.trials import Chunk, Rung, Trial
 from jaxnn.types import Model, ModelFn
+from jaxnn.uncertainty import Comparison
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -129,12 +124,7 @@ class Study:
 
         What was not trained to the end comes after what was, and in the order of its epochs.
         """
-        is_complete = self.is_complete.all(axis=1)
-        first, second = self.losses()
-        complete = [np.where(is_complete, loss, np.nan) for loss in (first, second)]
-        epochs = np.where(np.isfinite(first), self.epochs_done.min(axis=1), 0)
-        # sorts by the last key first; NaN comes last, and equal settings stay in order
-        return np.lexsort((second, first, -epochs, *complete[::-1]))
+        return statistics.ranking(self)
 
     def losses(self, epochs: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(S,) twice: what ranks the settings, the less the better, and what breaks ties.
@@ -142,19 +132,7 @@ class Study:
         By what was reached so far, or by the mean over some epochs; NaN where a repetition diverged
         or was not trained.
         """
-        found = []
-        for name, sign in (("valid_accuracy", -1), ("valid_cost", 1)):
-            values = sign * (self.reached(name) if epochs is None else self._mean(name, epochs))
-            loss = values.mean(axis=1)
-            if self.select == "lower_bound":
-                loss = loss + uncertainty.half_width(values, self.folds)
-            found.append(loss)
-        by_accuracy, by_cost = found
-        return (by_accuracy, by_cost) if self.metric == "accuracy" else (by_cost, by_accuracy)
-
-    def _mean(self, name: str, epochs: slice) -> np.ndarray:
-        value, cost = (self.curves[one][..., epochs].mean(axis=-1) for one in (name, "valid_cost"))
-        return np.where((self.diverged < 0) & np.isfinite(cost), value, np.nan)
+        return statistics.losses(self, epochs)
 
     @property
     def ranked(self) -> np.ndarray:
@@ -169,29 +147,9 @@ class Study:
 
     def trial(self, number: int) -> Trial:
         """A setting with its value."""
-        chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
-        steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
-        state = "COMPLETE" if self.is_complete[number].all() else "RUNNING"
-        if self.dropped[number] or any(step is not None for step in steps):
-            state = "PRUNED"
-        values = self.reached(f"valid_{self.metric}", number)
-        value, reach = values.mean(), uncertainty.half_width(values, self.folds)
-        return Trial(
-            number,
-            dict(self.given[number]),
-            float(value),
-            tuple(values.tolist()),
-            float(uncertainty.standard_error(values, self.folds)),
-            (float(value - reach), float(value + reach)),
-            float(self.reached("valid_cost", number).mean()),
-            state,
-            int(self.epochs_done[number].max()),
-            steps,
-            min((chunk.start for chunk in chunks), default=None),
-            max((chunk.end for chunk in chunks), default=None),
-        )
+        return statistics.trial(self, number)
 
-    def compare(self, first: int, second: int) -> uncertainty.Comparison:
+    def compare(self, first: int, second: int) -> Comparison:
         """Whether two settings differ, by their values on common seeds and folds.
 
         Repetitions of two settings share first seeds, mini-batches and folds, so their differences
@@ -201,27 +159,14 @@ class Study:
         Raises:
           ValueError: one has no value, or there is a single repetition.
         """
-        values = self.values
-        for number in (first, second):
-            if whole_number("number", number) >= len(values):
-                raise ValueError(f"compare got setting {number}; expected below {len(values)}")
-            if not np.isfinite(values[number]).all():
-                raise ValueError(f"compare got setting {number}, which was not trained to its end")
-        if values.shape[1] < 2:
-            raise ValueError("compare got one repetition; expected seeds or folds of two at least")
-        return uncertainty.compare(values[first], values[second], self.folds)
+        return statistics.comparison(self, first, second)
 
     def contenders(self) -> list[int]:
         """Numbers of the settings that cannot be told apart from the best, best first.
 
         Each is compared with the best by itself, on a level of 95 %.
         """
-        ranked = self.ranked
-        if not ranked.size or self.diverged.shape[1] < 2:
-            return []
-        differences = self.values[ranked[1:]] - self.values[ranked[0]]
-        reach = uncertainty.half_width(differences, self.folds)
-        return ranked[1:][~(abs(differences.mean(axis=1)) > reach)].tolist()
+        return statistics.contenders(self)
 
     @property
     def best_trial(self) -> Trial:
@@ -249,43 +194,10 @@ class Study:
         Raises:
           ValueError: there is no such setting or repetition, or it was not trained.
         """
-        number = self.best_trial.number if number is None else whole_number("number", number)
-        repeat = whole_number("repeat", repeat)
-        num_settings, num_repeats = self.diverged.shape
-        if number >= num_settings or repeat >= num_repeats:
-            raise ValueError(
-                f"fitted got setting {number}, repetition {repeat}; expected below {num_settings} "
-                f"and {num_repeats}"
-            )
-        chunk, lane = self.places[number, repeat]
-        if chunk < 0:
-            raise ValueError(
-                f"setting {number} was not trained: the sweep was interrupted before, or memory "
-                "was too short"
-            )
-        setting = self.settings[number]
-        params, state = jax.tree.map(
-            lambda leaf: leaf[lane], (self.chunks[chunk].params, self.chunks[chunk].state)
-        )
-        fold = repeat // (num_repeats // self.folds)
-        model, inputs = self.chunks[chunk].model, self.treatments[setting["inputs"], fold]
-        if self.model is None:
-            model = mlp_of_setting(setting, self.input_shape, self.num_classes)
-            params, state = own_part(self.chunks[chunk].model, setting, params, state)
-        step = int(self.diverged[number, repeat])
-        done = int(self.epochs_done[number, repeat])
-        return Fitted(
-            model=model,
-            params=jax.tree.map(jnp.asarray, inputs.lifted(params)),
-            state=jax.tree.map(jnp.asarray, state),
-            inputs=inputs.statistics,
-            setting=setting,
-            curves={name: curve[number, repeat, :done] for name, curve in self.curves.items()},
-            diverged=None if step < 0 else step,
-            input_shape=self.input_shape,
-            num_classes=self.num_classes,
-            is_mlp=self.model is None,
-        )
+        # what is made of a study lies below it
+        from jaxnn.networks import network
+
+        return network(self, number, repeat)
 
     def ensemble(self, top: int = 10) -> Ensemble:
         """The networks of the best settings, the first repetition of each, as one.
@@ -295,10 +207,9 @@ class Study:
         Raises:
           ValueError: no setting has a value.
         """
-        best = self.ranked[: whole_number("top", top, 1)]
-        return Ensemble(
-            [self.fitted(number) for number in best.tolist() or [self.best_trial.number]]
-        )
+        from jaxnn.networks import ensemble
+
+        return ensemble(self, top)
 
     def refit(
         self,
@@ -326,13 +237,9 @@ class Study:
           ValueError: bad input, or no setting has a value.
           TrainingInterrupted: on Ctrl-C.
         """
-        # sweeping makes studies
-        from jaxnn.sweeping import refitted
+        from jaxnn.networks import refitted
 
-        best = self.ranked[: 1 if top is None else whole_number("top", top, 1)]
-        numbers = best.tolist() or [self.best_trial.number]
-        members = refitted(self, numbers, data, seed, order_seed, progress)
-        return members[0] if top is None else Ensemble(members)
+        return refitted(self, data, top, seed, order_seed, progress)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One flat dict a setting, with the columns of Optuna's `trials_dataframe`."""
@@ -358,19 +265,7 @@ class Study:
 
     def domain(self, name: str) -> Domain:
         """What a hyperparameter was drawn from; without a space what spans the values tried."""
-        values = sorted({s[name] for s in self.settings}, key=_sort_key)
-        domain = (self.space or {}).get(name)
-        if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
-            return domain
-        if isinstance(domain, Choice) and all(value in domain.options for value in values):
-            return domain
-        rule = HYPERPARAMETERS.get(name)
-        if not (rule is None or rule.is_number) or len(values) == 1:
-            return Choice(tuple(values))
-        low, high = values[0], values[-1]
-        if name in ("momentum", "beta1", "beta2") and low >= 0.5:
-            return Range(low, high, "reverse log")
-        return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")
+        return statistics.span(self, name)
 
     def __repr__(self) -> str:
         num_settings, num_repeats = self.diverged.shape
@@ -378,7 +273,6 @@ class Study:
 
     def summary(self, top: int = 10) -> None:
         """Prints the best settings, their spread over repetitions, and what to look at."""
-        # summaries are of studies
         from jaxnn.summaries import summary
 
         console = Console()
@@ -395,7 +289,6 @@ class Study:
         Args:
           path: of the page, such as "report.html".
         """
-        # reports are of studies
         from jaxnn.reports import report
 
         report(self, path)
@@ -404,7 +297,3 @@ class Study:
         from jaxnn.summaries import summary
 
         return as_html(summary(self, 10))
-
-
-def _sort_key(value: Any) -> Any:
-    return (len(value), value) if isinstance(value, tuple) else value

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
-from jaxnn.fitted import Fitted
 from jaxnn.hooks import OnEpoch
 from jaxnn.jobs import add, open_job
-from jaxnn.options import Folds, Options, hold_out_note
+from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import Plan, check_plan
-from jaxnn.preparing import checked_data, recipes
+from jaxnn.preparing import recipes
 from jaxnn.settings import Setting
 from jaxnn.showing import call_text
 from jaxnn.studies import Study
@@ -104,34 +103,3 @@ def sweep(
         job.study.notes += hold_out_note(valid, parts)
         train_up_to(job, job.lanes(numbers), epochs)
     return job.study
-
-
-def refitted(
-    study: Study,
-    numbers: Sequence[int],
-    data: Dataset,
-    seed: int,
-    order_seed: int,
-    progress: bool | None,
-) -> list[Fitted]:
-    """Settings of a study, trained anew on other data without validation; see `Study.refit`."""
-    options = Options(
-        study.model,
-        seed=seed,
-        order_seed=order_seed,
-        row_space=study.plan.row_space,
-        progress=progress,
-    )
-    parts: Folds = [checked_data(data, None, order_seed)]
-    given = [study.given[number] for number in numbers]
-    # for as long as what was kept was trained, on the mean
-    ends = [round(float(study.kept_epochs[number].mean())) + 1 for number in numbers]
-    prepared = recipes(given, data, options.model)
-    plan = options.plan(prepared, data, max(ends))
-    with open_job(options, parts, plan, max(ends), sum(ends)) as job:
-        add(job, options, given, prepared, plan)
-        job.study.ends[:, 0] = ends
-        for until in sorted({*ends}):
-            lanes = [(index, 0) for index, end in enumerate(ends) if end >= until]
-            train_up_to(job, lanes, until, goes_on=until < max(ends))
-    return [job.study.fitted(index) for index in range(len(numbers))]

@@ -201,6 +201,7 @@ ORDER = (
         "ensembles",
         "uncertainty",
         "trials",
+        "statistics",
         "studies",
         "zooming",
         "summaries",
@@ -210,6 +211,7 @@ ORDER = (
         "jobs",
         "lanes",
         "chunks",
+        "networks",
     ),
     *(
         "sweeping",
