@@ -23,12 +23,13 @@ from jaxnn.preparing import (
     warn_caller,
     warn_of_scales,
 )
+from jaxnn.programs import Program, initial
 from jaxnn.progress import TrainingInterrupted
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text
 from jaxnn.stretches import train_stretch
 from jaxnn.studies import Study
-from jaxnn.training import Program, curve_names, init_train_state, initial
+from jaxnn.training import curve_names, init_train_state
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 

@@ -16,7 +16,8 @@ from jaxnn.jobs import Group, Job, Lane
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe
-from jaxnn.training import EPOCHS_PER_CALL, Program, TrainState, initial
+from jaxnn.programs import Program, initial
+from jaxnn.training import EPOCHS_PER_CALL, TrainState
 from jaxnn.trials import Chunk
 
 

@@ -15,10 +15,11 @@ from jaxnn.hooks import Hook
 from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, treatments, warn_caller, warn_of_scales
+from jaxnn.programs import Program
 from jaxnn.progress import SweepDisplay, TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
 from jaxnn.studies import Study
-from jaxnn.training import Program, TrainState, curve_names
+from jaxnn.training import TrainState, curve_names
 
 Lane = tuple[int, int]
 """Number of the setting, index of the repetition."""

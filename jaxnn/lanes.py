@@ -6,7 +6,8 @@ from typing import Any
 import jax
 
 from jaxnn.datasets import Dataset
-from jaxnn.training import Program, TrainState, init_train_state, train_epochs
+from jaxnn.programs import Program
+from jaxnn.training import TrainState, init_train_state, train_epochs
 from jaxnn.types import Array
 
 # epoch and step are common to all lanes: so is the mini-batch, then, which is gathered once

@@ -246,11 +246,9 @@ def _apply(
         )
     a = x.reshape(len(x), -1).T
     new_state, outputs = [], [a]
-    norm: dict[str, Any] = {
-        "is_training": is_training,
-        "decay": batch_norm_decay,
-        "weights": weights,
-    }
+    norm = functools.partial(
+        normalization.batch_norm, is_training=is_training, decay=batch_norm_decay, weights=weights
+    )
     for layer, num_units in enumerate(mixture.hidden):
         layer_params = params[layer]
         if mixture.batch_norms == (False, True):
@@ -259,7 +257,7 @@ def _apply(
         else:
             z = layers.dense(layer_params, a, is_training=is_training and mixture.is_plain)
             if mixture.batch_norms == (True,):
-                z, layer_state = normalization.batch_norm(layer_params, state[layer], z, **norm)
+                z, layer_state = norm(layer_params, state[layer], z)
                 new_state.append(layer_state)
         a = _activated(mixture, structure, z)
         if mixture.is_padded and "sigmoid" in mixture.activations:
@@ -280,7 +278,7 @@ def _apply(
 
 
 def _normalised_or_not(
-    structure: Mapping[str, Any], params: Params, state: State, a: Array, norm: dict[str, Any]
+    structure: Mapping[str, Any], params: Params, state: State, a: Array, norm: Any
 ) -> tuple[Array, State]:
     """A layer's z, with batch norm for the lanes that have it and a bias for the others.
 
@@ -290,7 +288,7 @@ def _normalised_or_not(
     bias = jnp.where(has_norm, 0, params["bias"])
     z = layers.dense(params | {"bias": bias}, a, is_training=False)
     # 0 in place of the others' z: no gradient of theirs can be infinite there, and become NaN
-    normalised, state = normalization.batch_norm(params, state, jnp.where(has_norm, z, 0), **norm)
+    normalised, state = norm(params, state, jnp.where(has_norm, z, 0))
     return jnp.where(has_norm, normalised, z), state
 
 

@@ -19,10 +19,10 @@ from jaxnn.datasets import (
 )
 from jaxnn.mixtures import Mixture
 from jaxnn.models import structure_of
+from jaxnn.programs import Program
 from jaxnn.projection import RowSpace, row_space
 from jaxnn.settings import Setting, complete, traced_numbers
 from jaxnn.splits import hold_out
-from jaxnn.training import Program
 from jaxnn.types import Model, ModelFn, Params, as_model
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnn.datasets import Dataset
+from jaxnn.programs import Program
 from jaxnn.progress import deferred_interrupt, progress_line
-from jaxnn.training import EPOCHS_PER_CALL, Program, TrainState, curve_names, train_epochs
+from jaxnn.training import EPOCHS_PER_CALL, TrainState, curve_names, train_epochs
 from jaxnn.types import Array
 
 

@@ -11,7 +11,8 @@ from jaxnn.datasets import Dataset
 from jaxnn.losses import l2_penalty, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy
 from jaxnn.mixtures import Mixture
-from jaxnn.optimizers import Numbers, decayed_learning_rate, mixed_optimizer, optimizer
+from jaxnn.optimizers import decayed_learning_rate
+from jaxnn.programs import Program
 from jaxnn.types import Array, Model, Params, State
 
 EPOCHS_PER_CALL = 64
@@ -19,61 +20,6 @@ EPOCHS_PER_CALL = 64
 
 _DROPOUT_STREAM = 2**31 - 1
 """Folded into the key of a network for its dropout: no layer has this number."""
-
-
-class Program(NamedTuple):
-    """The structure of a training program: static, compared by value."""
-
-    model: Model | Mixture
-    optimizers: tuple[str, ...]
-    """Those that occur among the lanes."""
-    batch_size: int
-    has_dropout: bool
-    """Drawing masks costs as much as a small network's step: a rate of 0 is another program."""
-    has_l2: bool
-    """Its term reads all weights twice more (15 % of a wide network's step): so is an l2 of 0."""
-    keep_best: str | None = None
-    """"accuracy" or "cost": keep a copy of the network at its best validation epoch."""
-
-    def merged(self, other: "Program") -> "Program | None":
-        """The least program that trains the lanes of both; None where there is none."""
-        if self == other:
-            return self
-        if (self.batch_size, self.keep_best) != (other.batch_size, other.keep_best):
-            return None
-        model: Model | Mixture | None = self.model if self.model == other.model else None
-        if isinstance(self.model, Mixture) and isinstance(other.model, Mixture):
-            model = self.model.merged(other.model)
-        if model is None:
-            return None
-        return self._replace(
-            model=model,
-            optimizers=tuple(sorted({*self.optimizers, *other.optimizers})),
-            has_dropout=self.has_dropout or other.has_dropout,
-            has_l2=self.has_l2 or other.has_l2,
-        )
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether its lanes differ in structure."""
-        has_choices = isinstance(self.model, Mixture) and self.model.is_mixed
-        return has_choices or len(self.optimizers) > 1
-
-    def with_features(self, num_features: int) -> "Program":
-        """The program for inputs of other length, where the model is our own."""
-        if not isinstance(self.model, Mixture):
-            return self
-        return self._replace(model=self.model.with_features(num_features))
-
-    def model_of(self, numbers: Numbers) -> Model:
-        """A lane's network, built inside the traced function like its optimizer."""
-        return self.model.model(numbers) if isinstance(self.model, Mixture) else self.model
-
-    def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
-        """Optax's own where there is only one, and our mixed update otherwise."""
-        if len(self.optimizers) == 1:
-            return optimizer(self.optimizers[0], numbers, learning_rate)
-        return mixed_optimizer(self.optimizers, numbers, learning_rate)
 
 
 class Best(NamedTuple):
@@ -115,11 +61,6 @@ class StepInfo(NamedTuple):
 def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
     weight = jnp.sum(batch.weights_or_ones())
     return StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
-
-
-def initial(program: Program) -> Program:
-    """The program without what does not matter to its first state, and so must not compile it."""
-    return program._replace(batch_size=1, has_dropout=False, has_l2=False)
 
 
 @functools.partial(jax.jit, static_argnames="program")

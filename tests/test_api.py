@@ -189,7 +189,17 @@ ORDER = (
         "splits",
         "files",
     ),
-    *("signs", "projection", "mixtures", "models", "optimizers", "settings", "spaces", "training"),
+    *(
+        "signs",
+        "projection",
+        "mixtures",
+        "models",
+        "optimizers",
+        "programs",
+        "settings",
+        "spaces",
+        "training",
+    ),
     *(
         "preparing",
         "plans",
