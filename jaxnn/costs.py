@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxnn.foreign_costs import foreign_step
 from jaxnn.mixtures import Mixture
 from jaxnn.optimizers import MOMENTS
-from jaxnn.training import Program
+from jaxnn.programs import Program
 from jaxnn.types import Model
 
 

@@ -13,8 +13,8 @@ from jaxnn.datasets import Dataset
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, check_row_space, recipes
+from jaxnn.programs import Program
 from jaxnn.settings import Setting
-from jaxnn.training import Program
 from jaxnn.types import Model, ModelFn, as_model
 
 MOST_PROGRAMS = 12

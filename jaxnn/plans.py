@@ -8,8 +8,8 @@ from rich.table import Table
 
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe
+from jaxnn.programs import Program
 from jaxnn.showing import as_html, as_text, counted, duration
-from jaxnn.training import Program
 
 
 @dataclasses.dataclass(frozen=True)
