@@ -14,6 +14,13 @@ class EpochInfo(NamedTuple):
       epoch: counted from 1.
       setting: as it was given.
       values: cost, accuracy, and with validation data valid_cost, valid_accuracy.
+
+    >>> from jaxnn import Dataset, fit
+    >>> x, costs = np.random.default_rng(0).normal(size=(64, 2)), {}
+    >>> tell = lambda info: costs.update({info.epoch: info.values["cost"]})
+    >>> fitted = fit({}, Dataset(x, (x[:, 0] > 0) * 1), epochs=3, on_epoch=tell)
+    >>> [*costs.values()] == fitted.curves["cost"].tolist()
+    True
     """
 
     number: int

@@ -288,6 +288,14 @@ class Study:
 
         Args:
           path: of the page, such as "report.html".
+
+        >>> import tempfile
+        >>> from jaxnn import Dataset, sweep
+        >>> x = np.random.default_rng(0).normal(size=(64, 2))
+        >>> data = Dataset(x, (x[:, 0] > 0) * 1)
+        >>> study = sweep([{}, {"learning_rate": 0.1}], data, 0.25, epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     study.report(f"{folder}/report.html")
         """
         from jaxnn.reports import report
 
