@@ -32,7 +32,7 @@ def convolution(
 
     Why: in a sweep each lane has kernels of its own. XLA makes of these a grouped convolution, and
     inside a loop, as training is one, its convolutions on a CPU do not reach the fast code at all;
-    a product does both (`benchmarks/convolutions.py`: up to 20 x faster there). It takes memory for
+    a product does both (`benchmarks/convolutions.py`: 8 to 20 x faster there). It takes memory for
     K copies of the inputs of a mini-batch, and of each lane.
 
     Args:
