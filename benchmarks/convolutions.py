@@ -1,6 +1,6 @@
 """How fast are convolutional networks in a sweep: XLA's convolutions, or matrix products?
 
-    python benchmarks/convolutions.py              five minutes, with nothing else on the machine
+    python benchmarks/convolutions.py              ten minutes, with nothing else on the machine
     python benchmarks/convolutions.py --quick
 
 A Flax network of three blocks (convolution 3x3, batch norm, relu, pooling; 16, 32 and 64 filters)

@@ -45,8 +45,8 @@ class Rates(NamedTuple):
 
 
 RATES = {
-    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`, and the
-    # convolutions by `benchmarks/convolutions.py`
+    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`; the
+    # convolutions from sweeps as in `benchmarks/convolutions.py`
     "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 2.8e9, 2.0e9, 32e-6, 0.0, 3.0, 1.5),
     # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
     "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 10e12, 10e12, 150e-6, 0.0, 4.0, 1.5),
@@ -182,9 +182,9 @@ def step_counts(
 def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, ...] = ()) -> int:
     """How many lanes a device trains at a time: a function of structure and kind of device alone.
 
-    A power of two. On a CPU at most 32, and weights, gradients and moments of at most 40 MB, so
-    that they have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more
-    lanes are not faster, and a short sweep would train more that are thrown away). Elsewhere at
+    A power of two. On a CPU at most 32, and `lane_bytes` of at most 40 MB together, so that they
+    have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more lanes are
+    not faster, and a short sweep would train more that are thrown away). Elsewhere at
     most 8,192, in an eighth of the memory.
     """
     if device.platform == "cpu":

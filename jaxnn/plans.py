@@ -25,7 +25,8 @@ class PlannedProgram:
       seconds: expected for all epochs, compiling left out.
       real_seconds: what the same lanes would take without padding, each in its own structure.
       compile_seconds: expected.
-      memory: bytes of a chunk's weights, gradients and moments.
+      memory: bytes of a chunk's weights, gradients and moments, and about those of a foreign
+        model's activations.
     """
 
     program: Program
@@ -86,7 +87,7 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Bytes of the largest chunk's weights, gradients and moments."""
+        """Bytes of the largest chunk, as `PlannedProgram.memory`."""
         return max(planned.memory for planned in self.programs)
 
     def __str__(self) -> str:

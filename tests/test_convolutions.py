@@ -107,7 +107,7 @@ class Small(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        x = nn.relu(nn.Conv(32, (3, 3), conv_general_dilated=self.by)(x))
+        x = nn.relu(nn.Conv(64, (3, 3), conv_general_dilated=self.by)(x))
         return nn.Dense(3)(x.reshape(len(x), -1))
 
 
@@ -129,7 +129,7 @@ def test_the_plan_trains_convolutions_one_after_another_where_its_rates_say_so()
     assert vmapped.chunk > 1
     assert "one after another" not in str(by_products)
     # the network is the same, and the products are expected to be faster
-    assert by_products.seconds < plan.seconds / 2
+    assert by_products.seconds < plan.seconds / 3
     rates = RATES["cpu"]._replace(grouped_convolutions=RATES["cpu"].convolutions)
     assert planned(None, rates=rates)[1].chunk > 1
 
