@@ -1,12 +1,13 @@
 """Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
 
+from jaxnn.archives import load
 from jaxnn.babysitting import Run
 from jaxnn.convolutions import convolution
 from jaxnn.costs import Rates
 from jaxnn.datasets import Dataset
 from jaxnn.ensembles import Ensemble
 from jaxnn.files import load_hdf5, load_signs
-from jaxnn.fitted import Fitted, load
+from jaxnn.fitted import Fitted
 from jaxnn.fitting import fit
 from jaxnn.flax_models import from_flax
 from jaxnn.hooks import EpochInfo
@@ -20,6 +21,7 @@ from jaxnn.planning import plan
 from jaxnn.plans import Plan
 from jaxnn.plots import plot_learning_curves, plot_rungs, plot_slice
 from jaxnn.progress import TrainingInterrupted
+from jaxnn.resuming import resume
 from jaxnn.searching import search
 from jaxnn.signs import generated_signs
 from jaxnn.spaces import (
@@ -86,6 +88,7 @@ __all__ = [
     "plot_slice",
     "population_statistics",
     "randint",
+    "resume",
     "reverseloguniform",
     "sample",
     "search",

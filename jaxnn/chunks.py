@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset
-from jaxnn.jobs import Group, Job, Lane
+from jaxnn.jobs import Group, Job
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe
 from jaxnn.programs import Program, initial
 from jaxnn.training import EPOCHS_PER_CALL, TrainState
-from jaxnn.trials import Chunk
+from jaxnn.trials import Chunk, Lane
 
 
 def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = False) -> None:
@@ -27,15 +27,30 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
     Args:
       goes_on: keeps the states of those that are fine, to train them on later.
     """
+    if job.has_trained and job.commits.is_due(is_rung=True):
+        job.commit()
     job.until, job.goes_on = until, goes_on
     job.stop.clear()
-    lanes = sorted(lanes, key=job.fold_of)
+    lanes = list(lanes)
+    job.restore(lanes, until)
+    # a chunk's lanes have their data and their epoch in common, so they wait in that order
+    lanes = sorted(lanes, key=lambda lane: _in_common(job, lane))
     # what is not trained on will not be: its state may go
     job.states = {lane: job.states[lane] for lane in lanes if lane in job.states}
     for group in job.groups:
         mine = set(group.planned.settings)
-        group.waiting = [lane for lane in lanes if lane[0] in mine]
-    _train_everywhere(job)
+        group.waiting = [
+            lane for lane in lanes if lane[0] in mine and job.study.epochs_done[lane] < until
+        ]
+    if any(group.waiting for group in job.groups):
+        job.has_trained = True
+        _train_everywhere(job)
+        job.behind = None
+
+
+def _in_common(job: Job, lane: Lane) -> tuple[int, int]:
+    """What lanes of a chunk must share: their fold, and how far they are."""
+    return job.fold_of(lane), int(job.study.epochs_done[lane])
 
 
 def _train_everywhere(job: Job) -> None:
@@ -82,10 +97,12 @@ def _train_on(device: jax.Device, job: Job) -> None:
                 return
             ready = (group for group in waiting if group.is_new or group.is_compiled.is_set())
             group = next(ready, waiting[0])
-            # lanes wait fold after fold, and those of a chunk share their data
-            fold, together = next(itertools.groupby(group.waiting, job.fold_of))
+            (fold, _), together = next(
+                itertools.groupby(group.waiting, lambda lane: _in_common(job, lane))
+            )
             lanes = list(itertools.islice(together, group.chunk))
             group.waiting = group.waiting[len(lanes) :]
+            job.training.update(lanes)
             chunk, is_first, group.is_new = group.chunk, group.is_new, False
             if is_first:
                 started = sum(not group.is_new for group in job.groups)
@@ -106,6 +123,10 @@ def _train_on(device: jax.Device, job: Job) -> None:
 
 
 def _make_do_with_less(job: Job, group: Group, lanes: list[Lane], chunk: int) -> None:
+    job.training.difference_update(lanes)
+    for lane in lanes:
+        # from where its state is, should memory have been short in the middle
+        job.study.epochs_done[lane] = job.states[lane].epoch if lane in job.states else 0
     if chunk == 1:
         count = len(lanes) + len(group.waiting)
         note = f"Memory is too short for one lane of a structure: {count} networks not trained."
@@ -165,6 +186,8 @@ def _train_chunk(
         study.diverged[number, repeat] = diverged
         study.epochs_done[number, repeat] = np.where(diverged >= 0, study.num_epochs, done)
         study.kept_epochs[number, repeat] = done - 1
+        if done < until:
+            _commit_if_due(job, lanes, states)
         # after the first call, which may compile, calls last about a quarter of a second
         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
         num_epochs = min(until - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
@@ -174,7 +197,8 @@ def _train_chunk(
         params, state = jax.tree.map(lambda leaf: leaf[: len(lanes)].copy(), (params, state))
     if states.best is not None:
         study.kept_epochs[number, repeat] = np.asarray(states.best.epoch)[: len(lanes)]
-    rows = _on_host(states, len(lanes)) if job.goes_on else []
+    goes_on = job.goes_on or (job.commits.is_on and done < until)
+    rows = _on_host(states, len(lanes)) if goes_on else []
     with job.lock:
         if is_first:
             later = min(seconds_per_epoch[1:], default=0)
@@ -182,7 +206,31 @@ def _train_chunk(
         index = np.full(len(lanes), len(study.chunks))
         study.places[number, repeat] = np.stack([index, np.arange(len(lanes))], axis=1)
         study.chunks.append(Chunk(group.program.model, params, state, began, datetime.now()))
+        for lane in lanes:
+            job.states.pop(lane, None)
         job.states.update(zip(lanes, rows, strict=False))
+        job.training.difference_update(lanes)
+    _commit_if_due(job, lanes)
+
+
+def _commit_if_due(job: Job, lanes: list[Lane], states: TrainState | None = None) -> None:
+    """Where a commit is due, puts down a copy of these lanes; the last to do so writes it.
+
+    Args:
+      states: None once the lanes are in the study: a chunk at its end is waited for.
+    """
+    with job.lock:
+        if job.behind is None and job.commits.is_due():
+            job.behind = set(job.training)
+        if job.behind is None:
+            return
+        if states is not None:
+            with job.commits.timed():
+                job.states.update(zip(lanes, _on_host(states, len(lanes)), strict=True))
+        job.behind = (job.behind - set(lanes)) & job.training
+        if not job.behind:
+            job.commit()
+            job.behind = None
 
 
 def _on_host(states: TrainState, num_lanes: int) -> list[TrainState]:

@@ -1,9 +1,13 @@
-"""HDF5 in and out, for the course's data sets and for saved networks."""
+"""HDF5 in and out: the course's data sets, and all that jaxnn saves."""
 
+import contextlib
+import hashlib
+import io
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -77,45 +81,116 @@ def load_hdf5(
     return train, test, tuple(range(num_classes)) if classes is None else classes
 
 
+_HEAD = 512
+"""Bytes before the HDF5 part, which every HDF5 library skips: HDF5 calls them the user block."""
+
+
 def write_arrays(
-    path: StrPath, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, str]
+    path: StrPath, arrays: Iterable[tuple[str, np.ndarray]], attributes: Mapping[str, Any]
 ) -> None:
-    """Writes arrays by name, "group/name", and attributes of text; whole or not at all."""
+    """Writes arrays by name, "group/name", and attributes as JSON; whole or not at all.
+
+    The file is HDF5 with 512 bytes of text before it: "jaxnn", the SHA-256 of all that follows, and
+    its length. It is made in memory, since the HDF5 library does not come to its senses again after
+    a full disk, written beside its place, flushed, and moved there.
+
+    Raises:
+      OSError: the disk is full, the folder is missing or cannot be written to. The file that was
+        there before is untouched.
+    """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", userblock_size=_HEAD) as file:
+        for name, array in arrays:
+            file[name] = array
+        file.attrs.update({name: json.dumps(value) for name, value in attributes.items()})
+    body = memory.getbuffer()[_HEAD:]
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        with h5py.File(partial, "w") as file:
-            for name, array in arrays.items():
-                file[name] = array
-            file.attrs.update(attributes)
+        with open(partial, "wb") as raw:
+            raw.write(_head(body))
+            raw.write(body)
+            raw.flush()
+            os.fsync(raw.fileno())
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
+    _sync_folder(path.parent)
 
 
-def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Reads what `write_arrays` wrote; FileNotFoundError or ValueError if it cannot."""
+PARTIAL = ".partial"
+"""How the name of a file ends that is being written."""
 
-    def read(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+
+def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads what `write_arrays` wrote.
+
+    The HDF5 library, which damaged bytes can make crash or hang, only meets bytes whose SHA-256 is
+    right.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is not a file of jaxnn's, or damaged.
+    """
+    _check_is_file(path)
+    content = memoryview(Path(path).read_bytes())
+    if bytes(content[: len(_MAGIC)]) != _MAGIC:
+        raise ValueError(
+            f"{path} is not a file that jaxnn saved; expected one of save, sweep or search"
+        )
+    if bytes(content[:_HEAD]) != _head(content[_HEAD:]):
+        raise ValueError(
+            f"{path} is damaged or cut off: its SHA-256 is not the one that it was saved with; "
+            "take an earlier copy of it"
+        )
+
+    def read(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         names: list[str] = []
         # visits hard links alone, so it does not leave the file
         file.visit(names.append)
         arrays = {n: _array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset}
-        return arrays, {name: str(value) for name, value in file.attrs.items()}
+        return arrays, {name: json.loads(value) for name, value in file.attrs.items()}
 
-    return _read(path, read)
+    return _opened(path, io.BytesIO(content), read)
+
+
+_MAGIC = b"jaxnn\n"
+
+
+def _head(body: memoryview) -> bytes:
+    text = f"sha256 {hashlib.sha256(body).hexdigest()}\nbytes {len(body)}\n"
+    return (_MAGIC + text.encode()).ljust(_HEAD, b"\0")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a move last a power cut; not every system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:
     """Opens a file for reading only; what the HDF5 library cannot read becomes a ValueError."""
+    _check_is_file(path)
+    if not h5py.is_hdf5(path):
+        raise ValueError(f"{path} is not an HDF5 file")
+    return _opened(path, path, read)
+
+
+def _check_is_file(path: StrPath) -> None:
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     if not Path(path).is_file():
         raise ValueError(f"{path} is not a file; expected an HDF5 file")
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is not an HDF5 file")
+
+
+def _opened(path: StrPath, source: Any, read: Callable[[h5py.File], Result]) -> Result:
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(source, "r") as file:
             return read(file)
     except Exception as error:
         # a damaged file makes the HDF5 library and NumPy raise almost anything

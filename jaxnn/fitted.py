@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import os
 from typing import Any
 
@@ -11,12 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset, InputStatistics, as_inputs
-from jaxnn.files import read_arrays, write_arrays
 from jaxnn.metrics import accuracy
-from jaxnn.models import mlp_of_setting
 from jaxnn.normalization import population_statistics
-from jaxnn.preparing import network_of
-from jaxnn.types import Array, ArrayLike, Model, ModelFn, Params, State, as_model
+from jaxnn.types import Array, ArrayLike, Model, Params, State
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,82 +75,17 @@ class Fitted:
         return _logits(self.model, self.params, self.state, self.inputs, x, numbers)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the network to an HDF5 file, readable with h5py alone.
+        """Writes the network to an HDF5 file, see `archives`; `load` brings it back.
 
-        Groups `params`, `state`, `inputs` and `curves` hold the arrays under their names, for
-        example `params/0/kernel`; the attributes hold the rest as JSON. The file is written
-        beside its place and then moved there, so a broken write leaves the old file alone.
+        The structure and the statistics that inputs are normalised by are in it: a network that
+        `mlp` made predicts without the code that trained it.
         """
-        arrays = {
-            **_named("params", self.params),
-            **_named("state", self.state),
-            **_named("inputs", self.inputs),
-            **_named("curves", self.curves),
-        }
-        about = {
-            "setting": self.setting,
-            "diverged": self.diverged,
-            "input_shape": list(self.input_shape),
-            "num_classes": self.num_classes,
-            "is_mlp": self.is_mlp,
-        }
-        attributes = {name: json.dumps(value) for name, value in about.items()}
-        write_arrays(path, arrays, {"format": _FORMAT, **attributes})
+        from jaxnn.archives import save_network
+
+        save_network(self, path)
 
 
 _population_statistics = jax.jit(population_statistics, static_argnames="model")
-
-_FORMAT = "jaxnn network 1"
-
-
-def load(path: str | os.PathLike[str], model: Model | ModelFn | None = None) -> Fitted:
-    """Reads what `Fitted.save` wrote.
-
-    Args:
-      path: the file.
-      model: what it was trained with, for a network that was not made by `mlp`.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: it is not a saved network, or its arrays do not fit the structure it names.
-    """
-    arrays, attributes = read_arrays(path)
-    if attributes.get("format") != _FORMAT:
-        raise ValueError(
-            f"{path} has the format {attributes.get('format')!r}; expected {_FORMAT!r}"
-        )
-    try:
-        about = {k: json.loads(v) for k, v in attributes.items() if k != "format"}
-        setting = {**about["setting"], "hidden": tuple(about["setting"]["hidden"])}
-        input_shape = tuple(about["input_shape"])
-        num_classes, is_mlp, diverged = (about[k] for k in ("num_classes", "is_mlp", "diverged"))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} has damaged attributes: {error}") from None
-    if is_mlp:
-        model = mlp_of_setting(setting, input_shape, num_classes)
-    elif model is None:
-        raise ValueError(
-            f"{path} holds a network that mlp did not make; expected load(path, model)"
-        )
-    else:
-        model = network_of(as_model(model), setting)
-    params, state = jax.eval_shape(model.init, jax.random.key(0))
-    inputs = None
-    if setting["inputs"] != "raw":
-        inputs = InputStatistics(*(jnp.zeros(input_shape) for _ in InputStatistics._fields))
-    curves = {name.split("/")[1]: a for name, a in arrays.items() if name.startswith("curves/")}
-    return Fitted(
-        model=model,
-        params=_filled(path, "params", params, arrays),
-        state=_filled(path, "state", state, arrays),
-        inputs=_filled(path, "inputs", inputs, arrays),
-        setting=setting,
-        curves=curves,
-        diverged=diverged,
-        input_shape=input_shape,
-        num_classes=num_classes,
-        is_mlp=is_mlp,
-    )
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -168,31 +99,3 @@ def _logits(
 ) -> Array:
     x = x if inputs is None else inputs.normalise(x)
     return model.apply(params, state, x, **numbers)[0]
-
-
-def _leaf_name(group: str, path: Any) -> str:
-    # a pytree that is one bare array has an empty path
-    return "/".join(filter(None, [group, jax.tree_util.keystr(path, simple=True, separator="/")]))
-
-
-def _named(group: str, tree: Any) -> dict[str, np.ndarray]:
-    """The leaves of a pytree by their place in it: "params/0/kernel"."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {_leaf_name(group, path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _filled(file: Any, group: str, template: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The template's pytree with the arrays of a file in it, each checked for its shape."""
-
-    def fill(path: Any, leaf: Any) -> Array:
-        name = _leaf_name(group, path)
-        array = arrays.get(name)
-        expected = np.dtype(leaf.dtype)
-        if array is None or array.shape != leaf.shape or array.dtype.kind != expected.kind:
-            found = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
-            raise ValueError(
-                f"{file} holds {found} at {name}; expected {expected}{list(leaf.shape)}"
-            )
-        return jnp.asarray(array, expected)
-
-    return jax.tree_util.tree_map_with_path(fill, template)

@@ -4,12 +4,13 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxnn.commits import Commits
 from jaxnn.datasets import Dataset
 from jaxnn.hooks import Hook
 from jaxnn.options import Folds, Options
@@ -18,11 +19,10 @@ from jaxnn.preparing import Recipe, treatments, warn_caller, warn_of_scales
 from jaxnn.programs import Program
 from jaxnn.progress import SweepDisplay, TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
+from jaxnn.snapshots import Past, States, past_of, restore, snapshot
 from jaxnn.studies import Study
-from jaxnn.training import TrainState, curve_names
-
-Lane = tuple[int, int]
-"""Number of the setting, index of the repetition."""
+from jaxnn.training import curve_names
+from jaxnn.trials import Lane
 
 
 @dataclasses.dataclass
@@ -46,6 +46,9 @@ class Job:
       folds: training and validation set of each; one pair without cross-validation.
       seeds: repetitions on each fold.
       until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
+      training: the lanes that the devices have now.
+      behind: those of them whose state a commit that is due waits for; None if none is.
+      past: what a commit of an earlier process knew.
       epochs_done, num_diverged, best: what the display shows.
     """
 
@@ -57,17 +60,23 @@ class Job:
     display: SweepDisplay
     is_interrupted: Callable[[], bool]
     hook: Hook
+    commits: Commits
+    identity: Mapping[str, Any]
+    past: Past | None = None
     recipes: list[Recipe] = dataclasses.field(default_factory=list)
     groups: list[Group] = dataclasses.field(default_factory=list)
     until: int = 0
     goes_on: bool = False
-    states: dict[Lane, TrainState] = dataclasses.field(default_factory=dict)
+    states: States = dataclasses.field(default_factory=dict)
+    training: set[Lane] = dataclasses.field(default_factory=set)
+    behind: set[Lane] | None = None
     stage: str = "training"
     warnings: list[str] = dataclasses.field(default_factory=list)
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
     data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
+    has_trained: bool = False
     epochs_done: int = 0
     num_diverged: int = 0
     best: float | None = None
@@ -98,14 +107,54 @@ class Job:
     def show(self, stage: str) -> None:
         self.display(stage, self.epochs_done, self.best, self.num_diverged)
 
+    def note(self, text: str) -> None:
+        """Has the study say something, once."""
+        if text and text not in self.study.notes:
+            self.study.notes.append(text)
+
+    def restore(self, lanes: Iterable[Lane], until: int) -> None:
+        """Takes what an earlier process has trained of some lanes, up to an epoch."""
+        if self.past is None:
+            return
+        lanes = list(lanes)
+        rows = tuple(np.array(lanes).T)
+        before = self.study.epochs_done[rows].sum()
+        restore(self.past, self.study, self.states, lanes, until)
+        self.epochs_done += int(self.study.epochs_done[rows].sum() - before)
+
+    def commit(self, is_finished: bool = False) -> None:
+        """Saves all that is known, where there is a directory."""
+        if not self.commits.is_on:
+            return
+        program_of = {n: group.program for group in self.groups for n in group.planned.settings}
+        # what is finished goes nowhere from its states
+        states = {} if is_finished else self.states
+        with self.commits.timed():
+            arrays, about = snapshot(self.study, states, self.training, program_of.__getitem__)
+        extra = {"identity": self.identity, "is_finished": is_finished}
+        before = self.commits.failure
+        self.commits.write(arrays, about | extra)
+        if self.commits.failure and not before:
+            self.display.say(self.commits.failure)
+
 
 @contextlib.contextmanager
-def open_job(options: Options, parts: Folds, plan: Plan, epochs: int, total: int) -> Iterator[Job]:
+def open_job(
+    options: Options,
+    parts: Folds,
+    plan: Plan,
+    epochs: int,
+    total: int,
+    commits: Commits | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> Iterator[Job]:
     """A job that settings are added to, and trained, while it is open.
 
     Args:
       plan: the first settings', or what those to come are planned by.
       total: epochs that all its networks train for together, for the display.
+      commits: where what is reached is saved, and what was reached before is found.
+      identity: of the call, which every commit has.
 
     Raises:
       TrainingInterrupted: at its end, if Ctrl-C came.
@@ -146,17 +195,37 @@ def open_job(options: Options, parts: Folds, plan: Plan, epochs: int, total: int
             display,
             is_interrupted,
             hook,
+            commits or Commits(None, 0.0),
+            identity or {},
         )
-        yield job
-    study.seconds = time.perf_counter() - start
-    for note in [*job.warnings, *filter(None, [hook.failure])]:
+        if job.commits.last is not None:
+            job.past, job.commits.last = past_of(job.commits.last, options.model), None
+            study.chunks, study.notes = job.past.study.chunks, job.past.study.notes
+            study.treatments.update(job.past.study.treatments)
+            study.seconds = job.past.study.seconds
+            study.compile_seconds = job.past.study.compile_seconds
+        is_finished = False
+        try:
+            yield job
+            is_finished = not is_interrupted()
+        finally:
+            # also after an error: what was trained is not lost by it
+            study.seconds += time.perf_counter() - start
+            if is_finished or job.has_trained:
+                job.commit(is_finished)
+    for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
         warn_caller(note)
     if is_interrupted():
-        raise TrainingInterrupted(
+        message = (
             f"training was interrupted with {study.is_complete.sum():,} of "
-            f"{study.diverged.size:,} networks complete",
-            study=study,
+            f"{study.diverged.size:,} networks complete"
         )
+        if job.commits.is_on and not job.commits.failure:
+            message += (
+                f"; the same call, or jaxnn.resume({str(job.commits.directory)!r}, train, valid), "
+                "goes on from there"
+            )
+        raise TrainingInterrupted(message, study=study)
 
 
 def add(
@@ -169,8 +238,7 @@ def add(
     job.recipes += prepared
     study.grow([dict(one) for one in given], [one.setting for one in prepared])
     study.plan = plan
-    if plan.note and plan.note not in study.notes:
-        study.notes.append(plan.note)
+    job.note(plan.note)
     for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
         if (inputs, 0) not in study.treatments:
             parts = [train for train, _ in job.folds]

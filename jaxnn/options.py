@@ -92,10 +92,10 @@ class Options:
         )
 
 
-def hold_out_note(valid: Dataset | float | None, parts: Folds) -> list[str]:
-    """Says what was held out, where that was left to us."""
+def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
+    """Says what was held out, where that was left to us; or ""."""
     train, held_out = parts[0]
     if isinstance(valid, Dataset) or valid is None or held_out is None:
-        return []
+        return ""
     share = f"{len(held_out)} of {len(held_out) + len(train)}"
-    return [f"Validation: {share} examples of the training set, stratified."]
+    return f"Validation: {share} examples of the training set, stratified."

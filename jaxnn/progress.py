@@ -1,4 +1,4 @@
-"""What the host does between compiled calls: show how far training is, and listen for Ctrl-C."""
+"""What the host does between compiled calls: show how far training is, and listen for signals."""
 
 import contextlib
 import importlib.util
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `fit`, `sweep` or `search`; what was reached is in `fitted` or `study`."""
+    """Ctrl-C or SIGTERM while training; what was reached is in `fitted` or `study`."""
 
     def __init__(self, message: str, *, fitted: Any = None, study: Any = None):
         super().__init__(message)
@@ -96,6 +97,13 @@ class SweepDisplay:
             self._last_line = now
             print(f"jaxnn {stage}: {text}{left}", file=sys.stderr, flush=True)
 
+    def say(self, message: str) -> None:
+        """What cannot wait for the end."""
+        if self._display is not None:
+            self._display.console.print(f"[bold red]{escape(message)}[/]")
+        else:
+            print(f"jaxnn: {message}", file=sys.stderr, flush=True)
+
 
 @contextlib.contextmanager
 def sweep_display(total: int, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
@@ -116,9 +124,12 @@ def sweep_display(total: int, epochs: int, progress: bool | None) -> Iterator[Sw
         yield SweepDisplay(total, epochs, display, is_shown)
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Makes the yielded function answer True after a first Ctrl-C; a second one acts at once.
+    """Makes the yielded function answer True after Ctrl-C or SIGTERM; a second one acts at once.
 
     A compiled call that donates its buffers must not be cut off between its return and the
     assignment of its result: the training state would be lost. Python handles signals in the main
@@ -128,18 +139,24 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupted.is_set
         return
-    before = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(signum: int, frame: object) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, before)
-
     # None: a handler that Python did not set and could not restore
-    if before is None or before is signal.SIG_IGN:
-        yield interrupted.is_set
-        return
-    signal.signal(signal.SIGINT, on_interrupt)
+    before = {
+        number: handler
+        for number in SIGNALS
+        if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
+    }
+
+    def give_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def on_signal(number: int, frame: object) -> None:
+        interrupted.set()
+        give_back()
+
+    for number in before:
+        signal.signal(number, on_signal)
     try:
         yield interrupted.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        give_back()

@@ -10,13 +10,17 @@ import numpy as np
 from jaxnn import with_optuna
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
+from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
+from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
+from jaxnn.identities import checked_identity
 from jaxnn.jobs import Job, add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes
 from jaxnn.showing import call_text
+from jaxnn.snapshots import past_of
 from jaxnn.spaces import Settings, Space, sample
 from jaxnn.studies import Study
 from jaxnn.trials import Rung
@@ -55,6 +59,8 @@ def search(
     model: Model | ModelFn | None = None,
     row_space: bool = False,
     chunk: int | None = None,
+    directory: StrPath | None = None,
+    commit_interval: float = 60.0,
     progress: bool | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Study:
@@ -97,7 +103,8 @@ def search(
       order_seed: of mini-batches, folds and a hold-out.
       select: "mean" ranks settings by their mean value, "lower_bound" by the worse end of its 95 %
         interval over repetitions or folds.
-      keep, metric, model, row_space, chunk, progress, on_epoch: as for `sweep`.
+      keep, metric, model, row_space, chunk, directory, commit_interval, progress, on_epoch: as for
+        `sweep`.
 
     Returns:
       a `Study`; settings that were dropped on the way have the value that they had reached, the
@@ -105,7 +112,7 @@ def search(
 
     Raises:
       ValueError: bad input, before anything is compiled.
-      TrainingInterrupted: on Ctrl-C, with what was reached in its `study`.
+      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `study`.
 
     Sources: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012;
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving).
@@ -132,6 +139,10 @@ def search(
     if whole_number("rounds", rounds, 1) > num_settings and method == "coarse_to_fine":
         raise ValueError(f"rounds got {rounds}; expected at most num_settings, {num_settings}")
     whole_number("batch", batch, 1)
+    if directory is not None and storage is not None:
+        raise ValueError(
+            "directory came with a storage, in which Optuna keeps the study; expected one of them"
+        )
     parts = options.parts(train, valid)
     training_part = parts[0][0]
     is_drawn_at_once = method in ("random", "sobol", "grid", "halving")
@@ -151,28 +162,33 @@ def search(
         rungs = [(num_settings / times, max_epochs)] * times
     shares = [(count / len(prepared), some) for count, some in rungs]
     plan = options.plan(prepared, training_part, max_epochs, rungs=shares)
-    brain = None
-    if method == "optuna":
-        brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
-    with open_job(options, parts, plan, max_epochs, total * seeds * folds) as job:
-        job.study.space, job.study.call = dict(space), call
-        job.study.notes += hold_out_note(valid, parts)
-        known: list[PlannedProgram] = [*plan.programs]
+    with commits_in(directory, commit_interval) as commits:
+        own = checked_identity(commits, search, arguments, plan)
+        if commits.last is not None and commits.is_finished:
+            return past_of(commits.last, options.model).study
+        brain = None
+        if method == "optuna":
+            brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
+        work = total * seeds * folds
+        with open_job(options, parts, plan, max_epochs, work, commits, own) as job:
+            job.study.space, job.study.call = dict(space), call
+            job.note(hold_out_note(valid, parts))
+            known: list[PlannedProgram] = [*plan.programs]
 
-        def train_settings(settings: Sequence[dict[str, Any]]) -> list[int]:
-            new = recipes(settings, training_part, options.model)
-            whole = options.plan([*job.recipes, *new], training_part, max_epochs, known=known)
-            known.extend(one for one in whole.programs if not _is_known(one, known))
-            numbers = add(job, options, settings, new, whole)
-            climb(job, numbers, [(len(numbers), max_epochs)], patience)
-            return numbers
+            def train_settings(settings: Sequence[dict[str, Any]]) -> list[int]:
+                new = recipes(settings, training_part, options.model)
+                whole = options.plan([*job.recipes, *new], training_part, max_epochs, known=known)
+                known.extend(one for one in whole.programs if not _is_known(one, known))
+                numbers = add(job, options, settings, new, whole)
+                climb(job, numbers, [(len(numbers), max_epochs)], patience)
+                return numbers
 
-        if is_drawn_at_once:
-            climb(job, add(job, options, first, prepared, plan), steps, patience)
-        elif brain is not None:
-            brain.search(job, num_settings, batch, train_settings)
-        else:
-            coarse_to_fine(job, space, num_settings, rounds, seed, train_settings)
+            if is_drawn_at_once:
+                climb(job, add(job, options, first, prepared, plan), steps, patience)
+            elif brain is not None:
+                brain.search(job, num_settings, batch, train_settings)
+            else:
+                coarse_to_fine(job, space, num_settings, rounds, seed, train_settings)
     return job.study
 
 

@@ -280,6 +280,16 @@ class Study:
             console = Console(width=120)
         console.print(summary(self, top))
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the study with all its networks to an HDF5 file; `load` brings it back.
+
+        Raises:
+          OSError: the disk is full, or the folder cannot be written to; an older file stays.
+        """
+        from jaxnn.archives import save_study
+
+        save_study(self, path)
+
     def report(self, path: str | os.PathLike[str]) -> None:
         """Writes the study as one page that opens offline; needs the extra "report".
 

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
+from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
+from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
+from jaxnn.identities import checked_identity
 from jaxnn.jobs import add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import Plan, check_plan
 from jaxnn.preparing import recipes
 from jaxnn.settings import Setting
 from jaxnn.showing import call_text
+from jaxnn.snapshots import past_of
 from jaxnn.studies import Study
 from jaxnn.types import Model, ModelFn
 
@@ -31,6 +35,8 @@ def sweep(
     row_space: bool = False,
     plan: Plan | None = None,
     chunk: int | None = None,
+    directory: StrPath | None = None,
+    commit_interval: float = 60.0,
     progress: bool | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Study:
@@ -65,6 +71,11 @@ def sweep(
         training inputs and lift the weights back at the end, see `fit`.
       plan: which settings share a program, made by `plan` for the same settings; None makes it.
       chunk: lanes that a device trains at a time; None leaves it to the plan.
+      directory: where the state of every network is saved while it trains, so that the same call
+        goes on after a kill and ends with the same bits; a finished study is simply returned. See
+        `commits` and `resume`. A directory belongs to one search, and one process at a time.
+      commit_interval: least seconds between two commits; more where a commit takes more than 3 % of
+        that.
       progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
         elsewhere a line every ten seconds.
       on_epoch: a function that is called with an `EpochInfo` for every epoch of every network, from
@@ -76,8 +87,9 @@ def sweep(
       last.
 
     Raises:
-      ValueError: bad input, before anything is compiled.
-      TrainingInterrupted: on Ctrl-C, with what was reached in its `study`.
+      ValueError: bad input, before anything is compiled; a directory that holds another search or
+        only damaged commits, or that another process has.
+      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `study`.
 
     >>> import numpy as np
     >>> from jaxnn import loguniform, sample
@@ -97,9 +109,14 @@ def sweep(
     prepared = recipes(settings, parts[0][0], options.model)
     plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
     check_plan(plan, prepared, row_space)
-    with open_job(options, parts, plan, epochs, len(prepared) * seeds * epochs) as job:
-        numbers = add(job, options, settings, prepared, plan)
-        job.study.space, job.study.call = getattr(settings, "space", None), call
-        job.study.notes += hold_out_note(valid, parts)
-        train_up_to(job, job.lanes(numbers), epochs)
+    total = len(prepared) * seeds * epochs
+    with commits_in(directory, commit_interval) as commits:
+        own = checked_identity(commits, sweep, arguments, plan)
+        if commits.last is not None and commits.is_finished:
+            return past_of(commits.last, options.model).study
+        with open_job(options, parts, plan, epochs, total, commits, own) as job:
+            numbers = add(job, options, settings, prepared, plan)
+            job.study.space, job.study.call = getattr(settings, "space", None), call
+            job.note(hold_out_note(valid, parts))
+            train_up_to(job, job.lanes(numbers), epochs)
     return job.study

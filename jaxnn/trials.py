@@ -1,10 +1,13 @@
-"""Trials, chunks and rungs: the records that a study is made of."""
+"""Lanes, trials, chunks and rungs: the records that a study is made of."""
 
 import dataclasses
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jaxnn.types import Params, State
+
+Lane = tuple[int, int]
+"""Number of the setting, index of the repetition."""
 
 
 @dataclasses.dataclass(frozen=True)

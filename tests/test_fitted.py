@@ -84,41 +84,6 @@ def test_inputs_of_another_shape_are_refused(data):
         fitted.predict(np.full((1, 2, 3), [[1, 1, 1], [1, 1, np.nan]]))
 
 
-def test_load_refuses_other_files(data, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.h5 does not exist"):
-        load(tmp_path / "none.h5")
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["a"] = 1.0
-    with pytest.raises(ValueError, match=r"other\.h5 has the format None"):
-        load(tmp_path / "other.h5")
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda file: file.pop("params/0/kernel"), "holds nothing at params/0/kernel"),
-        (lambda file: file["params"].move("0", "7"), "holds nothing at params/0"),
-        (lambda file: _replace(file, np.ones((2, 2))), r"float64\[2, 2\] at params/0/kernel"),
-        (lambda file: _replace(file, np.ones((5, 6), int)), r"int64\[5, 6\] at params/0/kernel"),
-        (lambda file: file.attrs.pop("setting"), "damaged attributes"),
-        (lambda file: file.attrs.update(setting="{"), "damaged attributes"),
-        (lambda file: file.attrs.update(format="jaxnn network 99"), "has the format"),
-    ],
-)
-def test_load_checks_what_it_reads(data, tmp_path, damage, message):
-    path = tmp_path / "network.h5"
-    fit({"hidden": (5,)}, data, epochs=1).save(path)
-    with h5py.File(path, "a") as file:
-        damage(file)
-    with pytest.raises(ValueError, match=message):
-        load(path)
-
-
-def _replace(file, array):
-    del file["params/0/kernel"]
-    file["params/0/kernel"] = array
-
-
 def test_course_parameters_of_a_fitted_network(data):
     fitted = fit({"hidden": (5,)}, data, epochs=1)
     course = jaxnn.to_course(fitted.params)

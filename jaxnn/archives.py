@@ -1,0 +1,227 @@
+"""Archives: networks and studies as HDF5 files, readable with h5py alone.
+
+| file | groups of arrays | some of the attributes, as JSON |
+| --- | --- | --- |
+| network | params, state, inputs (mean, deviation), curves | setting, diverged, input_shape |
+| study | curves, lanes (diverged, ...), treatments, chunks (params, state) | settings, plan, call |
+
+Leaves have their place in the pytree as name: params/0/kernel. See `files` for the first 512 bytes,
+and `commits` for what a directory holds.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.commits import newest
+from jaxnn.datasets import InputStatistics
+from jaxnn.files import StrPath, read_arrays, write_arrays
+from jaxnn.fitted import Fitted
+from jaxnn.mixtures import Mixture
+from jaxnn.models import mlp_of_setting
+from jaxnn.preparing import Treatment, network_of
+from jaxnn.projection import RowSpace
+from jaxnn.records import FOREIGN, decode, encode
+from jaxnn.studies import Study
+from jaxnn.trees import filled, named, stacked
+from jaxnn.trials import Chunk
+from jaxnn.types import Model, ModelFn, as_model
+
+NETWORK, STUDY = "jaxnn network 2", "jaxnn study 1"
+
+_PLAIN = (
+    *("given", "settings", "space", "metric", "plan", "input_shape", "num_classes", "folds"),
+    *("select", "rungs", "notes", "seconds", "compile_seconds", "call"),
+)
+_LANES = ("diverged", "epochs_done", "ends", "dropped", "kept_epochs", "places")
+
+
+def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
+    """Reads what `Fitted.save` or `Study.save` wrote, or the last commit of a directory.
+
+    Args:
+      path: the file, or the directory that a `sweep` or `search` commits to, finished or not.
+      model: what it was trained with, for networks that were not made by `mlp`. A study without it
+        shows all but its networks.
+
+    Returns:
+      a `Fitted` or a `Study`.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is damaged, not one of ours, of another version, or its arrays do not fit the
+        structure it names.
+
+    >>> import tempfile
+    >>> from jaxnn import Dataset, fit
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> fitted = fit({}, Dataset(x, (x[:, 0] > 0) * 1), epochs=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fitted.save(f"{folder}/network.h5")
+    ...     again = load(f"{folder}/network.h5")
+    >>> bool((again.predict_proba(x) == fitted.predict_proba(x)).all())
+    True
+    """
+    if os.path.isdir(path):
+        path, arrays, about = newest(Path(path))
+    else:
+        arrays, about = read_arrays(path)
+    own = None if model is None else as_model(model)
+    kind = about.get("format")
+    if kind not in (NETWORK, STUDY):
+        raise ValueError(
+            f"{path} has the format {kind!r}; expected {NETWORK!r} or {STUDY!r}, which this "
+            "version of jaxnn reads"
+        )
+    try:
+        return (_network if kind == NETWORK else study_of)(path, arrays, about, own)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path} lacks a part of what it should hold: {error!r}") from error
+
+
+def save_network(fitted: Fitted, path: StrPath) -> None:
+    """Writes a network, see `Fitted.save`."""
+    trees = {
+        "params": fitted.params,
+        "state": fitted.state,
+        "inputs": fitted.inputs,
+        "curves": fitted.curves,
+    }
+    about = {
+        "format": NETWORK,
+        "setting": encode(fitted.setting),
+        "diverged": fitted.diverged,
+        "input_shape": encode(fitted.input_shape),
+        "num_classes": fitted.num_classes,
+        "is_mlp": fitted.is_mlp,
+    }
+    leaves = (leaf for group, tree in trees.items() for leaf in named(group, tree))
+    write_arrays(path, leaves, about)
+
+
+def _network(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+) -> Fitted:
+    setting, input_shape = decode(about["setting"]), decode(about["input_shape"])
+    if about["is_mlp"]:
+        own = mlp_of_setting(setting, input_shape, about["num_classes"])
+    elif model is None:
+        raise ValueError(
+            f"{path} holds a network that mlp did not make; expected load(path, model)"
+        )
+    else:
+        own = network_of(model, setting)
+    params, state = jax.eval_shape(own.init, jax.random.key(0))
+    inputs = None
+    if setting["inputs"] != "raw":
+        inputs = InputStatistics(*(jnp.zeros(input_shape) for _ in InputStatistics._fields))
+    fill = lambda group, tree: jax.tree.map(jnp.asarray, filled(path, group, tree, arrays))
+    return Fitted(
+        model=own,
+        params=fill("params", params),
+        state=fill("state", state),
+        inputs=fill("inputs", inputs),
+        setting=setting,
+        curves=_group(arrays, "curves"),
+        diverged=about["diverged"],
+        input_shape=input_shape,
+        num_classes=about["num_classes"],
+        is_mlp=about["is_mlp"],
+    )
+
+
+def save_study(study: Study, path: StrPath) -> None:
+    """Writes a study, see `Study.save`."""
+    write_arrays(path, study_arrays(study), study_about(study))
+
+
+def study_arrays(study: Study) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of a study by name."""
+    yield from named("curves", study.curves)
+    for name in _LANES:
+        yield f"lanes/{name}", getattr(study, name)
+    for (inputs, fold), one in study.treatments.items():
+        yield from named(f"treatments/{inputs}/{fold}", [one.statistics, one.space])
+    for index in sorted({*study.places[..., 0].flat} - {-1}):
+        # the others' networks were all trained on, as lanes of later chunks
+        chunk = study.chunks[index]
+        yield from named(f"chunks/{index}/params", chunk.params)
+        yield from named(f"chunks/{index}/state", chunk.state)
+
+
+def study_about(study: Study) -> dict[str, Any]:
+    """The rest of a study, as JSON."""
+    return {
+        "format": STUDY,
+        **{name: encode(getattr(study, name)) for name in _PLAIN},
+        "is_foreign": study.model is not None,
+        "treatments": [[*key, one.num_features] for key, one in study.treatments.items()],
+        "chunks": [
+            [
+                encode(chunk.model),
+                len(jax.tree.leaves(chunk.params)[0]) if chunk.params else 0,
+                chunk.start.isoformat(),
+                chunk.end.isoformat(),
+            ]
+            for chunk in study.chunks
+        ],
+    }
+
+
+def study_of(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+) -> Study:
+    """The study of a file; `path` is for the errors."""
+    known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
+    known |= {name: arrays[f"lanes/{name}"] for name in _LANES}
+    if about["is_foreign"] and model is None:
+        model = FOREIGN
+    study = Study(
+        **known,
+        model=model if about["is_foreign"] else None,
+        treatments={},
+        curves=_group(arrays, "curves"),
+    )
+    for inputs, fold, num_features in about["treatments"]:
+        found = _group(arrays, f"treatments/{inputs}/{fold}")
+        mean, deviation = (found.get(f"0/{name}") for name in InputStatistics._fields)
+        statistics = None if mean is None else InputStatistics(mean, deviation)  # type: ignore[arg-type]
+        basis = found.get("1/basis")
+        space = None if basis is None else RowSpace(basis)
+        study.treatments[inputs, fold] = Treatment(statistics, space, num_features)
+    for index, (encoded, count, start, end) in enumerate(about["chunks"]):
+        numbers = np.flatnonzero((study.places[..., 0] == index).any(axis=1))
+        params, state, own = {}, {}, decode(encoded)
+        if len(numbers) and study.model is not FOREIGN:
+            # any of its settings has networks of the same shapes
+            setting = study.settings[numbers[0]]
+            if isinstance(own, Mixture):
+                init = own.model(own.structure(setting)).init
+            else:
+                own = network_of(study.model, setting)  # type: ignore[arg-type]
+                init = own.init
+            template = jax.eval_shape(init, jax.random.key(0))
+            params, state = (
+                filled(path, f"chunks/{index}/{name}", stacked(tree, count), arrays)
+                for name, tree in zip(("params", "state"), template, strict=True)
+            )
+        times = (datetime.fromisoformat(start), datetime.fromisoformat(end))
+        study.chunks.append(Chunk(own, params, state, *times))
+    return study
+
+
+def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
+    start = f"{group}/"
+    return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}

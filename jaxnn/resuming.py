@@ -1,0 +1,68 @@
+"""Resuming: a search gone on with from its directory alone."""
+
+from pathlib import Path
+from typing import Any
+
+from jaxnn.commits import newest
+from jaxnn.datasets import Dataset
+from jaxnn.files import StrPath
+from jaxnn.records import decode
+from jaxnn.searching import search
+from jaxnn.spaces import Settings
+from jaxnn.studies import Study
+from jaxnn.sweeping import sweep
+
+
+def resume(
+    directory: StrPath, train: Dataset, valid: Dataset | float | None = None, **code: Any
+) -> Study:
+    """Goes on with the `sweep` or `search` of a directory, as the same call would.
+
+    The directory knows all of the call but the data, of which it knows the SHA-256, and code.
+
+    Args:
+      directory: that the call was given.
+      train, valid: the same data; valid may be left out where it was a fraction or None.
+      **code: `model` or `sampler` where the call had them, and `progress`, `on_epoch`,
+        `commit_interval`, which may differ.
+
+    Returns:
+      the study, to the bit as if it had never been broken off; a finished one as it is.
+
+    Raises:
+      FileNotFoundError: there are no commits.
+      ValueError: other data, another version or machine, damaged commits, or code that is missing.
+      TrainingInterrupted: as for `sweep`.
+
+    >>> import tempfile, numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> data = Dataset(x, (x[:, 0] > 0) * 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = sweep([{}, {"learning_rate": 0.1}], data, 0.25, epochs=2, directory=folder)
+    ...     again = resume(folder, data)
+    >>> again.best_value == study.best_value
+    True
+    """
+    path, _, about = newest(Path(directory))
+    try:
+        identity = about["identity"]
+        function = {"sweep": sweep, "search": search}[identity["function"]]
+        arguments = {name: decode(value) for name, value in identity["arguments"].items()}
+        space = decode(about["space"])
+    except KeyError as error:
+        raise ValueError(f"{path} lacks {error}; expected a commit of sweep or search") from None
+    for name in ("model", "sampler"):
+        if identity[f"has_{name}"] and code.get(name) is None:
+            raise ValueError(
+                f"{directory} holds a search that was given a {name}, which is code; expected "
+                f"resume(directory, train, valid, {name}=...)"
+            )
+    if valid is None and not isinstance(identity["valid"], str):
+        valid = identity["valid"]
+    if function is sweep and space is not None:
+        arguments["settings"] = Settings(arguments["settings"], space)
+    known = {"model", "sampler", "progress", "on_epoch", "commit_interval"}
+    if set(code) > known:
+        raise ValueError(f"resume got {', '.join(set(code) - known)}; expected of {known}")
+    call: Any = function
+    return call(train=train, valid=valid, directory=directory, **{**arguments, **code})

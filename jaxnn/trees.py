@@ -1,0 +1,49 @@
+"""Pytrees as arrays by name, and back."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def named(group: str, tree: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The leaves of a pytree by their place in it: "params/0/kernel"."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        yield _leaf_name(group, path), np.asarray(leaf)
+
+
+def filled(file: Any, group: str, template: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The template's pytree with the arrays of a file in it.
+
+    Args:
+      file: for the error.
+      template: a pytree of arrays, or of their shapes and types.
+
+    Raises:
+      ValueError: a leaf is missing, or has another shape or kind of type.
+    """
+
+    def fill(path: Any, leaf: Any) -> np.ndarray:
+        name = _leaf_name(group, path)
+        array, expected = arrays.get(name), np.dtype(leaf.dtype)
+        if array is None or array.shape != leaf.shape or array.dtype.kind != expected.kind:
+            found = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
+            raise ValueError(
+                f"{file} holds {found} at {name}; expected {expected}{list(leaf.shape)}"
+            )
+        return np.asarray(array, expected)
+
+    return jax.tree_util.tree_map_with_path(fill, template)
+
+
+def stacked(template: Any, count: int) -> Any:
+    """The template with a leading axis for some lanes."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), template
+    )
+
+
+def _leaf_name(group: str, path: Any) -> str:
+    # a pytree that is one bare array has an empty path
+    return "/".join(filter(None, [group, jax.tree_util.keystr(path, simple=True, separator="/")]))

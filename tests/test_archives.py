@@ -1,0 +1,214 @@
+"""What is saved comes back to the bit, reads with h5py alone, and never with another number."""
+
+import random
+
+import h5py
+import jax
+import numpy as np
+import pytest
+
+import jaxnn
+from jaxnn.files import read_arrays, write_arrays
+from jaxnn.records import decode, encode, first_difference
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 4))
+    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0))
+
+
+@pytest.fixture(scope="module")
+def study(data, module_compiled_fast):
+    """Folds, padding, batch norm, inputs treated in two ways, a lane that diverges, rungs."""
+    space = {
+        "learning_rate": jaxnn.choice([1e-2, 0.1, 1e30]),
+        "hidden": jaxnn.choice([(4,), (6, 3)]),
+        "batch_norm": jaxnn.choice([True, False]),
+        "inputs": jaxnn.choice(["raw", "standardised"]),
+        "optimizer": "gd",
+    }
+    return jaxnn.search(space, data, folds=2, num_settings=12, max_epochs=4, factor=2)
+
+
+def same(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def test_a_study_comes_back_with_all_it_holds(study, data, tmp_path):
+    study.save(tmp_path / "study.h5")
+    again = jaxnn.load(tmp_path / "study.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["study.h5"]
+    assert np.isnan(study.values).any(), "a setting without a value"
+    for name in ("given", "settings", "space", "metric", "rungs", "notes", "folds", "call"):
+        assert getattr(again, name) == getattr(study, name), name
+    same(again.curves, study.curves)
+    for name in ("diverged", "epochs_done", "ends", "dropped", "kept_epochs", "ranking"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(study, name))
+    assert str(again.plan) == str(study.plan)
+    assert repr(again.best_trial) == repr(study.best_trial)
+    for number, repeat in np.argwhere(study.places[..., 0] >= 0):
+        first, second = (
+            study.fitted(int(number), int(repeat)),
+            again.fitted(int(number), int(repeat)),
+        )
+        same((first.params, first.state), (second.params, second.state))
+        np.testing.assert_array_equal(first.predict_proba(data.x), second.predict_proba(data.x))
+    again.summary()
+
+
+def test_a_study_in_the_row_space_lifts_its_networks(data, tmp_path):
+    wide = jaxnn.Dataset(np.random.default_rng(1).normal(size=(30, 50)), np.arange(30) % 2)
+    study = jaxnn.sweep([{"hidden": (3,), "batch_size": 8}], wide, 0.3, epochs=2, row_space=True)
+    study.save(tmp_path / "study.h5")
+    again = jaxnn.load(tmp_path / "study.h5")
+    same(again.fitted(0).params, study.fitted(0).params)
+
+
+def test_a_study_is_readable_with_h5py_alone(study, tmp_path):
+    study.save(tmp_path / "study.h5")
+    with h5py.File(tmp_path / "study.h5") as file:
+        np.testing.assert_array_equal(file["curves/valid_cost"][()], study.curves["valid_cost"])
+        np.testing.assert_array_equal(file["lanes/epochs_done"][()], study.epochs_done)
+        assert file.attrs["metric"] == '"accuracy"'
+        assert file.attrs["format"] == '"jaxnn study 1"'
+
+
+def test_a_network_is_readable_with_h5py_alone(study, tmp_path):
+    fitted = study.fitted()
+    fitted.save(tmp_path / "network.h5")
+    with h5py.File(tmp_path / "network.h5") as file:
+        np.testing.assert_array_equal(file["params/0/kernel"][()], fitted.params[0]["kernel"])
+        assert file.attrs["num_classes"] == "3"
+
+
+def own_model(units):
+    def apply(params, state, x, *, is_training=False, key=None, weights=None, dropout=0.0):
+        return x @ params["kernel"], state + is_training
+
+    init = lambda key: ({"kernel": jax.random.normal(key, (4, units))}, jax.numpy.zeros(()))
+    return jaxnn.Model(init, apply)
+
+
+def test_a_study_of_a_foreign_model_shows_all_but_its_networks_without_it(data, tmp_path):
+    model = own_model(3)
+    study = jaxnn.sweep([{}, {"learning_rate": 0.1}], data, 0.3, epochs=2, model=model)
+    study.save(tmp_path / "study.h5")
+    alone = jaxnn.load(tmp_path / "study.h5")
+    assert repr(alone.best_trial) == repr(study.best_trial)
+    with pytest.raises(ValueError, match=r"code that the file does not hold; expected load\(path"):
+        alone.fitted()
+    again = jaxnn.load(tmp_path / "study.h5", model)
+    same(again.fitted(1).params, study.fitted(1).params)
+    with pytest.raises(ValueError, match=r"float32\[2, 4, 3\] at chunks/0/params/kernel; expected"):
+        jaxnn.load(tmp_path / "study.h5", own_model(5))
+
+
+def test_load_refuses_other_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.h5 does not exist"):
+        jaxnn.load(tmp_path / "none.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["a"] = 1.0
+    with pytest.raises(ValueError, match=r"other\.h5 is not a file that jaxnn saved"):
+        jaxnn.load(tmp_path / "other.h5")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError, match="folder has no commits"):
+        jaxnn.load(tmp_path / "folder")
+
+
+def changed(path, change):
+    """The file with something else in it, and the right SHA-256."""
+    arrays, about = read_arrays(path)
+    change(arrays, about)
+    write_arrays(path, arrays.items(), about)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays, about: arrays.pop("params/0/kernel"), "holds nothing at params/0/kernel"),
+        (
+            lambda arrays, about: arrays.update({"params/0/kernel": np.ones((2, 2))}),
+            r"float64\[2, 2\] at params/0/kernel; expected float32\[5, 4\]",
+        ),
+        (
+            lambda arrays, about: arrays.update({"params/0/kernel": np.ones((5, 4), int)}),
+            r"int64\[5, 4\] at params/0/kernel; expected float32",
+        ),
+        (lambda arrays, about: about.pop("setting"), "lacks a part of what it should hold: KeyErr"),
+        (
+            lambda arrays, about: about.update(format="jaxnn network 99"),
+            "has the format 'jaxnn net",
+        ),
+    ],
+)
+def test_load_checks_what_it_reads(data, tmp_path, change, message):
+    path = tmp_path / "network.h5"
+    jaxnn.fit({"hidden": (5,)}, data, epochs=1).save(path)
+    changed(path, change)
+    with pytest.raises(ValueError, match=rf"network\.h5.*{message}"):
+        jaxnn.load(path)
+
+
+def test_every_damaged_byte_is_noticed(data, tmp_path):
+    """Also in the header, and in what HDF5 leaves unused; the reliability benchmark does more."""
+    path, draw = tmp_path / "network.h5", random.Random(0)
+    jaxnn.fit({"hidden": (5,)}, data, epochs=1).save(path)
+    original = path.read_bytes()
+    places = [*range(0, 512, 16), *(draw.randrange(len(original)) for _ in range(200))]
+    for place in places:
+        damaged = bytearray(original)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=r"network\.h5 is (damaged|not a file that jaxnn saved)"
+        ):
+            jaxnn.load(path)
+    for length in (0, 3, 511, 512, len(original) - 1):
+        path.write_bytes(original[:length])
+        with pytest.raises(
+            ValueError, match=r"network\.h5 is (damaged|not a file that jaxnn saved)"
+        ):
+            jaxnn.load(path)
+
+
+def test_a_write_that_fails_leaves_the_old_file(data, tmp_path, monkeypatch):
+    path = tmp_path / "network.h5"
+    fitted = jaxnn.fit({}, data, epochs=1)
+    fitted.save(path)
+    before = path.read_bytes()
+
+    def no_space(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        jaxnn.fit({"hidden": (3,)}, data, epochs=1).save(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["network.h5"]
+
+
+def test_records_are_plain_json_and_back():
+    space = {
+        "learning_rate": jaxnn.loguniform(1e-4, 1e0),
+        "hidden": jaxnn.choice([(25, 12), ()]),
+        "batch_size": np.int64(32),
+        "l2": np.float32(0.1),
+        "beta2": None,
+    }
+    expected = {**space, "batch_size": 32, "l2": float(np.float32(0.1))}
+    assert decode(encode(space)) == expected
+    with pytest.raises(ValueError, match="cannot be saved; expected numbers, text"):
+        encode({"hidden": object()})
+    with pytest.raises(ValueError, match="Range does not have the fields of this version"):
+        decode({"Range": {"low": 1, "up": 2}})
+
+
+def test_the_first_difference_is_named():
+    first, second = encode({"a": 1, "b": (1, 2)}), encode({"a": 1, "b": (1, 3)})
+    assert first_difference(first, first) is None
+    assert first_difference(first, second) == ("b[1]", 2, 3)
+    assert first_difference([1, 2], [1], "settings") == ("the length of settings", 2, 1)
+    assert first_difference({"a": 1}, {"a": 1.0}) == ("a", 1, 1.0)

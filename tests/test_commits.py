@@ -1,0 +1,189 @@
+"""A directory has one writer; a damaged commit, a full disk or a lost directory loses nothing."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import jaxnn
+from jaxnn import commits
+from jaxnn.commits import Commits, commits_in, newest
+
+
+def write(directory, count=1):
+    with commits_in(directory, 60.0) as ours:
+        for _ in range(count):
+            number = ours._number
+            ours.write([("a", np.full(3, number))], {"is_finished": False})
+
+
+@pytest.fixture
+def data():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1)
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_newest_two_are_kept(tmp_path):
+    write(tmp_path, 3)
+    write(tmp_path, 2)
+    assert names(tmp_path) == ["commit-000004.h5", "commit-000005.h5", "lock"]
+    np.testing.assert_array_equal(newest(tmp_path).arrays["a"], [4, 4, 4])
+
+
+def test_a_damaged_commit_is_named_and_the_one_before_is_used(tmp_path):
+    write(tmp_path, 2)
+    first, second = tmp_path / "commit-000001.h5", tmp_path / "commit-000002.h5"
+    second.write_bytes(second.read_bytes()[:-1])
+    with pytest.warns(
+        UserWarning, match=r"commit-000002\.h5 is damaged.*commit-000001\.h5 was used"
+    ):
+        assert newest(tmp_path).path == first
+    first.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no commit that can be read: .*000002.*000001.*anew"):
+        newest(tmp_path)
+    with pytest.raises(ValueError, match="no commit that can be read"), commits_in(tmp_path, 60.0):
+        pass
+
+
+def test_a_commit_takes_three_per_cent_of_the_time_at_most(tmp_path, monkeypatch):
+    """Worked by hand: a clock that only moves when it is told to."""
+    clock = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: clock)
+
+    def arrays():
+        nonlocal clock
+        clock += 3
+        yield "a", np.zeros(1)
+
+    ours = Commits(tmp_path, 60.0)
+    clock = 59.0
+    assert not ours.is_due()
+    assert ours.is_due(is_rung=True), "the first one has cost nothing yet"
+    clock = 60.0
+    assert ours.is_due()
+    with ours.timed():
+        # lanes that are copied for it count as well
+        clock += 1
+    ours.write(arrays(), {})
+    assert clock == 64
+    clock = 64 + 33 * 4 - 1
+    assert not ours.is_due()
+    assert not ours.is_due(is_rung=True)
+    clock += 1
+    assert ours.is_due()
+    assert not Commits(None, 0.0).is_due()
+
+
+OWNER = """
+import sys, time
+from jaxnn.commits import commits_in
+with commits_in(sys.argv[1], 60.0):
+    print("owns", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_process_writes_and_a_dead_one_holds_nothing(tmp_path, data):
+    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "owns\n"
+    assert (tmp_path / "lock").read_text() == f"{process.pid}\n"
+    with pytest.raises(ValueError, match=rf"to which the process {process.pid} is writing; expect"):
+        jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path)
+    (tmp_path / f".commit-000001.h5.{process.pid}.partial").write_bytes(b"half")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path, progress=False)
+    assert names(tmp_path) == ["commit-000001.h5", "lock"]
+    # nor does a call that is over, or one that failed
+    write(tmp_path)
+
+
+@pytest.mark.parametrize("directory", ["/proc/jaxnn", __file__, f"{__file__}/run"])
+def test_a_directory_that_cannot_be_written_to_is_refused_before_training(directory, data):
+    with pytest.raises(ValueError, match=r"which cannot be written to .*; expected a directory of"):
+        jaxnn.sweep([{}], data, 0.25, epochs=1, directory=directory)
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Commits after every compiled call, of some milliseconds."""
+    monkeypatch.setattr(commits, "SHARE", 0)
+    return {"commit_interval": 0, "progress": False, "chunk": 1}
+
+
+def test_a_directory_that_is_removed_leaves_training_in_memory(data, tmp_path, often, capfd):
+    directory, settings = tmp_path / "run", [{}, {"learning_rate": 0.1}]
+
+    def remove(info):
+        if info.epoch == 3 and directory.exists():
+            for path in directory.iterdir():
+                path.unlink()
+            directory.rmdir()
+
+    with pytest.warns(UserWarning, match=r"Nothing can be saved in .*run: .*No such file.*memory"):
+        study = jaxnn.sweep(
+            settings, data, 0.25, epochs=200, directory=directory, on_epoch=remove, **often
+        )
+    alone = jaxnn.sweep(settings, data, 0.25, epochs=200, progress=False, chunk=1)
+    np.testing.assert_array_equal(study.curves["cost"], alone.curves["cost"])
+    assert capfd.readouterr().err.count("Nothing can be saved") == 1
+    study.save(tmp_path / "study.h5")
+
+
+FULL = """
+import resource, signal, sys, warnings
+import numpy as np
+import jaxnn
+from jaxnn import commits
+commits.SHARE = 0
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+x = np.random.default_rng(0).normal(size=(60, 3))
+data = jaxnn.Dataset(x, (x[:, 0] > 0) * 1)
+def fill(info):
+    # from here on files may not be longer than 100 bytes, as on a disk without space
+    if info.epoch == 100:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    study = jaxnn.sweep([{}], data, 0.25, epochs=300, directory=sys.argv[1], commit_interval=0,
+                        progress=False, on_epoch=fill)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print([str(one.message) for one in said], study.is_complete.all())
+study.save(sys.argv[2])
+"""
+
+
+def test_a_full_disk_leaves_the_last_commit_and_training_in_memory(tmp_path, run_python):
+    done = run_python(FULL, str(tmp_path / "run"), str(tmp_path / "study.h5"))
+    assert "File too large. Training goes on in memory, the last good commit stays" in done.stdout
+    assert done.stdout.strip().endswith("True")
+    assert "Nothing can be saved" in done.stderr, "at once, not only at the end"
+    there, whole = jaxnn.load(tmp_path / "run"), jaxnn.load(tmp_path / "study.h5")
+    done = int(there.epochs_done[0, 0])
+    assert 0 < done < 300
+    np.testing.assert_array_equal(
+        there.curves["cost"][..., :done], whole.curves["cost"][..., :done]
+    )
+    assert not [name for name in names(tmp_path / "run") if name.endswith("partial")]
+
+
+def test_commits_go_on_when_there_is_space_again(tmp_path, monkeypatch):
+    ours = Commits(tmp_path, 0.0)
+    replace = os.replace
+    monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full")))
+    ours.write([("a", np.zeros(1))], {})
+    assert re.search(r"Nothing can be saved in .*: .*full", ours.failure)
+    assert names(tmp_path) == []
+    monkeypatch.setattr("os.replace", replace)
+    ours.write([("a", np.zeros(1))], {})
+    assert ours.failure == ""
+    assert names(tmp_path) == ["commit-000001.h5"]
