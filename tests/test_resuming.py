@@ -224,7 +224,7 @@ def test_a_sampler_that_draws_otherwise_is_refused(data, tmp_path, kill_after):
     with pytest.raises(Killed):
         jaxnn.search(SPACE, data, 0.25, sampler=sampler(0), **options)
     kill_after(-1)
-    with pytest.raises(ValueError, match=r"setting 0 is not the one that the directory holds.*seed"):
+    with pytest.raises(ValueError, match=r"setting 0 is not the one that the directory holds.*see"):
         jaxnn.search(SPACE, data, 0.25, sampler=sampler(1), **options)
     assert jaxnn.search(SPACE, data, 0.25, sampler=sampler(0), **options).is_complete.all()
 
