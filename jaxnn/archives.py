@@ -33,7 +33,7 @@ from jaxnn.trees import filled, named, stacked
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
-NETWORK, STUDY = "jaxnn network 2", "jaxnn study 1"
+NETWORK, STUDY, RUN = "jaxnn network 2", "jaxnn study 1", "jaxnn run 1"
 
 _PLAIN = (
     *("given", "settings", "space", "metric", "plan", "input_shape", "num_classes", "folds"),
@@ -74,6 +74,11 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
         arrays, about = read_arrays(path)
     own = None if model is None else as_model(model)
     kind = about.get("format")
+    if kind == RUN:
+        raise ValueError(
+            f"{path} is a commit of a Run; expected Run(setting, train, ..., directory=...), which "
+            "goes on with it"
+        )
     if kind not in (NETWORK, STUDY):
         raise ValueError(
             f"{path} has the format {kind!r}; expected {NETWORK!r} or {STUDY!r}, which this "

@@ -1,6 +1,8 @@
 """One network watched and corrected by hand; the course calls it the Panda's way."""
 
+import contextlib
 import copy
+import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import one_of_two, whole_number
+from jaxnn.commits import Commits, commits_in
 from jaxnn.datasets import Dataset
+from jaxnn.files import StrPath
 from jaxnn.fitted import Fitted
 from jaxnn.hooks import Hook, OnEpoch
+from jaxnn.identities import checked_identity
 from jaxnn.journals import Entry, Journal, Moment
 from jaxnn.models import mlp_of_setting
 from jaxnn.planning import plan_recipes
 from jaxnn.preparing import (
+    Recipe,
     check_row_space,
     checked_data,
     recipe,
@@ -25,11 +31,12 @@ from jaxnn.preparing import (
 )
 from jaxnn.programs import Program, initial
 from jaxnn.progress import TrainingInterrupted
+from jaxnn.run_archives import restored, save_run
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text
 from jaxnn.stretches import train_stretch
 from jaxnn.studies import Study
-from jaxnn.training import curve_names, init_train_state
+from jaxnn.training import TrainState, curve_names, init_train_state
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
@@ -45,13 +52,16 @@ class Run:
     changes numbers (`learning_rate`, `momentum`, `l2`, ...). They are data to the compiled program,
     so nothing is compiled anew.
 
-    Args: those of `fit`, without `epochs`.
+    Args: those of `fit`, without `epochs`, and
+      directory: where the run is saved after each `train`, `set` and `undo`, and while it trains;
+        a run that is there comes back as it was, with its journal. See `commits`.
+      commit_interval: least seconds between two commits while it trains, as for `sweep`.
 
     Attributes:
       epoch: epochs done.
 
     Raises:
-      ValueError: bad input, before anything is compiled.
+      ValueError: bad input, before anything is compiled; a directory of something else.
 
     >>> x = np.random.default_rng(0).normal(size=(64, 2))
     >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
@@ -74,9 +84,12 @@ class Run:
         order_seed: int = 0,
         model: Model | ModelFn | None = None,
         row_space: bool = False,
+        directory: StrPath | None = None,
+        commit_interval: float = 60.0,
         progress: bool | None = None,
         on_epoch: OnEpoch | None = None,
     ):
+        arguments = locals()
         self._model = None if model is None else as_model(model)
         check_row_space(row_space, self._model)
         seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
@@ -96,6 +109,17 @@ class Run:
         self._began, self._seconds, self._compile_seconds = datetime.now(), 0.0, 0.0
         self.epoch = 0
         self._journal = Journal(curve_names(self._valid))
+        opened = contextlib.ExitStack()
+        # the directory is this run's until there is no run any more
+        self._give_back = weakref.finalize(self, opened.close)
+        self._commits = opened.enter_context(commits_in(directory, commit_interval))
+        self._identity = checked_identity(self._commits, Run, arguments)
+        if self._commits.last is not None:
+            self._back_to(
+                restored(self._commits.last, self._moment(), self._journal, self._recipe_of)
+            )
+            self._seconds, self._compile_seconds = self._commits.last.about["seconds"]
+            self._commits.last = None
 
     @property
     def _program(self) -> Program:
@@ -145,7 +169,7 @@ class Run:
             self._order_key,
             epochs,
             self._progress,
-            lambda done, curves: self._hook(0, 0, self._given, self.epoch + done, curves),
+            self._tell,
         )
         if self._hook.failure:
             warn_caller(self._hook.failure)
@@ -159,6 +183,7 @@ class Run:
         if self.diverged is not None:
             detail += f", diverged at step {self.diverged}"
         self._journal.write(self.epoch, "train", detail, reached.curves, before)
+        self._commit()
         if reached.is_interrupted:
             raise TrainingInterrupted(
                 f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
@@ -184,11 +209,12 @@ class Run:
                     "another structure is another Run"
                 )
         given = {**self._given, **numbers}
-        changed = recipe(given, self._data, self._model)
+        changed = self._recipe_of(given)
         old, before = self._recipe.setting, self._moment()
         details = [f"{name} {_shown(old[name])} -> {_shown(numbers[name])}" for name in numbers]
         self._given, self._recipe = given, changed
         self._journal.write(self.epoch, "set", ", ".join(details), before=before)
+        self._commit()
 
     def undo(self) -> None:
         """Takes the last `train` or `set` back, and the one before it if called again.
@@ -197,16 +223,23 @@ class Run:
           ValueError: nothing is left; the last 20 are kept.
         """
         undone, before = self._journal.undo()
-        self._train_state, self._given, self._recipe, epoch = before
         self._journal.write(self.epoch, "undo", f"{undone.action}: {undone.detail}")
-        self.epoch = epoch
+        self._back_to(before)
+        self._commit()
 
     def branch(self) -> "Run":
-        """A run of its own that starts from here; this one stays as it is."""
+        """A run of its own that starts from here; this one stays as it is, with its directory."""
         other = copy.copy(self)
+        other._commits = Commits(None, 0.0)
+        other._give_back = weakref.finalize(other, lambda: None)
         other._journal = self._journal.copy()
         other._journal.write(self.epoch, "branch", f"from a run of {self.epoch} epochs")
         return other
+
+    def close(self) -> None:
+        """Gives the directory back, as the end of the process does; the run goes on in memory."""
+        self._commits = Commits(None, 0.0)
+        self._give_back()
 
     def fitted(self) -> Fitted:
         """The network as it is now, as `fit` returns it."""
@@ -290,6 +323,31 @@ class Run:
 
     def _moment(self) -> Moment:
         return Moment(self._train_state, self._given, self._recipe, self.epoch)
+
+    def _back_to(self, moment: Moment) -> None:
+        self._train_state, self._given, self._recipe, self.epoch = moment
+
+    def _recipe_of(self, given: Setting) -> Recipe:
+        return recipe(given, self._data, self._model)
+
+    def _tell(self, state: TrainState, done: int, curves: dict[str, np.ndarray]) -> None:
+        """Called between compiled calls of a stretch."""
+        new = {name: values[done:] for name, values in curves.items()}
+        self._hook(0, 0, self._given, self.epoch + done, new)
+        if self._commits.is_due():
+            epochs = len(curves["cost"])
+            now = self._moment()._replace(train_state=state, epoch=self.epoch + epochs)
+            journal = self._journal.copy()
+            detail = f"{epochs} epochs, broken off"
+            journal.write(now.epoch, "train", detail, curves, self._moment())
+            self._commit(now, journal)
+
+    def _commit(self, moment: Moment | None = None, journal: Journal | None = None) -> None:
+        had_failed = bool(self._commits.failure)
+        about = {"identity": self._identity, "seconds": [self._seconds, self._compile_seconds]}
+        save_run(self._commits, moment or self._moment(), journal or self._journal, about)
+        if self._commits.failure and not had_failed:
+            warn_caller(self._commits.failure)
 
 
 def _shown(value: Any) -> str:

@@ -155,7 +155,8 @@ def _lock(directory: Path, handle: int) -> None:
             owner = os.pread(handle, 100, 0).decode("ascii", "replace").strip() or "unknown"
             raise ValueError(
                 f"directory got {str(directory)!r}, to which the process {owner} is writing; "
-                "expected one of its own for each search: wait for that one, or give another"
+                "expected one of its own for each search: wait for that one (close() a Run), or "
+                "give another"
             ) from error
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

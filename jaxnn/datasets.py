@@ -22,7 +22,7 @@ class Dataset:
       x: inputs (N, F) or (N, ...), real and finite; stored in the default float type.
       y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
         course's orientation, (C, N).
-      num_classes: C; the largest label + 1 if it is not given.
+      num_classes: C; the largest label + 1, up to 2^16, if it is not given.
       weights: (N,), >= 0, what each example counts in the cost and in the statistics; None is 1.
 
     `data + other` joins two sets, `data[rows]` picks examples by slice, index array or mask.
@@ -150,6 +150,10 @@ def _as_floats(array: np.ndarray) -> np.ndarray:
         return array.astype(jnp.result_type(float), copy=False)
 
 
+MOST_INFERRED = 2**16
+"""Classes that labels alone may stand for: a damaged label shall not become a layer of billions."""
+
+
 def as_labels(
     y: ArrayLike, num_examples: int, num_classes: int | None, name: str
 ) -> tuple[np.ndarray, int]:
@@ -178,6 +182,11 @@ def as_labels(
         raise ValueError(f"{name} got {len(labels)} labels for {num_examples} examples")
     low, high = int(labels.min()), int(labels.max())
     if num_classes is None:
+        if high >= MOST_INFERRED:
+            raise ValueError(
+                f"{name} got labels up to {high}; expected below {MOST_INFERRED:,}, unless the "
+                "number of classes is given"
+            )
         num_classes = max(high + 1, 2)
     num_classes = whole_number("num_classes", num_classes, 2)
     if low < 0 or high >= num_classes:

@@ -51,7 +51,7 @@ def load_hdf5(
       train_path, test_path: the files, which may be the same one. They are only read.
       train_keys, test_keys: where inputs and labels stand in them.
       classes_key: where the training file lists the classes (C,), numbers or names. Without it
-        the classes are 0 to the largest label of either set.
+        the classes are 0 to the largest label of either set, at most 2^16 of them.
 
     Returns:
       train, test, classes.

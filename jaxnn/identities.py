@@ -24,7 +24,10 @@ _APART = ("train", "valid", "plan", "model", "sampler", "storage")
 
 
 def checked_identity(
-    commits: Commits, function: Callable[..., Any], arguments: Mapping[str, Any], plan: Plan
+    commits: Commits,
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    plan: Plan | None = None,
 ) -> dict[str, Any]:
     """The call, data, plan, versions and machine that a study's bits depend on, as JSON.
 
@@ -51,7 +54,7 @@ def checked_identity(
                 one.chunk,
                 [*one.settings],
             ]
-            for one in plan.programs
+            for one in (plan.programs if plan else ())
         ],
         "jaxnn": __version__,
         "jax": jax.__version__,

@@ -52,21 +52,21 @@ class Journal:
 
     Attributes:
       entries: all that was done, what was undone as well.
+      stands: indices of the entries that could be undone, and were not.
+      past: what was before the last of these.
     """
 
     def __init__(self, names: Sequence[str]):
         self._names = names
         self.entries: list[Entry] = []
-        # indices of the entries that could be undone, and were not
-        self._standing: list[int] = []
-        # what was there before the last of these
-        self._past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
+        self.stands: list[int] = []
+        self.past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
 
     def copy(self) -> "Journal":
         """A journal of its own that goes on from here."""
         other = Journal(self._names)
-        other.entries, other._standing = self.entries.copy(), self._standing.copy()
-        other._past = self._past.copy()
+        other.entries, other.stands = self.entries.copy(), self.stands.copy()
+        other.past = self.past.copy()
         return other
 
     def write(
@@ -79,8 +79,8 @@ class Journal:
     ) -> None:
         """Adds an entry; `before` is what an undo of it gives back, if it can be undone."""
         if before is not None:
-            self._past.append(before)
-            self._standing.append(len(self.entries))
+            self.past.append(before)
+            self.stands.append(len(self.entries))
         self.entries.append(Entry(epoch, action, detail, curves or {}))
 
     def undo(self) -> tuple[Entry, Moment]:
@@ -89,16 +89,16 @@ class Journal:
         Raises:
           ValueError: nothing is left to undo.
         """
-        if not self._past:
+        if not self.past:
             raise ValueError(
                 f"undo got a run with nothing to take back (the last {UNDO_LEVELS} can be)"
             )
-        return self.entries[self._standing.pop()], self._past.pop()
+        return self.entries[self.stands.pop()], self.past.pop()
 
     @property
     def standing(self) -> list[Entry]:
         """The entries that stand."""
-        return [self.entries[index] for index in self._standing]
+        return [self.entries[index] for index in self.stands]
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
@@ -120,14 +120,14 @@ class Journal:
             raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
         shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
         stretches = [
-            (entry.epoch, {name: entry.curves[name] for name in shown}, index in self._standing)
+            (entry.epoch, {name: entry.curves[name] for name in shown}, index in self.stands)
             for index, entry in enumerate(self.entries)
             if entry.curves
         ]
         edits = [
             (entry.epoch, entry.detail)
             for index, entry in enumerate(self.entries)
-            if entry.action == "branch" or (entry.action == "set" and index in self._standing)
+            if entry.action == "branch" or (entry.action == "set" and index in self.stands)
         ]
         return draw_run(stretches, edits, axes)
 
@@ -139,7 +139,7 @@ class Journal:
         table.add_column("what was done", overflow="fold")
         for index, entry in enumerate(self.entries):
             values = [f"{entry.curves[name][-1]:.4f}" if entry.curves else "" for name in names]
-            is_undone = entry.action in ("train", "set") and index not in self._standing
+            is_undone = entry.action in ("train", "set") and index not in self.stands
             mark = " (undone)" if is_undone else ""
             table.add_row(str(entry.epoch), *values, f"{entry.action}: {entry.detail}{mark}")
         return table

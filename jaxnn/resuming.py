@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jaxnn.archives import STUDY
 from jaxnn.commits import newest
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
@@ -44,6 +45,11 @@ def resume(
     True
     """
     path, _, about = newest(Path(directory))
+    if about.get("format") != STUDY:
+        raise ValueError(
+            f"{path} has the format {about.get('format')!r}; expected a commit of sweep or search. "
+            "A Run is gone on with by Run(..., directory=...)"
+        )
     try:
         identity = about["identity"]
         function = {"sweep": sweep, "search": search}[identity["function"]]

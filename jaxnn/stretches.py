@@ -40,14 +40,15 @@ def train_stretch(
     order_key: Array,
     epochs: int,
     progress: bool | None,
-    tell: Callable[[int, dict[str, np.ndarray]], None],
+    tell: Callable[[TrainState, int, dict[str, np.ndarray]], None],
 ) -> Reached:
     """Trains a network on, until it diverges or Ctrl-C comes; one call at least.
 
     Args:
       train_state: is consumed.
       progress: as in `fit`.
-      tell: is given the epochs of the stretch that were done before a call, and the call's curves.
+      tell: is given after each call: the state, the epochs of the stretch that were done before the
+        call, and the curves of the stretch so far.
     """
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
@@ -61,7 +62,8 @@ def train_stretch(
             for name, values in new.items():
                 # on the host: slicing there compiles nothing
                 curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
-            tell(done, {n: values[done : done + num_epochs] for n, values in curves.items()})
+            so_far = {name: values[: done + num_epochs] for name, values in curves.items()}
+            tell(train_state, done, so_far)
             done += num_epochs
             diverged = int(train_state.diverged)
             report(done, f"cost {curves['cost'][done - 1]:.4f}")

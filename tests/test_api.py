@@ -236,6 +236,7 @@ ORDER = (
         "searching",
         "resuming",
         "journals",
+        "run_archives",
         "stretches",
         "babysitting",
         "fitting",

@@ -185,6 +185,65 @@ def test_an_error_in_the_middle_loses_nothing(data, tmp_path, monkeypatch):
     assert_same(jaxnn.resume(tmp_path, data), whole)
 
 
+def test_a_run_comes_back_with_its_journal(data, tmp_path, kill_after):
+    """What was undone before the kill stays undone, and what was not can be undone after it."""
+    setting = {"hidden": (4,), "batch_norm": True, "dropout": 0.2}
+    whole = jaxnn.Run(setting, data, 0.25, progress=False)
+    run = jaxnn.Run(setting, data, 0.25, progress=False, directory=tmp_path)
+    for one in (whole, run):
+        one.train(3)
+        one.train(4)
+        one.undo()
+        one.set(learning_rate=0.03)
+        one.train(5)
+    with pytest.raises(ValueError, match=f"to which the process {os.getpid()} is writing"):
+        jaxnn.Run(setting, data, 0.25, directory=tmp_path)
+    kill_after(0)
+    with pytest.raises(Killed):
+        run.train(1)
+    kill_after(-1)
+    run.close()
+    again = jaxnn.Run(setting, data, 0.25, progress=False, directory=tmp_path)
+    assert (str(again), again.setting) == (str(whole), whole.setting)
+    for one in (whole, again):
+        one.train(6)
+    for name, curve in whole.curves.items():
+        np.testing.assert_array_equal(again.curves[name], curve)
+    trees = [(one.fitted().params, one.fitted().state) for one in (whole, again)]
+    jax.tree.map(np.testing.assert_array_equal, *trees)
+    for one in (whole, again):
+        for _ in range(4):
+            one.undo()
+    assert again.epoch == whole.epoch == 0
+    with pytest.raises(ValueError, match="nothing to take back"):
+        again.undo()
+    again.close()
+    again.set(learning_rate=1.0)
+    with pytest.raises(ValueError, match="whose seed is 0, and now it is 1"):
+        jaxnn.Run(setting, data, 0.25, seed=1, directory=tmp_path)
+    for read in (jaxnn.load, lambda path: jaxnn.resume(path, data)):
+        with pytest.raises(ValueError, match=r"Run\(.*directory=\.\.\.\)"):
+            read(tmp_path)
+
+
+def test_a_run_is_saved_in_the_middle_of_a_stretch(data, tmp_path, kill_after, monkeypatch):
+    monkeypatch.setattr("jaxnn.stretches.EPOCHS_PER_CALL", 4)
+    monkeypatch.setattr(commits, "SHARE", 0)
+    options = {"progress": False, "directory": tmp_path, "commit_interval": 0}
+    run = jaxnn.Run({"hidden": (4,)}, data, 0.25, **options)
+    kill_after(3)
+    with pytest.raises(Killed):
+        run.train(200)
+    kill_after(-1)
+    del run
+    again = jaxnn.Run({"hidden": (4,)}, data, 0.25, **options)
+    assert again.epoch >= 3
+    assert again.journal[-1].detail == f"{again.epoch} epochs, broken off"
+    again.train(200 - again.epoch)
+    whole = jaxnn.fit({"hidden": (4,)}, data, 0.25, epochs=200)
+    np.testing.assert_array_equal(again.curves["valid_cost"], whole.curves["valid_cost"])
+
+
 def test_another_search_is_refused_and_the_difference_named(data, tmp_path, monkeypatch):
     options = {"space": SPACE, "train": data, "valid": 0.25, "num_settings": 3, "max_epochs": 3}
     options |= {"directory": tmp_path, "progress": False}

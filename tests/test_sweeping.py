@@ -280,6 +280,35 @@ def test_a_diverged_lane_stops_is_marked_and_ranked_last(data):
     assert study.best_trial.number != 1
 
 
+def test_lanes_that_diverge_leave_the_others_their_bits(data):
+    """256 lanes; a third diverge, at steps that chance decides."""
+    draw = np.random.default_rng(0)
+    fine = [
+        {"optimizer": "gd", "hidden": (5,), "activation": "tanh", "learning_rate": float(rate)}
+        for rate in draw.uniform(0.01, 0.5, 256)
+    ]
+    wild = set(draw.choice(256, 85, replace=False).tolist())
+    # the slower ones multiply a weight by 1 - rate * l2 at every step, until it overflows
+    mixed = [
+        {**setting, "l2": float(10 ** draw.uniform(2, 5)), "learning_rate": 0.5}
+        if number in wild
+        else {**setting, "l2": 1e-3}
+        for number, setting in enumerate(fine)
+    ]
+    study = sweep(mixed, *data, epochs=20, progress=False)
+    harmless = sweep(
+        [{**setting, "l2": 1e-3} for setting in fine], *data, epochs=20, progress=False
+    )
+    steps = study.diverged[sorted(wild), 0]
+    assert (steps >= 0).all()
+    assert len({*steps.tolist()}) > 5
+    others = sorted({*range(256)} - wild)
+    assert (study.diverged[others] < 0).all()
+    first, second = networks(study), networks(harmless)
+    for number in others:
+        assert_same_bits(first[number], second[number])
+
+
 def test_when_all_diverge_there_is_no_best(data):
     gd = {"optimizer": "gd", "hidden": (5, 5)}
     candidates = [{**gd, "learning_rate": rate} for rate in (1e30, 1e32)]

@@ -1,0 +1,83 @@
+"""A run on disk: the network as it is, its journal, and what `undo` would bring back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.archives import RUN
+from jaxnn.commits import Commit, Commits
+from jaxnn.journals import Entry, Journal, Moment
+from jaxnn.preparing import Recipe
+from jaxnn.records import decode, encode
+from jaxnn.settings import Setting
+from jaxnn.training import TrainState
+from jaxnn.trees import filled, named
+
+
+def save_run(commits: Commits, now: Moment, journal: Journal, more: Mapping[str, Any]) -> None:
+    """Writes a commit of a run, where it has a directory."""
+    if not commits.is_on:
+        return
+    moments = [*journal.past, now]
+    # `set` leaves the state alone: one that several moments have in common is written once
+    states = list({id(one.train_state): one.train_state for one in moments}.values())
+    place = {id(state): index for index, state in enumerate(states)}
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        for index, state in enumerate(states):
+            yield from named(f"states/{index}", _with_key_data(state))
+        for index, entry in enumerate(journal.entries):
+            yield from named(f"entries/{index}", entry.curves)
+
+    about = {
+        "format": RUN,
+        "entries": [[entry.epoch, entry.action, entry.detail] for entry in journal.entries],
+        "stands": journal.stands,
+        "moments": [[place[id(one.train_state)], encode(one.given), one.epoch] for one in moments],
+    }
+    commits.write(arrays(), {**about, **more, "is_finished": False})
+
+
+def restored(
+    commit: Commit, fresh: Moment, journal: Journal, recipe_of: Callable[[Setting], Recipe]
+) -> Moment:
+    """Fills an empty journal from a commit, and returns the run's moment.
+
+    Args:
+      fresh: of the run before its first step, whose state has the shapes of all.
+      recipe_of: makes the recipe of a setting.
+
+    Raises:
+      ValueError: the commit does not fit the run.
+    """
+    path, arrays, about = commit
+    template = jax.eval_shape(_with_key_data, fresh.train_state)
+
+    def state_of(index: int) -> TrainState:
+        state = jax.tree.map(jnp.asarray, filled(path, f"states/{index}", template, arrays))
+        return state._replace(dropout_key=jax.random.wrap_key_data(state.dropout_key))
+
+    try:
+        count = 1 + max(index for index, _, _ in about["moments"])
+        states = [state_of(index) for index in range(count)]
+        moments = []
+        for index, encoded, epoch in about["moments"]:
+            given = decode(encoded)
+            moments.append(Moment(states[index], given, recipe_of(given), epoch))
+        for index, (epoch, action, detail) in enumerate(about["entries"]):
+            start = f"entries/{index}/"
+            curves = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+            journal.entries.append(Entry(epoch, action, detail, curves))
+        journal.stands.extend(about["stands"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} lacks a part of what it should hold: {error!r}") from error
+    journal.past.extend(moments[:-1])
+    return moments[-1]
+
+
+def _with_key_data(state: TrainState) -> TrainState:
+    """NumPy has no keys: their numbers in place of them."""
+    return state._replace(dropout_key=jax.random.key_data(state.dropout_key))
