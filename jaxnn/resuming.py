@@ -7,15 +7,25 @@ from jaxnn.archives import STUDY
 from jaxnn.commits import newest
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
+from jaxnn.hooks import OnEpoch
 from jaxnn.records import decode
 from jaxnn.searching import search
 from jaxnn.spaces import Settings
 from jaxnn.studies import Study
 from jaxnn.sweeping import sweep
+from jaxnn.types import Model, ModelFn
 
 
 def resume(
-    directory: StrPath, train: Dataset, valid: Dataset | float | None = None, **code: Any
+    directory: StrPath,
+    train: Dataset,
+    valid: Dataset | float | None = None,
+    *,
+    model: Model | ModelFn | None = None,
+    sampler: Any = None,
+    commit_interval: float = 60.0,
+    progress: bool | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Study:
     """Goes on with the `sweep` or `search` of a directory, as the same call would.
 
@@ -24,8 +34,8 @@ def resume(
     Args:
       directory: that the call was given.
       train, valid: the same data; valid may be left out where it was a fraction or None.
-      **code: `model` or `sampler` where the call had them, and `progress`, `on_epoch`,
-        `commit_interval`, which may differ.
+      model, sampler: where the call had them: they are code, which no file holds.
+      commit_interval, progress, on_epoch: as for `sweep`; they may differ.
 
     Returns:
       the study, to the bit as if it had never been broken off; a finished one as it is.
@@ -57,8 +67,9 @@ def resume(
         space = decode(about["space"])
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}; expected a commit of sweep or search") from None
-    for name in ("model", "sampler"):
-        if identity[f"has_{name}"] and code.get(name) is None:
+    code: dict[str, Any] = {"model": model, "sampler": sampler}
+    for name, given in code.items():
+        if identity[f"has_{name}"] and given is None:
             raise ValueError(
                 f"{directory} holds a search that was given a {name}, which is code; expected "
                 f"resume(directory, train, valid, {name}=...)"
@@ -67,8 +78,19 @@ def resume(
         valid = identity["valid"]
     if function is sweep and space is not None:
         arguments["settings"] = Settings(arguments["settings"], space)
-    known = {"model", "sampler", "progress", "on_epoch", "commit_interval"}
-    if set(code) > known:
-        raise ValueError(f"resume got {', '.join(set(code) - known)}; expected of {known}")
+    if function is sweep:
+        del code["sampler"]
+        if model is None:
+            # which may have been given
+            arguments["plan"] = decode(about["plan"])
     call: Any = function
-    return call(train=train, valid=valid, directory=directory, **{**arguments, **code})
+    return call(
+        train=train,
+        valid=valid,
+        directory=directory,
+        commit_interval=commit_interval,
+        progress=progress,
+        on_epoch=on_epoch,
+        **code,
+        **arguments,
+    )
