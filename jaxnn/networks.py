@@ -13,6 +13,7 @@ from jaxnn.mixtures import own_part
 from jaxnn.models import mlp_of_setting
 from jaxnn.options import Folds, Options
 from jaxnn.preparing import checked_data, recipes
+from jaxnn.records import FOREIGN
 from jaxnn.studies import Study
 
 
@@ -31,6 +32,11 @@ def network(study: Study, number: int | None = None, repeat: int = 0) -> Fitted:
         raise ValueError(
             f"setting {number} was not trained: the sweep was interrupted before, or memory "
             "was too short"
+        )
+    if study.model is FOREIGN:
+        raise ValueError(
+            "the study was loaded without its model, which is code that the file does not hold; "
+            "expected load(path, model)"
         )
     setting = study.settings[number]
     params, state = jax.tree.map(

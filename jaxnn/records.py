@@ -18,11 +18,11 @@ _RECORDS: dict[str, type] = {
 }
 
 
-def _code(*args: Any, **kwargs: Any) -> Any:
-    raise ValueError("the network is code that the file does not hold; expected load(path, model)")
+def _is_not_here(*args: Any, **kwargs: Any) -> Any:
+    raise ValueError("the model is code that the file does not hold; expected load(path, model)")
 
 
-FOREIGN = Model(_code, _code)
+FOREIGN = Model(_is_not_here, _is_not_here)
 """Stands where a file had a model that is code."""
 
 
