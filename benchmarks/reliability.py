@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import jax
@@ -84,6 +85,8 @@ def run(directory: Path, kill_after: float | None = None) -> tuple[float, str | 
         process.send_signal(signal.SIGKILL)
         process.communicate()
         return time.perf_counter() - start, None
+    if process.returncode:
+        raise SystemExit(f"the search failed with {process.returncode}")
     return time.perf_counter() - start, out.split()[-1]
 
 
@@ -122,12 +125,14 @@ def overhead(epochs: int) -> None:
     settings, spent = jaxnn.sample(space, 256), []
     written = Commits.write
 
-    def timed(self: Commits, arrays: Iterator, about: dict) -> None:
-        written(self, arrays, about)
+    def timed(self: Commits, make: Any) -> None:
+        written(self, make)
         spent.append(self._took)
 
-    Commits.write = timed  # type: ignore[method-assign,assignment]
+    Commits.write = timed  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
+        # compiles
+        jaxnn.sweep(settings, train, test, epochs=1, progress=False)
         seconds = []
         for directory in (None, folder):
             start = time.perf_counter()

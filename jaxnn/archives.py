@@ -9,10 +9,10 @@ Leaves have their place in the pytree as name: params/0/kernel. See `files` for 
 and `commits` for what a directory holds.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -46,7 +46,8 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     """Reads what `Fitted.save` or `Study.save` wrote, or the last commit of a directory.
 
     Args:
-      path: the file, or the directory that a `sweep` or `search` commits to, finished or not.
+      path: the file, or the directory that a `sweep` or `search` commits to, finished or not; of
+        networks in the middle of their training it has the curves alone.
       model: what it was trained with, for networks that were not made by `mlp`. A study without it
         shows all but its networks.
 
@@ -69,7 +70,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     True
     """
     if os.path.isdir(path):
-        path, arrays, about = newest(Path(path))
+        path, arrays, about = newest(path)
     else:
         arrays, about = read_arrays(path)
     own = None if model is None else as_model(model)
@@ -84,9 +85,16 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
             f"{path} has the format {kind!r}; expected {NETWORK!r} or {STUDY!r}, which this "
             "version of jaxnn reads"
         )
-    try:
+    with complete_or_refused(path):
         return (_network if kind == NETWORK else study_of)(path, arrays, about, own)
-    except (KeyError, TypeError, IndexError) as error:
+
+
+@contextlib.contextmanager
+def complete_or_refused(path: StrPath) -> Iterator[None]:
+    """Errors of what is missing in a file become a ValueError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"{path} lacks a part of what it should hold: {error!r}") from error
 
 
@@ -146,6 +154,11 @@ def _network(
 
 def save_study(study: Study, path: StrPath) -> None:
     """Writes a study, see `Study.save`."""
+    if study.model is FOREIGN:
+        raise ValueError(
+            "the study was loaded without its model, and so without its networks; expected "
+            "load(path, model) before it is saved again"
+        )
     write_arrays(path, study_arrays(study), study_about(study))
 
 
@@ -170,16 +183,19 @@ def study_about(study: Study) -> dict[str, Any]:
         **{name: encode(getattr(study, name)) for name in _PLAIN},
         "is_foreign": study.model is not None,
         "treatments": [[*key, one.num_features] for key, one in study.treatments.items()],
+        "shape": [*study.diverged.shape, study.num_epochs],
+        "curves": list(study.curves),
+        "dtype": str(study.curves["cost"].dtype),
         "chunks": [
-            [
-                encode(chunk.model),
-                len(jax.tree.leaves(chunk.params)[0]) if chunk.params else 0,
-                chunk.start.isoformat(),
-                chunk.end.isoformat(),
-            ]
+            [encode(chunk.model), _num_lanes(chunk), chunk.start.isoformat(), chunk.end.isoformat()]
             for chunk in study.chunks
         ],
     }
+
+
+def _num_lanes(chunk: Chunk) -> int:
+    leaves = jax.tree.leaves((chunk.params, chunk.state))
+    return len(leaves[0]) if leaves else 0
 
 
 def study_of(
@@ -190,14 +206,20 @@ def study_of(
 ) -> Study:
     """The study of a file; `path` is for the errors."""
     known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
-    known |= {name: arrays[f"lanes/{name}"] for name in _LANES}
+    num_settings, num_repeats, num_epochs = about["shape"]
+    shapes: dict[str, Any] = {name: (num_settings, num_repeats) for name in _LANES}
+    shapes |= {"dropped": (num_settings,), "places": (num_settings, num_repeats, 2)}
+    whole = {name: np.empty(shape, int) for name, shape in shapes.items()}
+    known |= filled(path, "lanes", whole, arrays)
+    curve = jax.ShapeDtypeStruct((num_settings, num_repeats, num_epochs), about["dtype"])
+    curves = filled(path, "curves", dict.fromkeys(about["curves"], curve), arrays)
     if about["is_foreign"] and model is None:
         model = FOREIGN
     study = Study(
         **known,
         model=model if about["is_foreign"] else None,
         treatments={},
-        curves=_group(arrays, "curves"),
+        curves=curves,
     )
     for inputs, fold, num_features in about["treatments"]:
         found = _group(arrays, f"treatments/{inputs}/{fold}")

@@ -26,14 +26,13 @@ from jaxnn.preparing import (
     checked_data,
     recipe,
     treatment,
-    warn_caller,
     warn_of_scales,
 )
 from jaxnn.programs import Program, initial
 from jaxnn.progress import TrainingInterrupted
 from jaxnn.run_archives import restored, save_run
 from jaxnn.settings import HYPERPARAMETERS, Setting
-from jaxnn.showing import as_html, as_text
+from jaxnn.showing import as_html, as_text, warn_caller
 from jaxnn.stretches import train_stretch
 from jaxnn.studies import Study
 from jaxnn.training import TrainState, curve_names, init_train_state
@@ -53,8 +52,9 @@ class Run:
     so nothing is compiled anew.
 
     Args: those of `fit`, without `epochs`, and
-      directory: where the run is saved after each `train`, `set` and `undo`, and while it trains;
-        a run that is there comes back as it was, with its journal. See `commits`.
+      directory: where the run is saved after each `train`, `set` and `undo`, and while it trains. A
+        run that is there comes back as it was, with its journal, so what a script did before it was
+        killed is not to be done again: `run.train(200 - run.epoch)`. See `commits`.
       commit_interval: least seconds between two commits while it trains, as for `sweep`.
 
     Attributes:
@@ -109,17 +109,15 @@ class Run:
         self._began, self._seconds, self._compile_seconds = datetime.now(), 0.0, 0.0
         self.epoch = 0
         self._journal = Journal(curve_names(self._valid))
-        opened = contextlib.ExitStack()
-        # the directory is this run's until there is no run any more
-        self._give_back = weakref.finalize(self, opened.close)
-        self._commits = opened.enter_context(commits_in(directory, commit_interval))
-        self._identity = checked_identity(self._commits, Run, arguments)
-        if self._commits.last is not None:
-            self._back_to(
-                restored(self._commits.last, self._moment(), self._journal, self._recipe_of)
-            )
-            self._seconds, self._compile_seconds = self._commits.last.about["seconds"]
-            self._commits.last = None
+        with contextlib.ExitStack() as opened:
+            self._commits = opened.enter_context(commits_in(directory, commit_interval))
+            self._identity = checked_identity(self._commits, Run, arguments)
+            last, self._commits.last = self._commits.last, None
+            if last is not None:
+                self._back_to(restored(last, self._moment(), self._journal, self._recipe_of))
+                self._seconds, self._compile_seconds = last.about["seconds"]
+            # the directory is this run's until there is no run any more
+            self._give_back = weakref.finalize(self, opened.pop_all().close)
 
     @property
     def _program(self) -> Program:
@@ -151,7 +149,7 @@ class Run:
 
         Raises:
           ValueError: the network has diverged.
-          TrainingInterrupted: on Ctrl-C; the run keeps what was reached, and can go on.
+          TrainingInterrupted: on Ctrl-C or SIGTERM; the run keeps what was reached, and can go on.
         """
         epochs = whole_number("epochs", epochs, 1)
         if self.diverged is not None:
@@ -211,8 +209,9 @@ class Run:
         given = {**self._given, **numbers}
         changed = self._recipe_of(given)
         old, before = self._recipe.setting, self._moment()
-        details = [f"{name} {_shown(old[name])} -> {_shown(numbers[name])}" for name in numbers]
-        self._given, self._recipe = given, changed
+        new = {name: changed.setting[name] for name in numbers}
+        details = [f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in numbers]
+        self._given, self._recipe = {**given, **new}, changed
         self._journal.write(self.epoch, "set", ", ".join(details), before=before)
         self._commit()
 

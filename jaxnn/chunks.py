@@ -33,6 +33,9 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
     job.stop.clear()
     lanes = list(lanes)
     job.restore(lanes, until)
+    for lane in lanes:
+        if job.study.epochs_done[lane] < until and lane not in job.states:
+            job.study.epochs_done[lane] = 0
     # a chunk's lanes have their data and their epoch in common, so they wait in that order
     lanes = sorted(lanes, key=lambda lane: _in_common(job, lane))
     # what is not trained on will not be: its state may go
@@ -45,7 +48,7 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
     if any(group.waiting for group in job.groups):
         job.has_trained = True
         _train_everywhere(job)
-        job.behind = None
+        job.awaited = None
 
 
 def _in_common(job: Job, lane: Lane) -> tuple[int, int]:
@@ -102,7 +105,6 @@ def _train_on(device: jax.Device, job: Job) -> None:
             )
             lanes = list(itertools.islice(together, group.chunk))
             group.waiting = group.waiting[len(lanes) :]
-            job.training.update(lanes)
             chunk, is_first, group.is_new = group.chunk, group.is_new, False
             if is_first:
                 started = sum(not group.is_new for group in job.groups)
@@ -127,6 +129,7 @@ def _make_do_with_less(job: Job, group: Group, lanes: list[Lane], chunk: int) ->
     for lane in lanes:
         # from where its state is, should memory have been short in the middle
         job.study.epochs_done[lane] = job.states[lane].epoch if lane in job.states else 0
+        job.study.diverged[lane] = -1
     if chunk == 1:
         count = len(lanes) + len(group.waiting)
         note = f"Memory is too short for one lane of a structure: {count} networks not trained."
@@ -134,7 +137,7 @@ def _make_do_with_less(job: Job, group: Group, lanes: list[Lane], chunk: int) ->
     else:
         group.chunk, group.waiting = min(group.chunk, chunk // 2), lanes + group.waiting
         note = f"Memory was short: went on with {group.chunk} lanes at a time."
-    job.study.notes.append(note)
+    job.note(note)
     job.warnings.append(note)
 
 
@@ -166,6 +169,8 @@ def _train_chunk(
     while done == start_epoch or (done < until and not job.is_stopped()):
         start = time.perf_counter()
         states, new = train_lanes(group.program, states, numbers, *data, order_key, num_epochs)
+        with job.lock:
+            job.training.update(lanes)
         for name, values in new.items():
             # on the host: slicing there compiles nothing
             new[name] = np.asarray(values)[: len(lanes), :num_epochs]
@@ -185,11 +190,11 @@ def _train_chunk(
         done = now_done
         study.diverged[number, repeat] = diverged
         study.epochs_done[number, repeat] = np.where(diverged >= 0, study.num_epochs, done)
-        study.kept_epochs[number, repeat] = done - 1
-        if done < until:
-            _commit_if_due(job, lanes, states)
+        study.kept_epochs[number, repeat] = np.where(diverged >= 0, until, done) - 1
         # after the first call, which may compile, calls last about a quarter of a second
         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
+        if done < until:
+            _commit_if_due(job, lanes, states)
         num_epochs = min(until - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
     kept = states if states.best is None else states.best
     params, state = jax.device_get((kept.params, kept.state))
@@ -217,20 +222,20 @@ def _commit_if_due(job: Job, lanes: list[Lane], states: TrainState | None = None
     """Where a commit is due, puts down a copy of these lanes; the last to do so writes it.
 
     Args:
-      states: None once the lanes are in the study: a chunk at its end is waited for.
+      states: None for lanes that have ended and are in the study.
     """
     with job.lock:
-        if job.behind is None and job.commits.is_due():
-            job.behind = set(job.training)
-        if job.behind is None:
+        if job.awaited is None and job.commits.is_due():
+            job.awaited = set(job.training)
+        if job.awaited is None:
             return
-        if states is not None:
-            with job.commits.timed():
+        if states is not None and not job.awaited.isdisjoint(lanes):
+            with job.commits.attempt():
                 job.states.update(zip(lanes, _on_host(states, len(lanes)), strict=True))
-        job.behind = (job.behind - set(lanes)) & job.training
-        if not job.behind:
+        job.awaited = (job.awaited - set(lanes)) & job.training
+        if not job.awaited:
             job.commit()
-            job.behind = None
+            job.awaited = None
 
 
 def _on_host(states: TrainState, num_lanes: int) -> list[TrainState]:

@@ -1,4 +1,4 @@
-"""Commits: what a search has reached, in a directory, so that nothing but its last minute is lost.
+"""Commits: what a search has reached, in a directory, so that a kill loses its last minutes alone.
 
     directory/lock                 text: the process that writes here; held by a file lock
     directory/commit-000012.h5     the newest two commits, each whole
@@ -6,19 +6,24 @@
 A commit is a study as `Study.save` writes it, with the states of the networks that are in training,
 and the call that began it. It is written under another name, flushed and then moved, so a kill at
 any moment leaves the one before.
+
+A commit holds all networks, and is made in memory: a large study needs that much room once more,
+and one that takes 20 s is written every 11 minutes. It waits for the chunks in training to end a
+call.
 """
 
 import contextlib
 import os
+import re
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxnn.files import PARTIAL, StrPath, read_arrays, write_arrays
+from jaxnn.showing import warn_caller
 
 try:
     import fcntl
@@ -27,9 +32,12 @@ except ImportError:  # pragma: no cover
     fcntl = None  # type: ignore[assignment]
 
 SHARE = 33
-"""A commit comes after 33 times the time that the last one took: at most 3 % of the whole."""
+"""A commit comes after 33 times the time that the last one took: about 3 % of the whole at most."""
 
 _KEPT = 2
+
+Content = tuple[Iterable[tuple[str, np.ndarray]], Mapping[str, Any]]
+"""Arrays by name, and the rest as JSON."""
 
 
 class Commit(NamedTuple):
@@ -48,8 +56,8 @@ class Commits:
       failure: why commits could not be written, or "".
     """
 
-    def __init__(self, directory: Path | None, interval: float):
-        self.directory = directory
+    def __init__(self, directory: Path | None, interval: float, lock: int | None = None):
+        self.directory, self._lock = directory, lock
         self.last = None if directory is None else _last(directory)
         self.failure = ""
         self._number = 0 if self.last is None else _number(self.last.path)
@@ -66,38 +74,47 @@ class Commits:
         """Whether the search was finished when the last commit was written."""
         return self.last is not None and bool(self.last.about["is_finished"])
 
-    @contextlib.contextmanager
-    def timed(self) -> Iterator[None]:
-        """Counts what is done in it as time of the next commit."""
-        start = time.monotonic()
-        yield
-        self._spent += time.monotonic() - start
-
     def is_due(self, is_rung: bool = False) -> bool:
         """Whether it is time for another; between rungs as soon as the share of time allows."""
         least = 0.0 if is_rung else self._interval
         waited = time.monotonic() - self._ended
         return self.is_on and waited >= max(least, SHARE * self._took)
 
-    def write(self, arrays: Iterable[tuple[str, np.ndarray]], about: Mapping[str, Any]) -> None:
-        """Writes a commit; where that fails, `failure` says so, and the last good one stays."""
-        if self.directory is None:
-            return
-        path = self.directory / f"commit-{self._number + 1:06}.h5"
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Counts what is done in it as time of the next commit; an error becomes `failure`."""
+        start = time.monotonic()
         try:
-            with self.timed():
-                write_arrays(path, arrays, about)
-        except (OSError, MemoryError) as error:
+            yield
+        except Exception as error:
+            # a search does not end because it cannot be saved
             self.failure = (
                 f"Nothing can be saved in {self.directory}: {error}. Training goes on in memory, "
                 "the last good commit stays; study.save(path) saves it elsewhere."
             )
-        else:
+        finally:
+            self._spent += time.monotonic() - start
+
+    def write(self, make: Callable[[], Content]) -> None:
+        """Writes a commit; where that fails, `failure` says so, and the last good one stays."""
+        if self.directory is None:
+            return
+        with self.attempt():
+            self._check_lock()
+            arrays, about = make()
+            write_arrays(self.directory / f"commit-{self._number + 1:06}.h5", arrays, about)
             self._number, self.failure = self._number + 1, ""
-            with contextlib.suppress(OSError):
-                for old in _commits(self.directory)[:-_KEPT]:
-                    old.unlink()
+            for path in _commits(self.directory):
+                if not self._number - _KEPT < _number(path) <= self._number:
+                    path.unlink()
         self._ended, self._took, self._spent = time.monotonic(), self._spent, 0.0
+
+    def _check_lock(self) -> None:
+        """OSError if the directory is not the one any more that was locked."""
+        if self.directory is not None and self._lock is not None:
+            now = os.stat(self.directory / "lock")
+            if not os.path.samestat(os.fstat(self._lock), now):
+                raise OSError("it was removed and made anew")
 
 
 @contextlib.contextmanager
@@ -113,9 +130,7 @@ def commits_in(directory: StrPath | None, interval: float) -> Iterator[Commits]:
     if directory is None:
         yield Commits(None, 0.0)
         return
-    if not isinstance(directory, str | os.PathLike):
-        raise ValueError(f"directory got {directory!r}; expected a path, or None")
-    path = Path(directory)
+    path = _as_path(directory)
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -125,51 +140,63 @@ def commits_in(directory: StrPath | None, interval: float) -> Iterator[Commits]:
             "directory of your own"
         ) from error
     try:
-        _lock(path, handle)
-        for leftover in path.glob(f".*{PARTIAL}"):
+        _take_lock(path, handle)
+        for leftover in path.glob(f".commit-*{PARTIAL}"):
             leftover.unlink(missing_ok=True)
-        yield Commits(path, float(interval))
+        yield Commits(path, float(interval), handle)
     finally:
         # which gives the lock back, as the end of the process would
         os.close(handle)
 
 
-def newest(directory: Path) -> Commit:
+def _as_path(directory: Any) -> Path:
+    if not isinstance(directory, str | os.PathLike):
+        raise ValueError(f"directory got {directory!r}; expected a path")
+    return Path(directory)
+
+
+def newest(directory: StrPath) -> Commit:
     """The newest good commit of a directory.
 
     Raises:
       FileNotFoundError: there is none at all.
       ValueError: all are damaged.
     """
-    last = _last(directory)
+    last = _last(_as_path(directory))
     if last is None:
         raise FileNotFoundError(f"{directory} has no commits; expected a directory of a search")
     return last
 
 
-def _lock(directory: Path, handle: int) -> None:
+def _take_lock(directory: Path, handle: int) -> None:
     if fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(handle, 100, 0).decode("ascii", "replace").strip() or "unknown"
+        except BlockingIOError as error:
+            owner = os.read(handle, 100).decode("ascii", "replace").strip() or "unknown"
             raise ValueError(
                 f"directory got {str(directory)!r}, to which the process {owner} is writing; "
                 "expected one of its own for each search: wait for that one (close() a Run), or "
                 "give another"
             ) from error
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            # a file system without locks: as on Windows
+            pass
+    with contextlib.suppress(OSError):
+        # only for people; a full disk is told of by the first commit
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
 
 
 def _commits(directory: Path) -> list[Path]:
-    """All commits, oldest first."""
-    return sorted(directory.glob("commit-*.h5"), key=_number)
+    """All commits, oldest first; other files of such a name are the user's."""
+    found = directory.glob("commit-*.h5")
+    return sorted((path for path in found if _number(path) >= 0), key=_number)
 
 
 def _number(path: Path) -> int:
-    digits = path.stem.removeprefix("commit-")
-    return int(digits) if digits.isdigit() else -1
+    match = re.fullmatch(r"commit-([0-9]+)\.h5", path.name)
+    return int(match[1]) if match else -1
 
 
 def _last(directory: Path) -> Commit | None:
@@ -179,11 +206,13 @@ def _last(directory: Path) -> Commit | None:
     for path in reversed(found):
         try:
             arrays, about = read_arrays(path)
+            if not {"identity", "is_finished"} <= about.keys():
+                raise ValueError(f"{path} is no commit")
         except (ValueError, OSError) as error:
             damaged.append(str(error))
             continue
         if damaged:
-            warnings.warn(f"{'; '.join(damaged)}; {path.name} was used instead", stacklevel=2)
+            warn_caller(f"{'; '.join(damaged)}; {path.name} was used instead")
         return Commit(path, arrays, about)
     if found:
         raise ValueError(

@@ -102,7 +102,7 @@ def write_arrays(
     memory = io.BytesIO()
     with h5py.File(memory, "w", userblock_size=_HEAD) as file:
         for name, array in arrays:
-            file[name] = array
+            _write_array(file, name, array)
         file.attrs.update({name: json.dumps(value) for name, value in attributes.items()})
     body = memory.getbuffer()[_HEAD:]
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
@@ -117,6 +117,18 @@ def write_arrays(
         with contextlib.suppress(OSError):
             partial.unlink()
     _sync_folder(path.parent)
+
+
+def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
+    if array.dtype.kind in "buif":
+        file[name] = array
+        return
+    # what HDF5 has no type for, such as bfloat16: its bytes, and what they are
+    file[name] = np.frombuffer(array.tobytes(), np.uint8)
+    file[name].attrs[_OF] = json.dumps([str(array.dtype), array.shape])
+
+
+_OF = "bytes of [type, shape]"
 
 
 PARTIAL = ".partial"
@@ -134,12 +146,15 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
       ValueError: it is not a file of jaxnn's, or damaged.
     """
     _check_is_file(path)
-    content = memoryview(Path(path).read_bytes())
-    if bytes(content[: len(_MAGIC)]) != _MAGIC:
-        raise ValueError(
-            f"{path} is not a file that jaxnn saved; expected one of save, sweep or search"
-        )
-    if bytes(content[:_HEAD]) != _head(content[_HEAD:]):
+    with open(path, "rb") as raw:
+        head = raw.read(_HEAD)
+        if not head.startswith(_MAGIC):
+            raise ValueError(
+                f"{path} is not a file that jaxnn saved, or one of version 0.1, which had no "
+                "SHA-256; expected one of save, sweep or search"
+            )
+        content = head + raw.read()
+    if head != _head(memoryview(content)[_HEAD:]):
         raise ValueError(
             f"{path} is damaged or cut off: its SHA-256 is not the one that it was saved with; "
             "take an earlier copy of it"
@@ -149,10 +164,20 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         names: list[str] = []
         # visits hard links alone, so it does not leave the file
         file.visit(names.append)
-        arrays = {n: _array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset}
+        arrays = {
+            n: _read_array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset
+        }
         return arrays, {name: json.loads(value) for name, value in file.attrs.items()}
 
     return _opened(path, io.BytesIO(content), read)
+
+
+def _read_array(file: h5py.File, name: str) -> np.ndarray:
+    array, of = _array(file, name), file[name].attrs.get(_OF)
+    if of is None:
+        return array
+    dtype, shape = json.loads(of)
+    return np.frombuffer(array.tobytes(), np.dtype(dtype)).reshape(shape)
 
 
 _MAGIC = b"jaxnn\n"
@@ -192,6 +217,8 @@ def _opened(path: StrPath, source: Any, read: Callable[[h5py.File], Result]) -> 
     try:
         with h5py.File(source, "r") as file:
             return read(file)
+    except MemoryError:
+        raise
     except Exception as error:
         # a damaged file makes the HDF5 library and NumPy raise almost anything
         if isinstance(error, ValueError) and str(path) in str(error):

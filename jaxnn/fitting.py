@@ -55,7 +55,7 @@ def fit(
 
     Raises:
       ValueError: bad input, before anything is compiled.
-      TrainingInterrupted: on Ctrl-C, with what was reached in its `fitted`.
+      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `fitted`.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(64, 2))

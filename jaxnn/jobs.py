@@ -10,16 +10,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnn.commits import Commits
+from jaxnn.commits import Commits, Content
 from jaxnn.datasets import Dataset
 from jaxnn.hooks import Hook
 from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
-from jaxnn.preparing import Recipe, treatments, warn_caller, warn_of_scales
+from jaxnn.preparing import Recipe, treatments, warn_of_scales
 from jaxnn.programs import Program
 from jaxnn.progress import SweepDisplay, TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
-from jaxnn.snapshots import Past, States, past_of, restore, snapshot
+from jaxnn.showing import warn_caller
+from jaxnn.snapshots import Past, States, is_exhausted, past_of, restore, snapshot
 from jaxnn.studies import Study
 from jaxnn.training import curve_names
 from jaxnn.trials import Lane
@@ -46,9 +47,9 @@ class Job:
       folds: training and validation set of each; one pair without cross-validation.
       seeds: repetitions on each fold.
       until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
-      training: the lanes that the devices have now.
-      behind: those of them whose state a commit that is due waits for; None if none is.
-      past: what a commit of an earlier process knew.
+      training: lanes whose entries in the study may be ahead of their states.
+      awaited: those that a commit which is due still waits for; None if none is due.
+      past: what a commit of an earlier process knew, as long as it knows more than the study.
       epochs_done, num_diverged, best: what the display shows.
     """
 
@@ -69,7 +70,7 @@ class Job:
     goes_on: bool = False
     states: States = dataclasses.field(default_factory=dict)
     training: set[Lane] = dataclasses.field(default_factory=set)
-    behind: set[Lane] | None = None
+    awaited: set[Lane] | None = None
     stage: str = "training"
     warnings: list[str] = dataclasses.field(default_factory=list)
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
@@ -112,29 +113,32 @@ class Job:
         if text and text not in self.study.notes:
             self.study.notes.append(text)
 
-    def restore(self, lanes: Iterable[Lane], until: int) -> None:
+    def restore(self, lanes: list[Lane], until: int) -> None:
         """Takes what an earlier process has trained of some lanes, up to an epoch."""
-        if self.past is None:
+        if self.past is None or not lanes:
             return
-        lanes = list(lanes)
         rows = tuple(np.array(lanes).T)
         before = self.study.epochs_done[rows].sum()
         restore(self.past, self.study, self.states, lanes, until)
         self.epochs_done += int(self.study.epochs_done[rows].sum() - before)
+        if is_exhausted(self.past, self.study):
+            self.past = None
 
     def commit(self, is_finished: bool = False) -> None:
-        """Saves all that is known, where there is a directory."""
-        if not self.commits.is_on:
+        """Saves all that is known, where there is a directory and no older commit knows more."""
+        if not self.commits.is_on or (self.past is not None and not is_finished):
             return
-        program_of = {n: group.program for group in self.groups for n in group.planned.settings}
         # what is finished goes nowhere from its states
         states = {} if is_finished else self.states
-        with self.commits.timed():
-            arrays, about = snapshot(self.study, states, self.training, program_of.__getitem__)
-        extra = {"identity": self.identity, "is_finished": is_finished}
-        before = self.commits.failure
-        self.commits.write(arrays, about | extra)
-        if self.commits.failure and not before:
+
+        def content() -> Content:
+            programs = {n: group.program for group in self.groups for n in group.planned.settings}
+            arrays, about = snapshot(self.study, states, self.training, programs)
+            return arrays, {**about, "identity": self.identity, "is_finished": is_finished}
+
+        had_failed = bool(self.commits.failure)
+        self.commits.write(content)
+        if self.commits.failure and not had_failed:
             self.display.say(self.commits.failure)
 
 
@@ -157,7 +161,7 @@ def open_job(
       identity: of the call, which every commit has.
 
     Raises:
-      TrainingInterrupted: at its end, if Ctrl-C came.
+      TrainingInterrupted: at its end, if Ctrl-C or SIGTERM came.
     """
     start = time.perf_counter()
     train, valid = parts[0]
@@ -200,14 +204,12 @@ def open_job(
         )
         if job.commits.last is not None:
             job.past, job.commits.last = past_of(job.commits.last, options.model), None
-            study.chunks, study.notes = job.past.study.chunks, job.past.study.notes
-            study.treatments.update(job.past.study.treatments)
-            study.seconds = job.past.study.seconds
-            study.compile_seconds = job.past.study.compile_seconds
+            study.take_over(job.past.study)
         is_finished = False
         try:
             yield job
-            is_finished = not is_interrupted()
+            # what memory was too short for is tried again by the next call
+            is_finished = not is_interrupted() and bool((study.epochs_done > 0).all())
         finally:
             # also after an error: what was trained is not lost by it
             study.seconds += time.perf_counter() - start

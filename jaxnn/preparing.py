@@ -2,8 +2,6 @@
 
 import functools
 import math
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -22,6 +20,7 @@ from jaxnn.models import structure_of
 from jaxnn.programs import Program
 from jaxnn.projection import RowSpace, row_space
 from jaxnn.settings import Setting, complete, traced_numbers
+from jaxnn.showing import warn_caller
 from jaxnn.splits import hold_out
 from jaxnn.types import Model, ModelFn, Params, as_model
 
@@ -182,11 +181,3 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
             f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
             'alone; consider inputs="standardised" or batch_norm=True'
         )
-
-
-def warn_caller(message: str) -> None:
-    """A warning that points to the line that called the package."""
-    level, frame = 1, sys._getframe()
-    while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)

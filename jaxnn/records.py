@@ -59,7 +59,7 @@ def decode(value: Any) -> Any:
     name, content = next(iter(value.items()), ("", None))
     if name == "tuple" and isinstance(content, list):
         return tuple(map(decode, content))
-    if name == "Model":
+    if name == "Model" and content == {}:
         return FOREIGN
     if name in _RECORDS and isinstance(content, dict):
         try:

@@ -1,6 +1,5 @@
 """Resuming: a search gone on with from its directory alone."""
 
-from pathlib import Path
 from typing import Any
 
 from jaxnn.archives import STUDY
@@ -8,6 +7,7 @@ from jaxnn.commits import newest
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
+from jaxnn.identities import compare, machine
 from jaxnn.records import decode
 from jaxnn.searching import search
 from jaxnn.spaces import Settings
@@ -54,7 +54,8 @@ def resume(
     >>> again.best_value == study.best_value
     True
     """
-    path, _, about = newest(Path(directory))
+    # without its arrays, which the call reads again
+    path, about = newest(directory)._replace(arrays={})[::2]
     if about.get("format") != STUDY:
         raise ValueError(
             f"{path} has the format {about.get('format')!r}; expected a commit of sweep or search. "
@@ -62,6 +63,8 @@ def resume(
         )
     try:
         identity = about["identity"]
+        versions = machine()
+        compare(directory, {name: identity.get(name) for name in versions}, versions)
         function = {"sweep": sweep, "search": search}[identity["function"]]
         arguments = {name: decode(value) for name, value in identity["arguments"].items()}
         space = decode(about["space"])

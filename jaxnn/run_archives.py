@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.archives import RUN
-from jaxnn.commits import Commit, Commits
+from jaxnn.archives import RUN, complete_or_refused
+from jaxnn.commits import Commit, Commits, Content
 from jaxnn.journals import Entry, Journal, Moment
 from jaxnn.preparing import Recipe
 from jaxnn.records import decode, encode
@@ -32,13 +32,18 @@ def save_run(commits: Commits, now: Moment, journal: Journal, more: Mapping[str,
         for index, entry in enumerate(journal.entries):
             yield from named(f"entries/{index}", entry.curves)
 
-    about = {
-        "format": RUN,
-        "entries": [[entry.epoch, entry.action, entry.detail] for entry in journal.entries],
-        "stands": journal.stands,
-        "moments": [[place[id(one.train_state)], encode(one.given), one.epoch] for one in moments],
-    }
-    commits.write(arrays(), {**about, **more, "is_finished": False})
+    def content() -> Content:
+        about = {
+            "format": RUN,
+            "entries": [[entry.epoch, entry.action, entry.detail] for entry in journal.entries],
+            "stands": journal.stands,
+            "moments": [
+                [place[id(one.train_state)], encode(one.given), one.epoch] for one in moments
+            ],
+        }
+        return arrays(), {**about, **more, "is_finished": False}
+
+    commits.write(content)
 
 
 def restored(
@@ -60,7 +65,7 @@ def restored(
         state = jax.tree.map(jnp.asarray, filled(path, f"states/{index}", template, arrays))
         return state._replace(dropout_key=jax.random.wrap_key_data(state.dropout_key))
 
-    try:
+    with complete_or_refused(path):
         count = 1 + max(index for index, _, _ in about["moments"])
         states = [state_of(index) for index in range(count)]
         moments = []
@@ -72,8 +77,6 @@ def restored(
             curves = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
             journal.entries.append(Entry(epoch, action, detail, curves))
         journal.stands.extend(about["stands"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} lacks a part of what it should hold: {error!r}") from error
     journal.past.extend(moments[:-1])
     return moments[-1]
 

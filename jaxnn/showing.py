@@ -1,7 +1,9 @@
-"""How results are shown: text of a fixed width, HTML in a notebook, counts and times in words."""
+"""How results are shown: text, HTML in a notebook, counts and times in words, warnings."""
 
 import inspect
 import io
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,3 +56,11 @@ def call_text(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str
             text = f"<{type(value).__name__} of {len(value):,}>"
         shown.append(f"{name}={text if len(text) <= 600 else text[:600] + '...'}")
     return f"{function.__name__}({', '.join(shown)})"
+
+
+def warn_caller(message: str) -> None:
+    """A warning that points to the line that called the package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

@@ -1,14 +1,14 @@
 """Snapshots: lanes in the middle of their training as arrays, and lanes brought back to there."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnn.archives import study_about, study_arrays, study_of
-from jaxnn.commits import Commit
+from jaxnn.archives import complete_or_refused, study_about, study_arrays, study_of
+from jaxnn.commits import Commit, Content
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import network_of
 from jaxnn.programs import Program
@@ -29,12 +29,11 @@ class Past(NamedTuple):
 
     study: Study
     states: States
-    is_finished: bool
 
 
 def snapshot(
-    study: Study, states: States, training: Collection[Lane], program_of: Callable[[int], Program]
-) -> tuple[Iterator[tuple[str, np.ndarray]], dict[str, Any]]:
+    study: Study, states: States, training: Collection[Lane], programs: Mapping[int, Program]
+) -> Content:
     """A study and its lanes as arrays by name, and the rest as JSON.
 
     Lanes are independent, so those that are being trained are each taken as they were last put into
@@ -42,23 +41,22 @@ def snapshot(
 
     Args:
       training: the lanes whose entries in the study may be ahead of their states.
-      program_of: of a setting's number.
+      programs: by the setting's number.
     """
-    rows = {
-        name: getattr(study, name).copy() for name in ("diverged", "epochs_done", "kept_epochs")
-    }
+    names = ("diverged", "epochs_done", "kept_epochs", "places")
+    rows = {name: getattr(study, name).copy() for name in names}
     curves = {name: curve.copy() for name, curve in study.curves.items()}
     for lane in training:
         epoch = int(states[lane].epoch) if lane in states else 0
         rows["epochs_done"][lane], rows["kept_epochs"][lane] = epoch, epoch - 1
-        # the state knows whether it has diverged
-        rows["diverged"][lane] = -1
+        # the state knows whether it has diverged; a network of an earlier rung would not be its own
+        rows["diverged"][lane] = rows["places"][lane] = -1
         for curve in curves.values():
             curve[lane][epoch:] = np.nan
     then = dataclasses.replace(study, curves=curves, **rows)
     groups: dict[Program, list[Lane]] = {}
     for lane in states:
-        groups.setdefault(program_of(lane[0]), []).append(lane)
+        groups.setdefault(programs[lane[0]], []).append(lane)
     about = {
         **study_about(then),
         "states": [encode(program) for program in groups],
@@ -69,28 +67,30 @@ def snapshot(
         for index, lanes in enumerate(groups.values()):
             yield f"states/{index}/lanes", np.array(lanes)
             # leaf by leaf: together they would take their memory once more
-            trees = [dict(named(f"states/{index}", states[lane])) for lane in lanes]
-            for name in trees[0]:
-                yield name, np.stack([tree[name] for tree in trees])
+            leaves = [jax.tree.leaves(states[lane]) for lane in lanes]
+            for place, (name, _) in enumerate(named(f"states/{index}", states[lanes[0]])):
+                yield name, np.stack([own[place] for own in leaves])
 
     return arrays(), about
 
 
 def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
     """What a commit knew; ValueError if its arrays do not fit what it says of them."""
-    study = study_of(commit.path, commit.arrays, commit.about, model)
+    path, arrays, about = commit
     states: States = {}
-    for index, encoded in enumerate(commit.about["states"]):
-        program = decode(encoded)
-        lanes = [(int(n), int(k)) for n, k in commit.arrays[f"states/{index}/lanes"]]
-        setting = study.settings[lanes[0][0]]
-        if not isinstance(program.model, Mixture) and study.model is not None:
-            program = program._replace(model=network_of(study.model, setting))
-        template = stacked(_state_template(program, setting), len(lanes))
-        rows = filled(commit.path, f"states/{index}", template, commit.arrays)
-        for row, lane in enumerate(lanes):
-            states[lane] = jax.tree.map(lambda leaf, row=row: leaf[row].copy(), rows)
-    return Past(study, states, commit.about["is_finished"])
+    with complete_or_refused(path):
+        study = study_of(path, arrays, about, model)
+        for index, encoded in enumerate(about["states"]):
+            program = decode(encoded)
+            lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
+            setting = study.settings[lanes[0][0]]
+            if not isinstance(program.model, Mixture) and study.model is not None:
+                program = program._replace(model=network_of(study.model, setting))
+            template = stacked(_state_template(program, setting), len(lanes))
+            rows = filled(path, f"states/{index}", template, arrays)
+            for row, lane in enumerate(lanes):
+                states[lane] = jax.tree.map(lambda leaf, row=row: leaf[row].copy(), rows)
+    return Past(study, states)
 
 
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
@@ -134,4 +134,11 @@ def restore(past: Past, study: Study, states: States, lanes: Iterable[Lane], unt
         if is_last:
             study.places[lane] = then.places[lane]
         if is_last and lane in past.states:
-            states[lane] = past.states[lane]
+            states[lane] = past.states.pop(lane)
+
+
+def is_exhausted(past: Past, study: Study) -> bool:
+    """Whether a study knows all that the past knew."""
+    known = len(past.study.given)
+    is_there = len(study.given) >= known
+    return is_there and bool((study.epochs_done[:known] >= past.study.epochs_done).all())

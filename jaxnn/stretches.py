@@ -20,7 +20,7 @@ class Reached(NamedTuple):
       epochs: that were done; all of them if the network diverged: nothing would change any more.
       curves: name -> (epochs done,).
       seconds, compile_seconds: wall time; what the first call took beyond later ones.
-      is_interrupted: whether Ctrl-C came.
+      is_interrupted: whether Ctrl-C or SIGTERM came.
     """
 
     train_state: TrainState
@@ -42,7 +42,7 @@ def train_stretch(
     progress: bool | None,
     tell: Callable[[TrainState, int, dict[str, np.ndarray]], None],
 ) -> Reached:
-    """Trains a network on, until it diverges or Ctrl-C comes; one call at least.
+    """Trains a network on, until it diverges or a signal comes; one call at least.
 
     Args:
       train_state: is consumed.
@@ -62,14 +62,14 @@ def train_stretch(
             for name, values in new.items():
                 # on the host: slicing there compiles nothing
                 curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
+            took = time.perf_counter() - start
             so_far = {name: values[: done + num_epochs] for name, values in curves.items()}
             tell(train_state, done, so_far)
             done += num_epochs
             diverged = int(train_state.diverged)
             report(done, f"cost {curves['cost'][done - 1]:.4f}")
             # after the first call, which may compile, calls last about a quarter of a second
-            took = time.perf_counter() - start
-            seconds += took
+            seconds += time.perf_counter() - start
             seconds_per_epoch.append(took / num_epochs)
             per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
             num_epochs = min(epochs - done, EPOCHS_PER_CALL, per_call)

@@ -93,6 +93,11 @@ class Study:
         self.epochs_done, self.dropped = longer(self.epochs_done, 0), longer(self.dropped, 0)
         self.ends, self.kept_epochs = longer(self.ends, epochs), longer(self.kept_epochs, 0)
 
+    def take_over(self, past: "Study") -> None:
+        """Goes on from a study of the same search, of which `restore` takes the lanes."""
+        self.chunks, self.notes, self.treatments = past.chunks, past.notes, past.treatments
+        self.seconds, self.compile_seconds = past.seconds, past.compile_seconds
+
     @property
     def num_epochs(self) -> int:
         """E, at most."""
@@ -235,7 +240,7 @@ class Study:
 
         Raises:
           ValueError: bad input, or no setting has a value.
-          TrainingInterrupted: on Ctrl-C.
+          TrainingInterrupted: on Ctrl-C or SIGTERM.
         """
         from jaxnn.networks import refitted
 

@@ -45,6 +45,7 @@ def test_a_study_comes_back_with_all_it_holds(study, data, tmp_path):
     for name in ("given", "settings", "space", "metric", "rungs", "notes", "folds", "call"):
         assert getattr(again, name) == getattr(study, name), name
     same(again.curves, study.curves)
+    assert again.curves["cost"].dtype == study.curves["cost"].dtype
     for name in ("diverged", "epochs_done", "ends", "dropped", "kept_epochs", "ranking"):
         np.testing.assert_array_equal(getattr(again, name), getattr(study, name))
     assert str(again.plan) == str(study.plan)
@@ -102,8 +103,33 @@ def test_a_study_of_a_foreign_model_shows_all_but_its_networks_without_it(data, 
         alone.fitted()
     again = jaxnn.load(tmp_path / "study.h5", model)
     same(again.fitted(1).params, study.fitted(1).params)
+    with pytest.raises(ValueError, match=r"loaded without its model.*load\(path, model\) before"):
+        alone.save(tmp_path / "study.h5")
     with pytest.raises(ValueError, match=r"float32\[2, 4, 3\] at chunks/0/params/kernel; expected"):
         jaxnn.load(tmp_path / "study.h5", own_model(5))
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "complex64"])
+def test_parameters_of_any_type_and_form(kind, data, tmp_path):
+    """A bare array in place of a pytree; a state of a type that HDF5 does not know."""
+
+    def apply(params, state, x, *, is_training=False, key=None, weights=None, dropout=0.0):
+        return x @ params, state + is_training
+
+    init = lambda key: (jax.random.normal(key, (4, 3)), jax.numpy.zeros((2,), kind))
+    options = {"epochs": 2, "model": jaxnn.Model(init, apply), "progress": False}
+    study = jaxnn.sweep([{}], data, 0.3, **options, directory=tmp_path / "run")
+    again = jaxnn.sweep([{}], data, 0.3, **options, directory=tmp_path / "run")
+    study.save(tmp_path / "study.h5")
+    study.fitted(0).save(tmp_path / "network.h5")
+    loaded = jaxnn.load(tmp_path / "study.h5", options["model"])
+    for one in (
+        again.fitted(0),
+        loaded.fitted(0),
+        jaxnn.load(tmp_path / "network.h5", options["model"]),
+    ):
+        assert one.state.dtype == kind
+        same((one.params, one.state), (study.fitted(0).params, study.fitted(0).state))
 
 
 def test_load_refuses_other_files(tmp_path):
@@ -136,6 +162,10 @@ def changed(path, change):
         (
             lambda arrays, about: arrays.update({"params/0/kernel": np.ones((5, 4), int)}),
             r"int64\[5, 4\] at params/0/kernel; expected float32",
+        ),
+        (
+            lambda arrays, about: about.update(setting=3),
+            "lacks a part of what it should hold: T",
         ),
         (lambda arrays, about: about.pop("setting"), "lacks a part of what it should hold: KeyErr"),
         (

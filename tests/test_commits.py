@@ -18,7 +18,11 @@ def write(directory, count=1):
     with commits_in(directory, 60.0) as ours:
         for _ in range(count):
             number = ours._number
-            ours.write([("a", np.full(3, number))], {"is_finished": False})
+            ours.write(lambda number=number: content(number))
+
+
+def content(number=0):
+    return [("a", np.full(3, number))], {"is_finished": False, "identity": {}}
 
 
 @pytest.fixture
@@ -58,10 +62,10 @@ def test_a_commit_takes_three_per_cent_of_the_time_at_most(tmp_path, monkeypatch
     clock = 0.0
     monkeypatch.setattr("time.monotonic", lambda: clock)
 
-    def arrays():
+    def slow():
         nonlocal clock
         clock += 3
-        yield "a", np.zeros(1)
+        return content()
 
     ours = Commits(tmp_path, 60.0)
     clock = 59.0
@@ -69,10 +73,10 @@ def test_a_commit_takes_three_per_cent_of_the_time_at_most(tmp_path, monkeypatch
     assert ours.is_due(is_rung=True), "the first one has cost nothing yet"
     clock = 60.0
     assert ours.is_due()
-    with ours.timed():
+    with ours.attempt():
         # lanes that are copied for it count as well
         clock += 1
-    ours.write(arrays(), {})
+    ours.write(slow)
     assert clock == 64
     clock = 64 + 33 * 4 - 1
     assert not ours.is_due()
@@ -80,6 +84,45 @@ def test_a_commit_takes_three_per_cent_of_the_time_at_most(tmp_path, monkeypatch
     clock += 1
     assert ours.is_due()
     assert not Commits(None, 0.0).is_due()
+
+
+def test_a_directory_that_was_made_anew_belongs_to_another(tmp_path, data, often):
+    """The lock went with the first one: the older search no longer writes there."""
+    directory, told = tmp_path / "run", []
+
+    def another(info):
+        if info.epoch == 3 and not told:
+            told.append(info)
+            for path in directory.iterdir():
+                path.unlink()
+            directory.rmdir()
+            write(directory, 2)
+
+    with pytest.warns(UserWarning, match=r"Nothing can be saved in .*run: it was removed and made"):
+        jaxnn.sweep([{}], data, 0.25, epochs=200, directory=directory, on_epoch=another, **often)
+    assert names(directory) == ["commit-000001.h5", "commit-000002.h5", "lock"]
+
+
+def test_files_of_the_user_stay(tmp_path):
+    for name in ("commit-keep.h5", ".download.partial", "commit-²2.h5"):
+        (tmp_path / name).write_text("mine")
+    write(tmp_path, 3)
+    mine = [".download.partial", "commit-keep.h5", "commit-²2.h5"]
+    assert names(tmp_path) == sorted([*mine, "commit-000002.h5", "commit-000003.h5", "lock"])
+
+
+def test_a_study_is_no_commit(tmp_path, data):
+    jaxnn.sweep([{}], data, 0.25, epochs=1, progress=False).save(tmp_path / "commit-000001.h5")
+    with pytest.raises(ValueError, match=r"commit-000001\.h5 is no commit"):
+        jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path)
+
+
+def test_what_cannot_be_saved_does_not_end_training(tmp_path, data, often, monkeypatch):
+    """Whatever the error is."""
+    monkeypatch.setattr("jaxnn.jobs.snapshot", lambda *args: {}["no such lane"])
+    with pytest.warns(UserWarning, match="Nothing can be saved in .*'no such lane'"):
+        study = jaxnn.sweep([{}], data, 0.25, epochs=99, directory=tmp_path, **often)
+    assert study.is_complete.all()
 
 
 OWNER = """
@@ -180,10 +223,10 @@ def test_commits_go_on_when_there_is_space_again(tmp_path, monkeypatch):
     ours = Commits(tmp_path, 0.0)
     replace = os.replace
     monkeypatch.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full")))
-    ours.write([("a", np.zeros(1))], {})
+    ours.write(content)
     assert re.search(r"Nothing can be saved in .*: .*full", ours.failure)
     assert names(tmp_path) == []
     monkeypatch.setattr("os.replace", replace)
-    ours.write([("a", np.zeros(1))], {})
+    ours.write(content)
     assert ours.failure == ""
     assert names(tmp_path) == ["commit-000001.h5"]

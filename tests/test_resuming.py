@@ -166,6 +166,24 @@ def test_a_signal_commits_and_says_how_to_go_on(number, data, tmp_path):
     assert_same(jaxnn.resume(tmp_path, data), whole)
 
 
+def test_lanes_that_had_diverged_before_a_signal(data, tmp_path):
+    """They end as they would have: also what was noted of them."""
+    # 1 - learning_rate * l2 multiplies the weights at every step
+    settings = [{"optimizer": "gd", "learning_rate": 1.0, "l2": l2} for l2 in (0.01, 0.1, 10, 100)]
+    options = {"epochs": 200, "chunk": 4, "progress": False}
+    whole = jaxnn.sweep(settings, data, 0.25, **options)
+    assert (whole.diverged >= 0).sum() == 2
+
+    def signal_once(info):
+        if info.epoch == 30 and info.number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+
+    with pytest.raises(jaxnn.TrainingInterrupted):
+        jaxnn.sweep(settings, data, 0.25, **options, directory=tmp_path, on_epoch=signal_once)
+    assert_same(jaxnn.resume(tmp_path, data), whole)
+
+
 def test_an_error_in_the_middle_loses_nothing(data, tmp_path, monkeypatch):
     settings, options = jaxnn.sample(SPACE, 8), {"epochs": 20, "chunk": 2, "progress": False}
     whole = jaxnn.sweep(settings, data, 0.25, **options)
