@@ -207,7 +207,7 @@ def study_of(
     """The study of a file; `path` is for the errors."""
     known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
     num_settings, num_repeats, num_epochs = about["shape"]
-    shapes: dict[str, Any] = {name: (num_settings, num_repeats) for name in _LANES}
+    shapes: dict[str, Any] = dict.fromkeys(_LANES, (num_settings, num_repeats))
     shapes |= {"dropped": (num_settings,), "places": (num_settings, num_repeats, 2)}
     whole = {name: np.empty(shape, int) for name, shape in shapes.items()}
     known |= filled(path, "lanes", whole, arrays)

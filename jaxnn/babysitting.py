@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import one_of_two, whole_number
@@ -18,8 +17,6 @@ from jaxnn.fitted import Fitted
 from jaxnn.hooks import Hook, OnEpoch
 from jaxnn.identities import checked_identity
 from jaxnn.journals import Entry, Journal, Moment
-from jaxnn.models import mlp_of_setting
-from jaxnn.planning import plan_recipes
 from jaxnn.preparing import (
     Recipe,
     check_row_space,
@@ -28,15 +25,15 @@ from jaxnn.preparing import (
     treatment,
     warn_of_scales,
 )
-from jaxnn.programs import Program, initial
+from jaxnn.programs import initial
 from jaxnn.progress import TrainingInterrupted
 from jaxnn.run_archives import restored, save_run
+from jaxnn.run_results import Clock, Setup, diverged_at, fitted_of_run, study_of_run
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text, warn_caller
 from jaxnn.stretches import train_stretch
 from jaxnn.studies import Study
 from jaxnn.training import TrainState, curve_names, init_train_state
-from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
 if TYPE_CHECKING:
@@ -56,9 +53,6 @@ class Run:
         run that is there comes back as it was, with its journal, so what a script did before it was
         killed is not to be done again: `run.train(200 - run.epoch)`. See `commits`.
       commit_interval: least seconds between two commits while it trains, as for `sweep`.
-
-    Attributes:
-      epoch: epochs done.
 
     Raises:
       ValueError: bad input, before anything is compiled; a directory of something else.
@@ -90,38 +84,41 @@ class Run:
         on_epoch: OnEpoch | None = None,
     ):
         arguments = locals()
-        self._model = None if model is None else as_model(model)
-        check_row_space(row_space, self._model)
+        own = None if model is None else as_model(model)
+        check_row_space(row_space, own)
         seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-        train, valid = checked_data(train, valid, order_seed)
-        self._data, self._row_space = train, row_space
-        self._recipe = recipe(setting, train, self._model)
-        self._given, full = dict(setting), self._recipe.setting
-        warn_of_scales([self._recipe], train)
-        self._treatment = treatment(full["inputs"], train, row_space)
-        self._train = self._treatment.treated(train)
-        self._valid = None if valid is None else self._treatment.treated(valid)
-        self._train_state = init_train_state(
-            initial(self._program), jax.random.key(seed), self._recipe.numbers
+        given, valid = checked_data(train, valid, order_seed)
+        first = recipe(setting, given, own)
+        warn_of_scales([first], given)
+        by = treatment(first.setting["inputs"], given, row_space)
+        self._setup = Setup(
+            given=given,
+            train=by.treated(given),
+            valid=None if valid is None else by.treated(valid),
+            treatment=by,
+            model=own,
+            in_row_space=row_space,
+            order_key=jax.random.key(order_seed),
         )
-        self._order_key = jax.random.key(order_seed)
-        self._progress, self._hook = progress, Hook(on_epoch)
-        self._began, self._seconds, self._compile_seconds = datetime.now(), 0.0, 0.0
-        self.epoch = 0
-        self._journal = Journal(curve_names(self._valid))
+        program = initial(self._setup.program(first))
+        state = init_train_state(program, jax.random.key(seed), first.numbers)
+        self._now = Moment(state, dict(setting), first, 0)
+        self._progress, self._hook, self._clock = progress, Hook(on_epoch), Clock(datetime.now())
+        self._journal = Journal(curve_names(self._setup.valid))
         with contextlib.ExitStack() as opened:
             self._commits = opened.enter_context(commits_in(directory, commit_interval))
             self._identity = checked_identity(self._commits, Run, arguments)
             last, self._commits.last = self._commits.last, None
             if last is not None:
-                self._back_to(restored(last, self._moment(), self._journal, self._recipe_of))
-                self._seconds, self._compile_seconds = last.about["seconds"]
+                self._now = restored(last, self._now, self._journal, self._recipe_of)
+                self._clock = Clock(self._clock.began, *last.about["seconds"])
             # the directory is this run's until there is no run any more
             self._give_back = weakref.finalize(self, opened.pop_all().close)
 
     @property
-    def _program(self) -> Program:
-        return self._recipe.program.with_features(self._treatment.num_features)
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self._now.epoch
 
     @property
     def journal(self) -> list[Entry]:
@@ -131,13 +128,12 @@ class Run:
     @property
     def setting(self) -> dict[str, Any]:
         """Every hyperparameter as it is now, defaults written out."""
-        return dict(self._recipe.setting)
+        return dict(self._now.recipe.setting)
 
     @property
     def diverged(self) -> int | None:
         """The step whose cost was not finite, or None."""
-        step = int(self._train_state.diverged)
-        return None if step < 0 else step
+        return diverged_at(self._now)
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
@@ -157,14 +153,15 @@ class Run:
                 f"train got a network whose cost stopped being finite at step {self.diverged}; "
                 "expected undo() first, and then set(learning_rate=...) to a lower one"
             )
+        setup, before = self._setup, self._now
         reached = train_stretch(
-            self._program,
+            setup.program(before.recipe),
             # a copy, which compiles nothing: what is given is consumed
-            jax.device_put(self._train_state, may_alias=False),
-            self._recipe.numbers,
-            self._train,
-            self._valid,
-            self._order_key,
+            jax.device_put(before.train_state, may_alias=False),
+            before.recipe.numbers,
+            setup.train,
+            setup.valid,
+            setup.order_key,
             epochs,
             self._progress,
             self._tell,
@@ -172,11 +169,14 @@ class Run:
         if self._hook.failure:
             warn_caller(self._hook.failure)
             self._hook = Hook(None)
-        before = self._moment()
-        self._train_state = reached.train_state
-        self.epoch += reached.epochs
-        self._seconds += reached.seconds
-        self._compile_seconds += reached.compile_seconds
+        self._now = before._replace(
+            train_state=reached.train_state, epoch=before.epoch + reached.epochs
+        )
+        self._clock = Clock(
+            self._clock.began,
+            self._clock.seconds + reached.seconds,
+            self._clock.compile_seconds + reached.compile_seconds,
+        )
         detail = f"{reached.epochs} epochs"
         if self.diverged is not None:
             detail += f", diverged at step {self.diverged}"
@@ -206,12 +206,12 @@ class Run:
                     "(learning_rate, momentum, l2, dropout, ...) or decay_schedule: "
                     "another structure is another Run"
                 )
-        given = {**self._given, **numbers}
-        changed = self._recipe_of(given)
-        old, before = self._recipe.setting, self._moment()
+        before = self._now
+        changed = self._recipe_of({**before.given, **numbers})
+        old = before.recipe.setting
         new = {name: changed.setting[name] for name in numbers}
         details = [f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in numbers]
-        self._given, self._recipe = {**given, **new}, changed
+        self._now = before._replace(given={**before.given, **new}, recipe=changed)
         self._journal.write(self.epoch, "set", ", ".join(details), before=before)
         self._commit()
 
@@ -223,7 +223,7 @@ class Run:
         """
         undone, before = self._journal.undo()
         self._journal.write(self.epoch, "undo", f"{undone.action}: {undone.detail}")
-        self._back_to(before)
+        self._now = before
         self._commit()
 
     def branch(self) -> "Run":
@@ -242,22 +242,7 @@ class Run:
 
     def fitted(self) -> Fitted:
         """The network as it is now, as `fit` returns it."""
-        full, state = self._recipe.setting, self._train_state
-        model: Any = self._program.model
-        if self._model is None:
-            model = mlp_of_setting(full, self._data.x.shape[1:], self._train.num_classes)
-        return Fitted(
-            model=model,
-            params=jax.tree.map(jnp.asarray, self._treatment.lifted(state.params)),
-            state=state.state,
-            inputs=self._treatment.statistics,
-            setting=self.setting,
-            curves=self.curves,
-            diverged=self.diverged,
-            input_shape=self._data.x.shape[1:],
-            num_classes=self._train.num_classes,
-            is_mlp=self._model is None,
-        )
+        return fitted_of_run(self._setup, self._now, self.curves)
 
     def study(self, metric: str = "accuracy") -> Study:
         """The run as a study of one setting, with the table, pictures and values of a sweep's.
@@ -265,40 +250,12 @@ class Run:
         Raises:
           ValueError: there is no validation data, or nothing was trained.
         """
-        if self._valid is None:
+        if self._setup.valid is None:
             raise ValueError("study got a run without validation data; expected Run(..., valid)")
         one_of_two("metric", metric, "accuracy", "cost")
         if self.epoch == 0:
             raise ValueError("study got a run that has not trained yet; expected train(...) first")
-        full = self._recipe.setting
-        plan = plan_recipes(
-            [self._recipe], self._data, self.epoch, 1, row_space=self._row_space, chunk=1
-        )
-        params, state = jax.tree.map(
-            lambda leaf: np.array(leaf)[None], (self._train_state.params, self._train_state.state)
-        )
-        edits = [entry for entry in self._journal.standing if entry.action == "set"]
-        return Study(
-            given=[dict(self._given)],
-            settings=[full],
-            model=self._model,
-            metric=metric,
-            plan=plan,
-            treatments={(full["inputs"], 0): self._treatment},
-            input_shape=self._data.x.shape[1:],
-            num_classes=self._train.num_classes,
-            curves={name: values[None, None] for name, values in self.curves.items()},
-            diverged=np.array([[-1 if self.diverged is None else self.diverged]]),
-            epochs_done=np.array([[self.epoch]]),
-            ends=np.array([[self.epoch]]),
-            dropped=np.zeros(1, int),
-            kept_epochs=np.array([[self.epoch - 1]]),
-            places=np.zeros((1, 1, 2), int),
-            chunks=[Chunk(self._program.model, params, state, self._began, datetime.now())],
-            notes=[f"Epoch {edit.epoch}: {edit.detail}." for edit in edits],
-            seconds=self._seconds,
-            compile_seconds=self._compile_seconds,
-        )
+        return study_of_run(self._setup, self._now, self._journal, self._clock, metric)
 
     def plot(self, curve: str | None = None, axes: "Axes | None" = None) -> "Figure":
         """The learning curve with every edit marked, and what was undone dotted.
@@ -320,31 +277,24 @@ class Run:
     def _repr_html_(self) -> str:
         return as_html(self._journal.table())
 
-    def _moment(self) -> Moment:
-        return Moment(self._train_state, self._given, self._recipe, self.epoch)
-
-    def _back_to(self, moment: Moment) -> None:
-        self._train_state, self._given, self._recipe, self.epoch = moment
-
     def _recipe_of(self, given: Setting) -> Recipe:
-        return recipe(given, self._data, self._model)
+        return recipe(given, self._setup.given, self._setup.model)
 
     def _tell(self, state: TrainState, done: int, curves: dict[str, np.ndarray]) -> None:
         """Called between compiled calls of a stretch."""
         new = {name: values[done:] for name, values in curves.items()}
-        self._hook(0, 0, self._given, self.epoch + done, new)
+        self._hook(0, 0, self._now.given, self.epoch + done, new)
         if self._commits.is_due():
             epochs = len(curves["cost"])
-            now = self._moment()._replace(train_state=state, epoch=self.epoch + epochs)
+            now = self._now._replace(train_state=state, epoch=self.epoch + epochs)
             journal = self._journal.copy()
-            detail = f"{epochs} epochs, broken off"
-            journal.write(now.epoch, "train", detail, curves, self._moment())
+            journal.write(now.epoch, "train", f"{epochs} epochs, broken off", curves, self._now)
             self._commit(now, journal)
 
-    def _commit(self, moment: Moment | None = None, journal: Journal | None = None) -> None:
+    def _commit(self, now: Moment | None = None, journal: Journal | None = None) -> None:
         had_failed = bool(self._commits.failure)
-        about = {"identity": self._identity, "seconds": [self._seconds, self._compile_seconds]}
-        save_run(self._commits, moment or self._moment(), journal or self._journal, about)
+        about = {"identity": self._identity, "seconds": self._clock[1:]}
+        save_run(self._commits, now or self._now, journal or self._journal, about)
         if self._commits.failure and not had_failed:
             warn_caller(self._commits.failure)
 

@@ -237,6 +237,7 @@ ORDER = (
         "resuming",
         "journals",
         "run_archives",
+        "run_results",
         "stretches",
         "babysitting",
         "fitting",
