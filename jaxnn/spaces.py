@@ -253,7 +253,8 @@ def _check(key: str, domain: Any) -> None:
         try:
             checked(key, value, HYPERPARAMETERS[key])
         except ValueError as error:
-            hint = ", or a domain such as jaxnn.choice([...])" if values == (domain,) else ""
+            is_fixed = not isinstance(domain, Range | Choice)
+            hint = ", or a domain such as jaxnn.choice([...])" if is_fixed else ""
             raise ValueError(f"space: {error}{hint}") from None
 
 

@@ -158,7 +158,7 @@ CASES = {
     "nothing to go on with": (resume, "none has no commits; expected a directory of a search"),
     "nothing to load": (lambda: jaxnn.load("none.h5"), r"none\.h5 does not exist"),
     "text to load": (text_file(jaxnn.load), r"text\.h5 is not a file that jaxnn saved"),
-    "data to load": (with_file(jaxnn.load), r"data\.h5 is not a file that jaxnn saved; expected"),
+    "data to load": (with_file(jaxnn.load), r"data\.h5 is not a file that jaxnn saved, or"),
 }
 
 
