@@ -213,6 +213,8 @@ def study_of(
     known |= filled(path, "lanes", whole, arrays)
     curve = jax.ShapeDtypeStruct((num_settings, num_repeats, num_epochs), about["dtype"])
     curves = filled(path, "curves", dict.fromkeys(about["curves"], curve), arrays)
+    # a pytree's dict comes back in the order of the alphabet
+    curves = {name: curves[name] for name in about["curves"]}
     if about["is_foreign"] and model is None:
         model = FOREIGN
     study = Study(

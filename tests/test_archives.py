@@ -46,6 +46,7 @@ def test_a_study_comes_back_with_all_it_holds(study, data, tmp_path):
         assert getattr(again, name) == getattr(study, name), name
     same(again.curves, study.curves)
     assert again.curves["cost"].dtype == study.curves["cost"].dtype
+    assert list(again.curves) == list(study.curves)
     for name in ("diverged", "epochs_done", "ends", "dropped", "kept_epochs", "ranking"):
         np.testing.assert_array_equal(getattr(again, name), getattr(study, name))
     assert str(again.plan) == str(study.plan)
