@@ -104,10 +104,10 @@ def write_arrays(
         for name, array in arrays:
             _write_array(file, name, array)
         file.attrs.update({name: json.dumps(value) for name, value in attributes.items()})
-    body = memory.getbuffer()[_HEAD:]
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        with open(partial, "wb") as raw:
+        # given back also after an error, without which the memory could not be closed
+        with memory.getbuffer() as whole, whole[_HEAD:] as body, open(partial, "wb") as raw:
             raw.write(_head(body))
             raw.write(body)
             raw.flush()
