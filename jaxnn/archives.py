@@ -29,7 +29,7 @@ from jaxnn.preparing import Treatment, network_of
 from jaxnn.projection import RowSpace
 from jaxnn.records import FOREIGN, decode, encode
 from jaxnn.studies import Study
-from jaxnn.trees import filled, named, stacked
+from jaxnn.trees import filled, group_of, named, stacked
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
@@ -144,7 +144,7 @@ def _network(
         state=fill("state", state),
         inputs=fill("inputs", inputs),
         setting=setting,
-        curves=_group(arrays, "curves"),
+        curves=group_of(arrays, "curves"),
         diverged=about["diverged"],
         input_shape=input_shape,
         num_classes=about["num_classes"],
@@ -224,7 +224,7 @@ def study_of(
         curves=curves,
     )
     for inputs, fold, num_features in about["treatments"]:
-        found = _group(arrays, f"treatments/{inputs}/{fold}")
+        found = group_of(arrays, f"treatments/{inputs}/{fold}")
         mean, deviation = (found.get(f"0/{name}") for name in InputStatistics._fields)
         statistics = None if mean is None else InputStatistics(mean, deviation)  # type: ignore[arg-type]
         basis = found.get("1/basis")
@@ -249,8 +249,3 @@ def study_of(
         times = (datetime.fromisoformat(start), datetime.fromisoformat(end))
         study.chunks.append(Chunk(own, params, state, *times))
     return study
-
-
-def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
-    start = f"{group}/"
-    return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}

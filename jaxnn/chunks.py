@@ -34,6 +34,7 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
     lanes = list(lanes)
     job.restore(lanes, until)
     for lane in lanes:
+        # a commit may know a lane's epochs but not its state, where memory was short before
         if job.study.epochs_done[lane] < until and lane not in job.states:
             job.study.epochs_done[lane] = 0
     # a chunk's lanes have their data and their epoch in common, so they wait in that order

@@ -14,7 +14,7 @@ from jaxnn.preparing import Recipe
 from jaxnn.records import decode, encode
 from jaxnn.settings import Setting
 from jaxnn.training import TrainState
-from jaxnn.trees import filled, named
+from jaxnn.trees import filled, group_of, named
 
 
 def save_run(commits: Commits, now: Moment, journal: Journal, more: Mapping[str, Any]) -> None:
@@ -73,8 +73,7 @@ def restored(
             given = decode(encoded)
             moments.append(Moment(states[index], given, recipe_of(given), epoch))
         for index, (epoch, action, detail) in enumerate(about["entries"]):
-            start = f"entries/{index}/"
-            curves = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+            curves = group_of(arrays, f"entries/{index}")
             journal.entries.append(Entry(epoch, action, detail, curves))
         journal.stands.extend(about["stands"])
     journal.past.extend(moments[:-1])

@@ -37,6 +37,12 @@ def filled(file: Any, group: str, template: Any, arrays: Mapping[str, np.ndarray
     return jax.tree_util.tree_map_with_path(fill, template)
 
 
+def group_of(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
+    """The arrays of a group, by their names in it."""
+    start = f"{group}/"
+    return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}
+
+
 def stacked(template: Any, count: int) -> Any:
     """The template with a leading axis for some lanes."""
     return jax.tree.map(

@@ -142,7 +142,7 @@ class Brain:
         if math.isfinite(value):
             self._study.tell(trial, value)
         elif not study.is_complete[number].all():
-            # Ctrl-C
+            # Ctrl-C, SIGTERM, or short memory
             self._study.tell(trial, state=self._states.FAIL)
         else:
             for step, last in last_finite(study, number).items():
