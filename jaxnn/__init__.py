@@ -11,6 +11,7 @@ from jaxnn.fitted import Fitted
 from jaxnn.fitting import fit
 from jaxnn.flax_models import from_flax
 from jaxnn.hooks import EpochInfo
+from jaxnn.hosts import connect
 from jaxnn.layers import dense, dropout, init_dense
 from jaxnn.losses import l2_penalty, sigmoid_cross_entropy, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy, confusion_matrix
@@ -61,6 +62,7 @@ __all__ = [
     "batch_norm",
     "choice",
     "confusion_matrix",
+    "connect",
     "convolution",
     "course_space",
     "decayed_learning_rate",

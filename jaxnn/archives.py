@@ -11,7 +11,7 @@ and `commits` for what a directory holds.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.commits import newest
+from jaxnn.commits import Commit, newest
 from jaxnn.datasets import InputStatistics
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
 from jaxnn.mixtures import Mixture
 from jaxnn.models import mlp_of_setting
+from jaxnn.parts import Part, absorb
 from jaxnn.preparing import Treatment, network_of
 from jaxnn.projection import RowSpace
 from jaxnn.records import FOREIGN, decode, encode
@@ -69,8 +70,9 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     >>> bool((again.predict_proba(x) == fitted.predict_proba(x)).all())
     True
     """
+    others: list[Commit] = []
     if os.path.isdir(path):
-        path, arrays, about = newest(path)
+        (path, arrays, about), *others = newest(path)
     else:
         arrays, about = read_arrays(path)
     own = None if model is None else as_model(model)
@@ -86,7 +88,29 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
             "version of jaxnn reads"
         )
     with complete_or_refused(path):
-        return (_network if kind == NETWORK else study_of)(path, arrays, about, own)
+        if kind == NETWORK:
+            return _network(path, arrays, about, own)
+        return _study(path, arrays, about, own, others)
+
+
+def whole_study(commits: Sequence[Commit], model: Model | ModelFn | None) -> Study:
+    """The study of all processes' commits, of which the first knows all settings."""
+    first, *others = commits
+    with complete_or_refused(first.path):
+        return _study(*first, model, others)
+
+
+def _study(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+    others: Sequence[Commit],
+) -> Study:
+    study = part_in(path, arrays, about, model).study
+    for other in others:
+        absorb(study, part_in(*other, model))
+    return study
 
 
 @contextlib.contextmanager
@@ -198,13 +222,27 @@ def _num_lanes(chunk: Chunk) -> int:
     return len(leaves[0]) if leaves else 0
 
 
-def study_of(
+NUMBERS = "numbers"
+"""Of the settings, in a file that holds some of a study's."""
+
+
+def part_in(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+) -> Part:
+    """The study of a file, or the part that it holds; `path` is for the errors."""
+    study = _study_of(path, arrays, about, model)
+    return Part(study, arrays.get(NUMBERS, np.arange(len(study.given))))
+
+
+def _study_of(
     path: StrPath,
     arrays: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
 ) -> Study:
-    """The study of a file; `path` is for the errors."""
     known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
     num_settings, num_repeats, num_epochs = about["shape"]
     shapes: dict[str, Any] = dict.fromkeys(_LANES, (num_settings, num_repeats))

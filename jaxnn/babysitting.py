@@ -108,10 +108,10 @@ class Run:
         with contextlib.ExitStack() as opened:
             self._commits = opened.enter_context(commits_in(directory, commit_interval))
             self._identity = checked_identity(self._commits, Run, arguments)
-            last, self._commits.last = self._commits.last, None
-            if last is not None:
-                self._now = restored(last, self._now, self._journal, self._recipe_of)
-                self._clock = Clock(self._clock.began, *last.about["seconds"])
+            last, self._commits.last = self._commits.last, []
+            for commit in last:
+                self._now = restored(commit, self._now, self._journal, self._recipe_of)
+                self._clock = Clock(self._clock.began, *commit.about["seconds"])
             # the directory is this run's until there is no run any more
             self._give_back = weakref.finalize(self, opened.pop_all().close)
 

@@ -24,6 +24,8 @@ from jaxnn.trials import Chunk, Lane
 def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = False) -> None:
     """Trains lanes, all of them as far as each other, up to an epoch.
 
+    Each process of a job trains its own, and hears at the end of the others'.
+
     Args:
       goes_on: keeps the states of those that are fine, to train them on later.
     """
@@ -31,8 +33,10 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
         job.commit()
     job.until, job.goes_on = until, goes_on
     job.stop.clear()
-    lanes = list(lanes)
-    job.restore(lanes, until)
+    everywhere = list(lanes)
+    job.deal(everywhere)
+    job.restore(everywhere, until)
+    lanes = [lane for lane in everywhere if job.owners[lane] == jax.process_index()]
     for lane in lanes:
         # a commit may know a lane's epochs but not its state, where memory was short before
         if job.study.epochs_done[lane] < until and lane not in job.states:
@@ -50,6 +54,7 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
         job.has_trained = True
         _train_everywhere(job)
         job.awaited = None
+    job.share(everywhere)
 
 
 def _in_common(job: Job, lane: Lane) -> tuple[int, int]:

@@ -1,11 +1,14 @@
 """Commits: what a search has reached, in a directory, so that a kill loses its last minutes alone.
 
-    directory/lock                 text: the process that writes here; held by a file lock
-    directory/commit-000012.h5     the newest two commits, each whole
+    directory/lock                       text: the process that writes here; held by a file lock
+    directory/commit-000012.h5           the newest two commits, each whole
+    directory/commit-000012.2-of-4.h5    instead of it, where four processes each have their lanes
 
 A commit is a study as `Study.save` writes it, with the states of the networks that are in training,
 and the call that began it. It is written under another name, flushed and then moved, so a kill at
-any moment leaves the one before.
+any moment leaves the one before. Of a job's processes each has a series of commits with its own
+lanes; which those are is the same for as many processes, so a series never loses any, and what
+other numbers of processes left behind is good until the search is finished.
 
 A commit holds all networks, and is made in memory: a large study needs that much room once more,
 and one that takes 20 s is written every 11 minutes. It waits for the chunks in training to end a
@@ -20,9 +23,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxnn.files import PARTIAL, StrPath, read_arrays, write_arrays
+from jaxnn.hosts import exchange, raised_together
 from jaxnn.showing import warn_caller
 
 try:
@@ -47,20 +52,42 @@ class Commit(NamedTuple):
     arrays: dict[str, np.ndarray]
     about: dict[str, Any]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it knows the whole search: all settings, the plan, and the call that began it."""
+        return _series(self.path).process == 1
+
+
+class Series(NamedTuple):
+    """Whose commits: those of a process among so many, counted from 1."""
+
+    process: int = 1
+    of: int = 1
+
+    def file_name(self, number: int) -> str:
+        part = "" if self.of == 1 else f".{self.process}-of-{self.of}"
+        return f"commit-{number:06}{part}.h5"
+
 
 class Commits:
     """The commits of one search; without a directory it does nothing.
 
     Attributes:
-      last: the newest good commit that the directory had, or None.
+      last: the newest good commit of each series that the directory had, first processes' first.
       failure: why commits could not be written, or "".
     """
 
-    def __init__(self, directory: Path | None, interval: float, lock: int | None = None):
-        self.directory, self._lock = directory, lock
-        self.last = None if directory is None else _last(directory)
+    def __init__(
+        self,
+        directory: Path | None,
+        interval: float,
+        lock: int | None = None,
+        series: Series = Series(),  # noqa: B008
+    ):
+        self.directory, self._lock, self.series = directory, lock, series
+        self.last = [] if directory is None else _newest(directory)
         self.failure = ""
-        self._number = 0 if self.last is None else _number(self.last.path)
+        self._number = max((_number(commit.path) for commit in self.last), default=0)
         self._interval, self._ended = interval, time.monotonic()
         # seconds that went into the last commit, and so far into the next
         self._took = self._spent = 0.0
@@ -70,9 +97,19 @@ class Commits:
         return self.directory is not None
 
     @property
-    def is_finished(self) -> bool:
-        """Whether the search was finished when the last commit was written."""
-        return self.last is not None and bool(self.last.about["is_finished"])
+    def is_first(self) -> bool:
+        """Whether its commits know the whole search."""
+        return self.series.process == 1
+
+    @property
+    def finished(self) -> list[Commit]:
+        """The commits of the processes that finished the search together; none if it is not."""
+        done = {_series(one.path): one for one in self.last if one.about["is_finished"]}
+        for of in {series.of for series in done}:
+            whole = [Series(process, of) for process in range(1, of + 1)]
+            if all(series in done for series in whole):
+                return [done[series] for series in whole]
+        return []
 
     def is_due(self, is_rung: bool = False) -> bool:
         """Whether it is time for another; between rungs as soon as the share of time allows."""
@@ -102,12 +139,20 @@ class Commits:
         with self.attempt():
             self._check_lock()
             arrays, about = make()
-            write_arrays(self.directory / f"commit-{self._number + 1:06}.h5", arrays, about)
+            path = self.directory / self.series.file_name(self._number + 1)
+            write_arrays(path, arrays, about)
             self._number, self.failure = self._number + 1, ""
-            for path in _commits(self.directory):
+            for path in _commits(self.directory).get(self.series, []):
                 if not self._number - _KEPT < _number(path) <= self._number:
                     path.unlink()
         self._ended, self._took, self._spent = time.monotonic(), self._spent, 0.0
+
+    def remove_others(self) -> None:
+        """Removes what other numbers of processes have left, once the search is finished."""
+        if self.directory is not None:
+            for series, paths in _commits(self.directory).items():
+                for path in paths if series.of != self.series.of else ():
+                    path.unlink(missing_ok=True)
 
     def _check_lock(self) -> None:
         """OSError if the directory is not the one any more that was locked."""
@@ -118,8 +163,13 @@ class Commits:
 
 
 @contextlib.contextmanager
-def commits_in(directory: StrPath | None, interval: float) -> Iterator[Commits]:
+def commits_in(
+    directory: StrPath | None, interval: float, is_shared: bool = False
+) -> Iterator[Commits]:
     """The commits of a directory, which is made and belongs to this process until the end.
+
+    Args:
+      is_shared: with the other processes of its job, each of which has a series.
 
     Raises:
       ValueError: it is not a directory, cannot be written to, belongs to another process, or all
@@ -131,22 +181,41 @@ def commits_in(directory: StrPath | None, interval: float) -> Iterator[Commits]:
         yield Commits(None, 0.0)
         return
     path = _as_path(directory)
+    together = raised_together if is_shared else contextlib.nullcontext
+    series = Series(jax.process_index() + 1, jax.process_count()) if is_shared else Series()
+    with contextlib.ExitStack() as stack:
+        with together():
+            if series.process == 1:
+                handle = _opened_lock(path, stack)
+                _take_lock(path, handle)
+                for leftover in path.glob(f".commit-*{PARTIAL}"):
+                    leftover.unlink(missing_ok=True)
+        with together():
+            if series.process > 1:
+                # it is the first process's, and only watched
+                handle = _opened_lock(path, stack)
+            commits = Commits(path, float(interval), handle, series)
+            names = " ".join(commit.path.name for commit in commits.last)
+        if is_shared and len({*exchange(names.encode())}) > 1:
+            raise ValueError(
+                f"directory got {str(path)!r}, in which the processes see different files; "
+                "expected one that they all share"
+            )
+        yield commits
+
+
+def _opened_lock(directory: Path, stack: contextlib.ExitStack) -> int:
+    """The file of the lock, closed at the end, which gives the lock back as a kill would."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise ValueError(
-            f"directory got {str(path)!r}, which cannot be written to ({error}); expected a "
+            f"directory got {str(directory)!r}, which cannot be written to ({error}); expected a "
             "directory of your own"
         ) from error
-    try:
-        _take_lock(path, handle)
-        for leftover in path.glob(f".commit-*{PARTIAL}"):
-            leftover.unlink(missing_ok=True)
-        yield Commits(path, float(interval), handle)
-    finally:
-        # which gives the lock back, as the end of the process would
-        os.close(handle)
+    stack.callback(os.close, handle)
+    return handle
 
 
 def _as_path(directory: Any) -> Path:
@@ -155,17 +224,23 @@ def _as_path(directory: Any) -> Path:
     return Path(directory)
 
 
-def newest(directory: StrPath) -> Commit:
-    """The newest good commit of a directory.
+def newest(directory: StrPath) -> list[Commit]:
+    """The newest good commit of each series; the first knows the whole search.
 
     Raises:
       FileNotFoundError: there is none at all.
-      ValueError: all are damaged.
+      ValueError: all of a series are damaged.
     """
-    last = _last(_as_path(directory))
-    if last is None:
+    found = _newest(_as_path(directory))
+    if not found or not found[0].is_whole:
         raise FileNotFoundError(f"{directory} has no commits; expected a directory of a search")
-    return last
+    return found
+
+
+def _newest(directory: Path) -> list[Commit]:
+    """The same, where there may be none."""
+    found = _commits(directory)
+    return [_last(found[series]) for series in sorted(found)]
 
 
 def _take_lock(directory: Path, handle: int) -> None:
@@ -188,22 +263,32 @@ def _take_lock(directory: Path, handle: int) -> None:
         os.write(handle, f"{os.getpid()}\n".encode())
 
 
-def _commits(directory: Path) -> list[Path]:
-    """All commits, oldest first; other files of such a name are the user's."""
-    found = directory.glob("commit-*.h5")
-    return sorted((path for path in found if _number(path) >= 0), key=_number)
+def _commits(directory: Path) -> dict[Series, list[Path]]:
+    """All commits by series, oldest first; other files of such a name are the user's."""
+    found: dict[Series, list[Path]] = {}
+    for path in sorted(directory.glob("commit-*.h5"), key=_number):
+        if _number(path) >= 0:
+            found.setdefault(_series(path), []).append(path)
+    return found
+
+
+_NAME = re.compile(r"commit-([0-9]+)(?:\.([0-9]+)-of-([0-9]+))?\.h5")
 
 
 def _number(path: Path) -> int:
-    match = re.fullmatch(r"commit-([0-9]+)\.h5", path.name)
+    match = _NAME.fullmatch(path.name)
     return int(match[1]) if match else -1
 
 
-def _last(directory: Path) -> Commit | None:
+def _series(path: Path) -> Series:
+    match = _NAME.fullmatch(path.name)
+    return Series(int(match[2]), int(match[3])) if match and match[2] else Series()
+
+
+def _last(paths: list[Path]) -> Commit:
     """The newest commit that is whole; the damaged ones are named in a warning, or the error."""
     damaged: list[str] = []
-    found = _commits(directory)
-    for path in reversed(found):
+    for path in reversed(paths):
         try:
             arrays, about = read_arrays(path)
             if not {"identity", "is_finished"} <= about.keys():
@@ -214,9 +299,7 @@ def _last(directory: Path) -> Commit | None:
         if damaged:
             warn_caller(f"{'; '.join(damaged)}; {path.name} was used instead")
         return Commit(path, arrays, about)
-    if found:
-        raise ValueError(
-            f"{directory} has no commit that can be read: {'; '.join(damaged)}. Expected another "
-            "directory, or this one emptied to begin anew"
-        )
-    return None
+    raise ValueError(
+        f"{paths[0].parent} has no commit that can be read: {'; '.join(damaged)}. Expected another "
+        "directory, or this one emptied to begin anew"
+    )

@@ -155,7 +155,7 @@ def step_counts(
 
     `input_shape` is an example's, which a foreign model needs.
     """
-    model, batch, weights = program.model, program.batch_size, _num_weights(program.model)
+    model, batch, weights = program.model, program.batch_size, num_weights(program.model)
     # gradient and weight, each written and read; a moment takes as much, for the loop that uses it
     # reads it and the gradient again; l2 reads the weights twice
     floats = weights * (4 + 4 * num_moments(program) + 2 * program.has_l2)
@@ -198,7 +198,7 @@ def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, 
 def lane_bytes(program: Program, input_shape: tuple[int, ...] = ()) -> int:
     """Of a lane's weights, gradients and moments, and of a foreign model's activations."""
     model, itemsize = program.model, jnp.result_type(float).itemsize
-    weights = _num_weights(model) * (2 + num_moments(program)) * itemsize
+    weights = num_weights(model) * (2 + num_moments(program)) * itemsize
     if isinstance(model, Mixture):
         return weights
     return weights + foreign_step(model, program.batch_size, input_shape).kept_bytes
@@ -208,7 +208,8 @@ def num_moments(program: Program) -> int:
     return sum(any(MOMENTS[name][i] for name in program.optimizers) for i in (0, 1))
 
 
-def _num_weights(model: Model | Mixture) -> int:
+def num_weights(model: Model | Mixture) -> int:
+    """Of a lane, padding included."""
     return model.num_weights if isinstance(model, Mixture) else _num_foreign_weights(model)
 
 

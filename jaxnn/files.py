@@ -98,12 +98,7 @@ def write_arrays(
       OSError: the disk is full, the folder is missing or cannot be written to. The file that was
         there before is untouched.
     """
-    path = Path(path)
-    memory = io.BytesIO()
-    with h5py.File(memory, "w", userblock_size=_HEAD) as file:
-        for name, array in arrays:
-            _write_array(file, name, array)
-        file.attrs.update({name: json.dumps(value) for name, value in attributes.items()})
+    path, memory = Path(path), _made(arrays, attributes)
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         # given back also after an error, without which the memory could not be closed
@@ -117,6 +112,25 @@ def write_arrays(
         with contextlib.suppress(OSError):
             partial.unlink()
     _sync_folder(path.parent)
+
+
+def packed(arrays: Iterable[tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> bytes:
+    """The same as a message to another process."""
+    return _made(arrays, attributes).getvalue()
+
+
+def unpacked(message: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `packed` was given."""
+    return _opened("a message", io.BytesIO(message), _read_all)
+
+
+def _made(arrays: Iterable[tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> io.BytesIO:
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", userblock_size=_HEAD) as file:
+        for name, array in arrays:
+            _write_array(file, name, array)
+        file.attrs.update({name: json.dumps(value) for name, value in attributes.items()})
+    return memory
 
 
 def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
@@ -159,17 +173,15 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             f"{path} is damaged or cut off: its SHA-256 is not the one that it was saved with; "
             "take an earlier copy of it"
         )
+    return _opened(path, io.BytesIO(content), _read_all)
 
-    def read(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        names: list[str] = []
-        # visits hard links alone, so it does not leave the file
-        file.visit(names.append)
-        arrays = {
-            n: _read_array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset
-        }
-        return arrays, {name: json.loads(value) for name, value in file.attrs.items()}
 
-    return _opened(path, io.BytesIO(content), read)
+def _read_all(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    names: list[str] = []
+    # visits hard links alone, so it does not leave the file
+    file.visit(names.append)
+    arrays = {n: _read_array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset}
+    return arrays, {name: json.loads(value) for name, value in file.attrs.items()}
 
 
 def _read_array(file: h5py.File, name: str) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxnn.commits import Commits
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
+from jaxnn.hosts import exchange, from_first, raised_together
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan
 from jaxnn.records import encode, first_difference
@@ -35,10 +36,18 @@ def checked_identity(
 ) -> dict[str, Any]:
     """The call, data, plan, versions and machine that a study's bits depend on, as JSON.
 
+    Args:
+      plan: of a sweep or search, whose lanes all processes of a job share.
+
+    Returns:
+      what a commit says of it: of processes after the first its SHA-256 is enough.
+
     Raises:
-      ValueError: the directory holds another search; it names the first difference.
+      ValueError: the directory holds another search, or the first process makes another call; it
+        names the first difference.
     """
-    if not commits.is_on:
+    is_shared = plan is not None and jax.process_count() > 1
+    if not commits.is_on and not is_shared:
         return {}
     names = [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
     found = {
@@ -61,10 +70,32 @@ def checked_identity(
             for model in [one.program.model]
         ],
     }
-    now = json.loads(json.dumps(found))
-    if commits.last is not None:
-        compare(commits.directory, commits.last.about["identity"], now)
-    return now
+    text = json.dumps(found)
+    now, short = json.loads(text), {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    if is_shared and len({*exchange(short["sha256"].encode())}) > 1:
+        first = json.loads(from_first(text.encode()))
+        with raised_together():
+            _agree(first, now)
+    for commit in commits.last:
+        then = commit.about["identity"]
+        if commit.is_whole:
+            compare(commits.directory, then, now)
+        elif then != short:
+            raise ValueError(
+                f"{commit.path} is a part of another search; expected the call that it was begun "
+                "with, or another directory"
+            )
+    return now if commits.is_first else short
+
+
+def _agree(first: Any, now: Any) -> None:
+    found = first_difference(first, now)
+    if found:
+        name, theirs, ours = found
+        raise ValueError(
+            f"the processes of a job make the same calls, but {name.replace('arguments.', '')} is "
+            f"{theirs} in process 0 and {ours} in process {jax.process_index()}"
+        )
 
 
 def machine() -> dict[str, str]:

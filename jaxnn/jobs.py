@@ -13,17 +13,20 @@ import numpy as np
 from jaxnn.commits import Commits, Content
 from jaxnn.datasets import Dataset
 from jaxnn.hooks import Hook
+from jaxnn.hosts import is_first
 from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, treatments, warn_of_scales
 from jaxnn.programs import Program
 from jaxnn.progress import SweepDisplay, TrainingInterrupted, deferred_interrupt, sweep_display
 from jaxnn.settings import Setting
+from jaxnn.sharing import deal, share_curves, share_networks
 from jaxnn.showing import warn_caller
-from jaxnn.snapshots import Past, States, is_exhausted, past_of, restore, snapshot
+from jaxnn.snapshots import Past, States, is_exhausted, pasts_of, restore, snapshot
 from jaxnn.studies import Study
 from jaxnn.training import curve_names
 from jaxnn.trials import Lane
+from jaxnn.types import Model, ModelFn
 
 
 @dataclasses.dataclass
@@ -49,7 +52,9 @@ class Job:
       until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
       training: lanes whose entries in the study may be ahead of their states.
       awaited: those that a commit which is due still waits for; None if none is due.
-      past: what a commit of an earlier process knew, as long as it knows more than the study.
+      owners: which process trains a lane.
+      is_over: whether this process, or another of the job, was interrupted.
+      past: what the commits of earlier processes knew, as long as they know more than the study.
       epochs_done, num_diverged, best: what the display shows.
     """
 
@@ -63,9 +68,11 @@ class Job:
     hook: Hook
     commits: Commits
     identity: Mapping[str, Any]
-    past: Past | None = None
+    model: Model | ModelFn | None = None
+    past: list[Past] = dataclasses.field(default_factory=list)
     recipes: list[Recipe] = dataclasses.field(default_factory=list)
     groups: list[Group] = dataclasses.field(default_factory=list)
+    owners: dict[Lane, int] = dataclasses.field(default_factory=dict)
     until: int = 0
     goes_on: bool = False
     states: States = dataclasses.field(default_factory=dict)
@@ -78,6 +85,7 @@ class Job:
     treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
     data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
     has_trained: bool = False
+    is_over: bool = False
     epochs_done: int = 0
     num_diverged: int = 0
     best: float | None = None
@@ -113,33 +121,75 @@ class Job:
         if text and text not in self.study.notes:
             self.study.notes.append(text)
 
+    def deal(self, lanes: Iterable[Lane]) -> None:
+        """Decides which process trains each of some lanes; it keeps them to their end."""
+        new = [lane for lane in lanes if lane not in self.owners]
+        if jax.process_count() == 1:
+            self.owners |= dict.fromkeys(new, 0)
+            return
+        waiting = []
+        for group in self.groups:
+            mine = set(group.planned.settings)
+            waiting.append((group.planned, [lane for lane in new if lane[0] in mine]))
+        self.owners |= deal(waiting, self.fold_of)
+
+    @property
+    def own(self) -> list[Lane]:
+        """The lanes of this process."""
+        return [lane for lane, owner in self.owners.items() if owner == jax.process_index()]
+
+    @property
+    def programs(self) -> dict[int, Program]:
+        """By the setting's number."""
+        return {n: group.program for group in self.groups for n in group.planned.settings}
+
+    def share(self, lanes: Iterable[Lane]) -> None:
+        """Tells the other processes of this one's lanes among some, and hears of theirs."""
+        self.is_over = self.is_interrupted()
+        if jax.process_count() > 1:
+            own = {*self.own}
+            if self.commits.is_due(is_rung=True):
+                # while others may still be at work
+                self.commit()
+            self.is_over = share_curves(
+                self.study, [lane for lane in lanes if lane in own], self.model, self.is_over
+            )
+
     def restore(self, lanes: list[Lane], until: int) -> None:
-        """Takes what an earlier process has trained of some lanes, up to an epoch."""
-        if self.past is None or not lanes:
+        """Takes what earlier processes have trained of some lanes, up to an epoch."""
+        if not self.past or not lanes:
             return
         rows = tuple(np.array(lanes).T)
         before = self.study.epochs_done[rows].sum()
         restore(self.past, self.study, self.states, lanes, until)
         self.epochs_done += int(self.study.epochs_done[rows].sum() - before)
         if is_exhausted(self.past, self.study):
-            self.past = None
+            self.past = []
 
     def commit(self, is_finished: bool = False) -> None:
         """Saves all that is known, where there is a directory and no older commit knows more."""
-        if not self.commits.is_on or (self.past is not None and not is_finished):
+        if not self.commits.is_on or (self.past and not is_finished):
             return
         # what is finished goes nowhere from its states
         states = {} if is_finished else self.states
 
         def content() -> Content:
-            programs = {n: group.program for group in self.groups for n in group.planned.settings}
-            arrays, about = snapshot(self.study, states, self.training, programs)
+            own = self.own if jax.process_count() > 1 else None
+            arrays, about = snapshot(self.study, states, self.training, self.programs, own)
             return arrays, {**about, "identity": self.identity, "is_finished": is_finished}
 
         had_failed = bool(self.commits.failure)
         self.commits.write(content)
         if self.commits.failure and not had_failed:
             self.display.say(self.commits.failure)
+
+    def close(self, is_finished: bool) -> None:
+        """Gives all processes the best networks, and removes what is not needed any more."""
+        has_failed = bool(self.commits.failure)
+        if jax.process_count() > 1:
+            has_failed = share_networks(self.study, self.own, self.programs, self.model, has_failed)
+        if is_finished and not has_failed and self.commits.is_first:
+            self.commits.remove_others()
 
 
 @contextlib.contextmanager
@@ -185,8 +235,10 @@ def open_job(
         folds=options.folds,
         select=options.select,
     )
+    # one process speaks for all, which have about as much to do
+    progress = options.progress if options.progress is not None or is_first() else False
     with (
-        sweep_display(total, epochs, options.progress) as display,
+        sweep_display(total / jax.process_count(), epochs, progress) as display,
         deferred_interrupt() as is_interrupted,
     ):
         hook = Hook(options.on_epoch)
@@ -201,23 +253,23 @@ def open_job(
             hook,
             commits or Commits(None, 0.0),
             identity or {},
+            options.model,
         )
-        if job.commits.last is not None:
-            job.past, job.commits.last = past_of(job.commits.last, options.model), None
-            study.take_over(job.past.study)
+        job.past = pasts_of(job.commits, options.model, study)
         is_finished = False
         try:
             yield job
             # what memory was too short for is tried again by the next call
-            is_finished = not is_interrupted() and bool((study.epochs_done > 0).all())
+            is_finished = not job.is_over and bool((study.epochs_done > 0).all())
         finally:
             # also after an error: what was trained is not lost by it
             study.seconds += time.perf_counter() - start
             if is_finished or job.has_trained:
                 job.commit(is_finished)
+        job.close(is_finished)
     for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
         warn_caller(note)
-    if is_interrupted():
+    if job.is_over or is_interrupted():
         message = (
             f"training was interrupted with {study.is_complete.sum():,} of "
             f"{study.diverged.size:,} networks complete"

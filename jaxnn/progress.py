@@ -66,7 +66,7 @@ class SweepDisplay:
 
     SECONDS_BETWEEN_LINES = 10.0
 
-    def __init__(self, total: int, epochs: int, display: Progress | None, is_shown: bool):
+    def __init__(self, total: float, epochs: int, display: Progress | None, is_shown: bool):
         self._total, self._epochs = total, epochs
         self._display, self._is_shown = display, is_shown
         self._last_line = time.monotonic()
@@ -106,7 +106,7 @@ class SweepDisplay:
 
 
 @contextlib.contextmanager
-def sweep_display(total: int, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
+def sweep_display(total: float, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
     """The display of a sweep or search; `progress=False` shows nothing."""
     console = Console(stderr=True)
     is_shown = progress is not False

@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 
 from jaxnn import with_optuna
+from jaxnn.archives import whole_study
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
+from jaxnn.hosts import raised_together
 from jaxnn.identities import checked_identity
 from jaxnn.jobs import Job, add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes
+from jaxnn.sharing import plan_of_first
 from jaxnn.showing import call_text
-from jaxnn.snapshots import past_of
 from jaxnn.spaces import Settings, Space, sample
 from jaxnn.studies import Study
 from jaxnn.trials import Rung
@@ -125,47 +127,52 @@ def search(
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
     arguments = locals()
-    call, options = call_text(search, arguments), Options.among(arguments)
-    if method not in METHODS:
-        raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
-    num_settings = whole_number("num_settings", num_settings, 1)
-    max_epochs = whole_number("max_epochs", max_epochs, 1)
-    if whole_number("min_epochs", min_epochs, 1) > max_epochs:
-        raise ValueError(f"min_epochs got {min_epochs}; expected at most max_epochs, {max_epochs}")
-    if not isinstance(factor, Real) or not 1 < factor < math.inf:
-        raise ValueError(f"factor got {factor!r}; expected a number > 1 such as 3")
-    if patience is not None:
-        patience = whole_number("patience", patience, 1)
-    if whole_number("rounds", rounds, 1) > num_settings and method == "coarse_to_fine":
-        raise ValueError(f"rounds got {rounds}; expected at most num_settings, {num_settings}")
-    whole_number("batch", batch, 1)
-    if directory is not None and storage is not None:
-        raise ValueError(
-            "directory came with a storage, in which Optuna keeps the study; expected one of them"
-        )
-    parts = options.parts(train, valid)
-    training_part = parts[0][0]
-    is_drawn_at_once = method in ("random", "sobol", "grid", "halving")
-    draw = method if method in ("random", "grid") else "sobol"
-    # what is drawn later comes from the same space: enough settings tell which programs it needs
-    count = num_settings if is_drawn_at_once else max(num_settings, PROBES)
-    first = sample(space, count, seed, method=draw)
-    prepared = recipes(first, training_part, options.model)
-    steps = [(min(num_settings, len(first)), max_epochs)]
-    if method == "halving":
-        steps = halving_steps(num_settings, min_epochs, max_epochs, factor)
-    epochs = np.diff([0, *(until for _, until in steps)])
-    rungs = [(count, int(some)) for (count, _), some in zip(steps, epochs, strict=True)]
-    total = sum(count * some for count, some in rungs)
-    if not is_drawn_at_once:
-        times = rounds if method == "coarse_to_fine" else math.ceil(num_settings / batch)
-        rungs = [(num_settings / times, max_epochs)] * times
-    shares = [(count / len(prepared), some) for count, some in rungs]
-    plan = options.plan(prepared, training_part, max_epochs, rungs=shares)
-    with commits_in(directory, commit_interval) as commits:
+    with raised_together():
+        call, options = call_text(search, arguments), Options.among(arguments)
+        if method not in METHODS:
+            raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
+        num_settings = whole_number("num_settings", num_settings, 1)
+        max_epochs = whole_number("max_epochs", max_epochs, 1)
+        if whole_number("min_epochs", min_epochs, 1) > max_epochs:
+            raise ValueError(
+                f"min_epochs got {min_epochs}; expected at most max_epochs, {max_epochs}"
+            )
+        if not isinstance(factor, Real) or not 1 < factor < math.inf:
+            raise ValueError(f"factor got {factor!r}; expected a number > 1 such as 3")
+        if patience is not None:
+            patience = whole_number("patience", patience, 1)
+        if whole_number("rounds", rounds, 1) > num_settings and method == "coarse_to_fine":
+            raise ValueError(f"rounds got {rounds}; expected at most num_settings, {num_settings}")
+        whole_number("batch", batch, 1)
+        if directory is not None and storage is not None:
+            raise ValueError(
+                "directory came with a storage, in which Optuna keeps the study; "
+                "expected one of them"
+            )
+        parts = options.parts(train, valid)
+        training_part = parts[0][0]
+        is_drawn_at_once = method in ("random", "sobol", "grid", "halving")
+        draw = method if method in ("random", "grid") else "sobol"
+        # what is drawn later comes from the same space: enough settings tell its programs
+        count = num_settings if is_drawn_at_once else max(num_settings, PROBES)
+        first = sample(space, count, seed, method=draw)
+        prepared = recipes(first, training_part, options.model)
+        steps = [(min(num_settings, len(first)), max_epochs)]
+        if method == "halving":
+            steps = halving_steps(num_settings, min_epochs, max_epochs, factor)
+        epochs = np.diff([0, *(until for _, until in steps)])
+        rungs = [(count, int(some)) for (count, _), some in zip(steps, epochs, strict=True)]
+        total = sum(count * some for count, some in rungs)
+        if not is_drawn_at_once:
+            times = rounds if method == "coarse_to_fine" else math.ceil(num_settings / batch)
+            rungs = [(num_settings / times, max_epochs)] * times
+        shares = [(count / len(prepared), some) for count, some in rungs]
+        plan = options.plan(prepared, training_part, max_epochs, rungs=shares)
+    plan = plan_of_first(plan, options.model)
+    with commits_in(directory, commit_interval, is_shared=True) as commits:
         own = checked_identity(commits, search, arguments, plan)
-        if commits.last is not None and commits.is_finished:
-            return past_of(commits.last, options.model).study
+        if commits.finished:
+            return whole_study(commits.finished, options.model)
         brain = None
         if method == "optuna":
             brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
@@ -178,6 +185,7 @@ def search(
             def train_settings(settings: Sequence[dict[str, Any]]) -> list[int]:
                 new = recipes(settings, training_part, options.model)
                 whole = options.plan([*job.recipes, *new], training_part, max_epochs, known=known)
+                whole = plan_of_first(whole, options.model)
                 known.extend(one for one in whole.programs if not _is_known(one, known))
                 numbers = add(job, options, settings, new, whole)
                 climb(job, numbers, [(len(numbers), max_epochs)], patience)
@@ -227,7 +235,7 @@ def climb(
             numbers = sorted(kept)
         going = set(numbers)
         job.stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
-        while done < until and not job.is_interrupted():
+        while done < until and not job.is_over:
             # networks that ended need nothing more, and their places are for others
             lanes = [
                 (number, repeat)
@@ -241,7 +249,7 @@ def climb(
                 train_up_to(job, lanes, done, goes_on=done < study.num_epochs)
             if patience is not None:
                 _end_the_stuck(study, lanes, done, patience)
-        if job.is_interrupted():
+        if job.is_over:
             return
     if len(steps) > 1:
         study.rungs.append(Rung(done, tuple(numbers), tuple(numbers)))
@@ -282,7 +290,7 @@ def coarse_to_fine(
     edges = [round(num_settings * step / rounds) for step in range(rounds + 1)]
     part = space
     for step in range(rounds):
-        if job.is_interrupted():
+        if job.is_over:
             return
         if step:
             # half a setting less: rounding must not make it one more

@@ -1,15 +1,17 @@
 """Snapshots: lanes in the middle of their training as arrays, and lanes brought back to there."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnn.archives import complete_or_refused, study_about, study_arrays, study_of
-from jaxnn.commits import Commit, Content
+from jaxnn.archives import NUMBERS, complete_or_refused, part_in, study_about, study_arrays
+from jaxnn.commits import Commit, Commits, Content
+from jaxnn.hosts import is_first
 from jaxnn.mixtures import Mixture
+from jaxnn.parts import part_of
 from jaxnn.preparing import network_of
 from jaxnn.programs import Program
 from jaxnn.records import decode, encode
@@ -25,14 +27,29 @@ States = dict[Lane, TrainState]
 
 
 class Past(NamedTuple):
-    """What a commit knew: a study, and the states of the lanes that go on."""
+    """What a commit knew: a study of some settings, and the states of the lanes that go on.
+
+    Attributes:
+      rows: number of a setting -> its row in the study.
+      first_chunk: index that its first chunk has in the study that goes on.
+    """
 
     study: Study
+    rows: dict[int, int]
     states: States
+    first_chunk: int = 0
+
+    def epochs_done(self, lane: Lane) -> int:
+        number, repeat = lane
+        return int(self.study.epochs_done[self.rows[number], repeat]) if number in self.rows else 0
 
 
 def snapshot(
-    study: Study, states: States, training: Collection[Lane], programs: Mapping[int, Program]
+    study: Study,
+    states: States,
+    training: Collection[Lane],
+    programs: Mapping[int, Program],
+    lanes: Collection[Lane] | None = None,
 ) -> Content:
     """A study and its lanes as arrays by name, and the rest as JSON.
 
@@ -42,6 +59,7 @@ def snapshot(
     Args:
       training: the lanes whose entries in the study may be ahead of their states.
       programs: by the setting's number.
+      lanes: of this process, where others have lanes, too.
     """
     names = ("diverged", "epochs_done", "kept_epochs", "places")
     rows = {name: getattr(study, name).copy() for name in names}
@@ -53,7 +71,9 @@ def snapshot(
         rows["diverged"][lane] = rows["places"][lane] = -1
         for curve in curves.values():
             curve[lane][epoch:] = np.nan
-    then = dataclasses.replace(study, curves=curves, **rows)
+    then, numbers = dataclasses.replace(study, curves=curves, **rows), None
+    if lanes is not None:
+        then, numbers = part_of(then, lanes, is_whole=is_first())
     groups: dict[Program, list[Lane]] = {}
     for lane in states:
         groups.setdefault(programs[lane[0]], []).append(lane)
@@ -63,6 +83,8 @@ def snapshot(
     }
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        if numbers is not None:
+            yield NUMBERS, numbers
         yield from study_arrays(then)
         for index, lanes in enumerate(groups.values()):
             yield f"states/{index}/lanes", np.array(lanes)
@@ -79,18 +101,30 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
     path, arrays, about = commit
     states: States = {}
     with complete_or_refused(path):
-        study = study_of(path, arrays, about, model)
+        study, numbers = part_in(path, arrays, about, model)
+        rows = {int(number): row for row, number in enumerate(numbers)}
         for index, encoded in enumerate(about["states"]):
             program = decode(encoded)
             lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
-            setting = study.settings[lanes[0][0]]
+            setting = study.settings[rows[lanes[0][0]]]
             if not isinstance(program.model, Mixture) and study.model is not None:
                 program = program._replace(model=network_of(study.model, setting))
             template = stacked(_state_template(program, setting), len(lanes))
-            rows = filled(path, f"states/{index}", template, arrays)
+            stored = filled(path, f"states/{index}", template, arrays)
             for row, lane in enumerate(lanes):
-                states[lane] = jax.tree.map(lambda leaf, row=row: leaf[row].copy(), rows)
-    return Past(study, states)
+                states[lane] = jax.tree.map(lambda leaf, row=row: leaf[row].copy(), stored)
+    return Past(study, rows, states)
+
+
+def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Study) -> list[Past]:
+    """What the commits of a directory knew; their chunks and notes are the study's from now on."""
+    found = []
+    for commit in commits.last:
+        past = past_of(commit, model)._replace(first_chunk=len(study.chunks))
+        study.take_over(past.study)
+        found.append(past)
+    commits.last = []
+    return found
 
 
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
@@ -103,42 +137,46 @@ def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
     return state._replace(dropout_key=keys)
 
 
-def restore(past: Past, study: Study, states: States, lanes: Iterable[Lane], until: int) -> None:
+def restore(
+    pasts: Sequence[Past], study: Study, states: States, lanes: Iterable[Lane], until: int
+) -> None:
     """Brings lanes to where the past left them, at most to the epoch `until`.
 
     A search that is gone on with runs anew from its start, and finds its networks trained as far
     as they were: so it takes the same decisions, and draws the same settings.
     """
-    then = past.study
     for lane in lanes:
-        number = lane[0]
-        if number >= len(then.given) or then.epochs_done[lane] <= study.epochs_done[lane]:
+        past = max(pasts, key=lambda one: one.epochs_done(lane))
+        if past.epochs_done(lane) <= study.epochs_done[lane]:
             continue
-        if then.settings[number] != study.settings[number]:
+        then, number, row = past.study, lane[0], (past.rows[lane[0]], lane[1])
+        if then.settings[row[0]] != study.settings[number]:
             raise ValueError(
                 f"setting {number} is not the one that the directory holds: "
-                f"{study.given[number]}, {then.given[number]} there. Expected the same sampler, "
+                f"{study.given[number]}, {then.given[row[0]]} there. Expected the same sampler, "
                 "with a seed, or another directory"
             )
-        reached = min(int(then.epochs_done[lane]), until)
+        reached = min(int(then.epochs_done[row]), until)
         # a network that diverged later than that is still fine
-        has_diverged = (
-            then.diverged[lane] >= 0 and np.isnan(then.curves["cost"][lane][:until]).any()
-        )
-        is_last = reached == then.epochs_done[lane] or has_diverged
+        has_diverged = then.diverged[row] >= 0 and np.isnan(then.curves["cost"][row][:until]).any()
+        is_last = reached == then.epochs_done[row] or has_diverged
         for name, curve in then.curves.items():
-            study.curves[name][lane][:reached] = curve[lane][:reached]
-        study.diverged[lane] = then.diverged[lane] if has_diverged else -1
+            study.curves[name][lane][:reached] = curve[row][:reached]
+        study.diverged[lane] = then.diverged[row] if has_diverged else -1
         study.epochs_done[lane] = study.num_epochs if has_diverged else reached
-        study.kept_epochs[lane] = then.kept_epochs[lane] if is_last else reached - 1
-        if is_last:
-            study.places[lane] = then.places[lane]
+        study.kept_epochs[lane] = then.kept_epochs[row] if is_last else reached - 1
+        if is_last and then.places[row][0] >= 0:
+            study.places[lane] = then.places[row] + np.array([past.first_chunk, 0])
         if is_last and lane in past.states:
             states[lane] = past.states.pop(lane)
 
 
-def is_exhausted(past: Past, study: Study) -> bool:
+def is_exhausted(pasts: Sequence[Past], study: Study) -> bool:
     """Whether a study knows all that the past knew."""
-    known = len(past.study.given)
-    is_there = len(study.given) >= known
-    return is_there and bool((study.epochs_done[:known] >= past.study.epochs_done).all())
+    for past in pasts:
+        numbers = [*past.rows]
+        if max(numbers, default=-1) >= len(study.given):
+            return False
+        if (study.epochs_done[numbers] < past.study.epochs_done).any():
+            return False
+    return True

@@ -95,8 +95,12 @@ class Study:
 
     def take_over(self, past: "Study") -> None:
         """Goes on from a study of the same search, of which `restore` takes the lanes."""
-        self.chunks, self.notes, self.treatments = past.chunks, past.notes, past.treatments
-        self.seconds, self.compile_seconds = past.seconds, past.compile_seconds
+        self.chunks += past.chunks
+        self.notes += [note for note in past.notes if note not in self.notes]
+        self.treatments |= past.treatments
+        # of processes that worked side by side the longest
+        self.seconds = max(self.seconds, past.seconds)
+        self.compile_seconds = max(self.compile_seconds, past.compile_seconds)
 
     @property
     def num_epochs(self) -> int:

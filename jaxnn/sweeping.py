@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 
+from jaxnn.archives import whole_study
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
+from jaxnn.hosts import raised_together
 from jaxnn.identities import checked_identity
 from jaxnn.jobs import add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import Plan, check_plan
 from jaxnn.preparing import recipes
 from jaxnn.settings import Setting
+from jaxnn.sharing import plan_of_first
 from jaxnn.showing import call_text
-from jaxnn.snapshots import past_of
 from jaxnn.studies import Study
 from jaxnn.types import Model, ModelFn
 
@@ -101,19 +103,21 @@ def sweep(
     ((8, 1, 10), True)
     """
     arguments = locals()
-    call, options = call_text(sweep, arguments), Options.among(arguments)
-    epochs = whole_number("epochs", epochs, 1)
-    if plan is not None and not isinstance(plan, Plan):
-        raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
-    parts = options.parts(train, valid)
-    prepared = recipes(settings, parts[0][0], options.model)
-    plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
-    check_plan(plan, prepared, row_space)
+    with raised_together():
+        call, options = call_text(sweep, arguments), Options.among(arguments)
+        epochs = whole_number("epochs", epochs, 1)
+        if plan is not None and not isinstance(plan, Plan):
+            raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
+        parts = options.parts(train, valid)
+        prepared = recipes(settings, parts[0][0], options.model)
+        plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
+        check_plan(plan, prepared, row_space)
+    plan = plan_of_first(plan, options.model)
     total = len(prepared) * seeds * epochs
-    with commits_in(directory, commit_interval) as commits:
+    with commits_in(directory, commit_interval, is_shared=True) as commits:
         own = checked_identity(commits, sweep, arguments, plan)
-        if commits.last is not None and commits.is_finished:
-            return past_of(commits.last, options.model).study
+        if commits.finished:
+            return whole_study(commits.finished, options.model)
         with open_job(options, parts, plan, epochs, total, commits, own) as job:
             numbers = add(job, options, settings, prepared, plan)
             job.study.space, job.study.call = getattr(settings, "space", None), call

@@ -114,7 +114,7 @@ class Brain:
         train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
     ) -> None:
         """Asks a batch, trains it in one sweep, tells it in one go, until there are enough."""
-        while len(job.study.given) < num_settings and not job.is_interrupted():
+        while len(job.study.given) < num_settings and not job.is_over:
             asked, settings = self._ask(min(batch, num_settings - len(job.study.given)))
             try:
                 numbers = train_settings(settings)

@@ -39,7 +39,7 @@ def test_the_newest_two_are_kept(tmp_path):
     write(tmp_path, 3)
     write(tmp_path, 2)
     assert names(tmp_path) == ["commit-000004.h5", "commit-000005.h5", "lock"]
-    np.testing.assert_array_equal(newest(tmp_path).arrays["a"], [4, 4, 4])
+    np.testing.assert_array_equal(newest(tmp_path)[0].arrays["a"], [4, 4, 4])
 
 
 def test_a_damaged_commit_is_named_and_the_one_before_is_used(tmp_path):
@@ -49,7 +49,7 @@ def test_a_damaged_commit_is_named_and_the_one_before_is_used(tmp_path):
     with pytest.warns(
         UserWarning, match=r"commit-000002\.h5 is damaged.*commit-000001\.h5 was used"
     ):
-        assert newest(tmp_path).path == first
+        assert newest(tmp_path)[0].path == first
     first.write_bytes(b"")
     with pytest.raises(ValueError, match=r"no commit that can be read: .*000002.*000001.*anew"):
         newest(tmp_path)

@@ -1,0 +1,172 @@
+"""Is the study of several processes that of one, and what does a lost process cost?
+
+    python benchmarks/hosts.py same      some minutes, with nothing else on the machine
+    python benchmarks/hosts.py kills
+
+A sweep (256 settings of mixed structure on scikit-learn's digits) and a halving, in processes of
+this machine that JAX's distributed runtime joins over the loopback; their collectives are Gloo's.
+
+- same: on one, two and four processes; curves, records and networks by SHA-256, on every process;
+- kills: one of the processes is killed (SIGKILL) at a random moment, which the others must notice
+  by its heartbeat; then the same call on fewer of them. What the commits had is compared with what
+  was trained: the rest is lost.
+"""
+
+import argparse
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from reliability import bits
+from sklearn.datasets import load_digits
+
+import jaxnn
+
+SPACE = {
+    "learning_rate": jaxnn.loguniform(1e-3, 1e0),
+    "hidden": jaxnn.choice([(), (16,), (32,), (32, 16), (64, 32)]),
+    "batch_size": jaxnn.choice([32, 64]),
+    "optimizer": jaxnn.choice(["adam", "momentum"]),
+}
+INTERVAL = 2.0
+"""Least seconds between two commits."""
+
+
+def study_of(kind: str, directory: str | None, log: str) -> jaxnn.Study:
+    """The search, which writes how many epochs of networks it has trained to a log."""
+    x, y = load_digits(return_X_y=True)
+    data, done = jaxnn.Dataset(x / 16, y), 0
+
+    def count(info: jaxnn.EpochInfo) -> None:
+        nonlocal done
+        done += 1
+        if done % 256 == 0:
+            with open(log, "a") as file:
+                file.write(f"{time.time()} {done}\n")
+
+    settings = jaxnn.sample(SPACE, 256)
+    if kind == "sweep":
+        return jaxnn.sweep(
+            settings, data, 0.25, epochs=200, directory=directory, commit_interval=INTERVAL,
+            on_epoch=count, progress=False,
+        )  # fmt: skip
+    return jaxnn.search(
+        SPACE, data, 0.25, method="halving", num_settings=256, min_epochs=30, max_epochs=810,
+        directory=directory, commit_interval=INTERVAL, on_epoch=count, progress=False,
+    )  # fmt: skip
+
+
+def start(kind: str, count: int, folder: Path, directory: Path | None) -> list[subprocess.Popen]:
+    """The processes of a job; each prints its seconds and the bits of its study."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    return [
+        subprocess.Popen(
+            [sys.executable, __file__, "child", kind, str(count), str(process), str(port)]
+            + [str(directory or ""), str(folder / f"log-{process}")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for process in range(count)
+    ]
+
+
+def child(kind: str, count: str, process: str, port: str, directory: str, log: str) -> None:
+    if int(count) > 1:
+        jaxnn.connect(f"localhost:{port}", int(count), int(process))
+    begun = time.perf_counter()
+    study = study_of(kind, directory or None, log)
+    print(f"{time.perf_counter() - begun:.1f} {bits(study)}")
+
+
+def results(processes: Sequence[subprocess.Popen]) -> list[tuple[float, str]]:
+    found = []
+    for process in processes:
+        out, _ = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"a process failed with {process.returncode}")
+        # Gloo speaks, too
+        seconds, sha = out.split()[-2:]
+        found.append((float(seconds), sha))
+    return found
+
+
+def same(folder: Path) -> None:
+    for kind in ("sweep", "halving"):
+        [(seconds, expected)] = results(start(kind, 1, folder, None))
+        print(f"{kind}: one process {seconds:.1f} s", flush=True)
+        for count in (2, 4):
+            found = results(start(kind, count, folder, folder / f"{kind}-{count}"))
+            num_same = sum(sha == expected for _, sha in found)
+            seconds = max(seconds for seconds, _ in found)
+            print(f"  {count} processes {seconds:.1f} s, {num_same} with the same bits", flush=True)
+
+
+def kills(folder: Path, times: int, seed: int) -> None:
+    draw = random.Random(seed)
+    for kind in ("sweep", "halving"):
+        [(whole, expected)] = results(start(kind, 1, folder, None))
+        print(f"{kind}: one process {whole:.1f} s", flush=True)
+        for index in range(times):
+            count, place = 2 if index % 2 == 0 else 4, folder / f"{kind}-{index}"
+            here = folder / f"logs-{kind}-{index}"
+            here.mkdir()
+            processes = start(kind, count, here, place)
+            while not list(place.glob("commit-*")):
+                time.sleep(0.1)
+            time.sleep(draw.uniform(0, whole / 3))
+            victim = draw.randrange(count)
+            if processes[victim].poll() is not None:
+                print("  it had ended before")
+                continue
+            processes[victim].send_signal(signal.SIGKILL)
+            killed, wall = time.perf_counter(), time.time()
+            for process in processes:
+                process.communicate()
+            ended = time.perf_counter() - killed
+            known = jaxnn.load(place)
+            trained = sum(_trained(log, wall) for log in here.glob("log-*"))
+            saved = int(np.isfinite(known.curves["cost"]).sum())
+            fewer = draw.randrange(1, count)
+            found = results(start(kind, fewer, folder, place))
+            num_same = sum(sha == expected for _, sha in found)
+            print(
+                f"  process {victim} of {count} killed with {trained:,} epochs of networks trained "
+                f"and {saved:,} saved; the others ended after {ended:.0f} s; resumed on {fewer}: "
+                f"{num_same} of {fewer} with the same bits, "
+                f"{max(seconds for seconds, _ in found):.1f} s",
+                flush=True,
+            )
+
+
+def _trained(log: Path, until: float) -> int:
+    """Epochs that a process had done at a moment."""
+    lines = [line.split() for line in log.read_text().splitlines() if line.count(" ") == 1]
+    return max((int(done) for moment, done in lines if float(moment) <= until), default=0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        child(*sys.argv[2:])
+        raise SystemExit
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["same", "kills"])
+    parser.add_argument("--times", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print(f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {len(jax.devices())} devices")
+    with tempfile.TemporaryDirectory() as temporary:
+        if options.what == "same":
+            same(Path(temporary))
+        else:
+            kills(Path(temporary), options.times, options.seed)

@@ -1,0 +1,124 @@
+"""Sharing: which process of a job trains which lanes, and what they tell each other of them."""
+
+import itertools
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.archives import NUMBERS, part_in, study_about, study_arrays
+from jaxnn.costs import num_weights
+from jaxnn.files import packed, unpacked
+from jaxnn.hosts import exchange, from_first, num_devices
+from jaxnn.parts import absorb, part_of
+from jaxnn.plans import Plan, PlannedProgram
+from jaxnn.programs import Program
+from jaxnn.records import decode, encode
+from jaxnn.studies import Study
+from jaxnn.trials import Lane
+from jaxnn.types import Model, ModelFn
+
+MOST_SHARED = 10**9
+"""Bytes of the best settings' networks that every process is given at the end."""
+
+
+def plan_of_first(plan: Plan, model: Model | ModelFn | None) -> Plan:
+    """The first process's plan, where it is free of code; the others' must be the same as it."""
+    if model is not None or jax.process_count() == 1:
+        return plan
+    return decode(json.loads(from_first(json.dumps(encode(plan)).encode())))
+
+
+def deal(
+    waiting: Iterable[tuple[PlannedProgram, Sequence[Lane]]],
+    fold_of: Callable[[Lane], int],
+    devices: Sequence[int] | None = None,
+) -> dict[Lane, int]:
+    """Deals lanes to processes, chunk by chunk, each to the one that would end it first.
+
+    A pure function of the plan, the lanes and the number of devices, and so the same everywhere.
+    What is already trained does not matter to it: after a kill each process finds its own lanes.
+
+    Args:
+      waiting: programs, longest first, and their lanes.
+      devices: how many each process has; None asks JAX.
+
+    >>> from jaxnn import Dataset, plan
+    >>> import numpy as np
+    >>> data = Dataset(np.ones((100, 8)), np.arange(100) % 2)
+    >>> (program,) = plan([{"hidden": (5,)}] * 96, data).programs
+    >>> owners = deal([(program, [(n, 0) for n in range(96)])], lambda lane: 0, [1, 1])
+    >>> program.chunk, [*owners.values()].count(0), [*owners.values()].count(1)
+    (32, 64, 32)
+    """
+    devices = num_devices() if devices is None else devices
+    owners: dict[Lane, int] = {}
+    busy = [0.0] * len(devices)
+    for planned, lanes in waiting:
+        cost = planned.seconds / planned.num_chunks
+        compiles = [planned.compile_seconds] * len(devices)
+        for _, together in itertools.groupby(sorted(lanes, key=fold_of), fold_of):
+            mine = iter(together)
+            while chunk := list(itertools.islice(mine, planned.chunk)):
+                ends = [
+                    before + compiling + cost / count
+                    for before, compiling, count in zip(busy, compiles, devices, strict=True)
+                ]
+                process = ends.index(min(ends))
+                busy[process], compiles[process] = ends[process], 0.0
+                owners.update(dict.fromkeys(chunk, process))
+    return owners
+
+
+def share_curves(
+    study: Study, lanes: Collection[Lane], model: Model | ModelFn | None, is_interrupted: bool
+) -> bool:
+    """Tells all processes what came of this one's lanes; whether one of them was interrupted."""
+    told = _tell(study, lanes, (), model, is_interrupted)
+    return any(told)
+
+
+def share_networks(
+    study: Study,
+    lanes: Collection[Lane],
+    programs: Mapping[int, Program],
+    model: Model | ModelFn | None,
+    has_failed: bool,
+) -> bool:
+    """Gives all processes the networks of the best settings; whether one of them has failed.
+
+    Args:
+      lanes: of this process.
+      programs: by the setting's number.
+    """
+    chosen, room, itemsize = set(), MOST_SHARED, jnp.result_type(float).itemsize
+    num_repeats = study.diverged.shape[1]
+    for number in map(int, study.ranking):
+        room -= num_weights(programs[number].model) * itemsize * num_repeats
+        if room < 0:
+            break
+        chosen |= {(number, repeat) for repeat in range(num_repeats)}
+    mine = [lane for lane in lanes if lane in chosen]
+    return any(_tell(study, mine, mine, model, has_failed))
+
+
+def _tell(
+    study: Study,
+    lanes: Collection[Lane],
+    networks: Iterable[Lane],
+    model: Model | ModelFn | None,
+    flag: bool,
+) -> list[bool]:
+    """Exchanges parts of the study, and a flag of each process."""
+    part = part_of(study, lanes, networks)
+    about: dict[str, Any] = {**study_about(part.study), "flag": flag}
+    arrays = [(NUMBERS, part.numbers), *study_arrays(part.study)]
+    flags = []
+    for process, message in enumerate(exchange(packed(arrays, about))):
+        theirs, of_them = unpacked(message)
+        flags.append(bool(of_them["flag"]))
+        if process != jax.process_index():
+            absorb(study, part_in(f"the message of process {process}", theirs, of_them, model))
+    return flags
