@@ -71,8 +71,10 @@ def start(kind: str, count: int, folder: Path, directory: Path | None) -> list[s
         port = free.getsockname()[1]
     return [
         subprocess.Popen(
-            [sys.executable, __file__, "child", kind, str(count), str(process), str(port)]
-            + [str(directory or ""), str(folder / f"log-{process}")],
+            [
+                *(sys.executable, __file__, "child", kind, str(count), str(process), str(port)),
+                *(str(directory or ""), str(folder / f"log-{process}")),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -195,8 +195,8 @@ def commits_in(
                 # it is the first process's, and only watched
                 handle = _opened_lock(path, stack)
             commits = Commits(path, float(interval), handle, series)
-            names = " ".join(commit.path.name for commit in commits.last)
-        if is_shared and len({*exchange(names.encode())}) > 1:
+            seen = [(path / "lock").read_text(), *(commit.path.name for commit in commits.last)]
+        if is_shared and len({*exchange(" ".join(seen).encode())}) > 1:
             raise ValueError(
                 f"directory got {str(path)!r}, in which the processes see different files; "
                 "expected one that they all share"

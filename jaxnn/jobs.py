@@ -143,6 +143,19 @@ class Job:
         """By the setting's number."""
         return {n: group.program for group in self.groups for n in group.planned.settings}
 
+    @contextlib.contextmanager
+    def said_at_once(self) -> Iterator[None]:
+        """An error is saved and said before the other processes are waited for."""
+        try:
+            yield
+        except Exception as error:
+            if jax.process_count() > 1:
+                self.commit()
+                self.display.say(
+                    f"{error!r} in process {jax.process_index()}; all end at the end of the stretch"
+                )
+            raise
+
     def share(self, lanes: Iterable[Lane]) -> None:
         """Tells the other processes of this one's lanes among some, and hears of theirs."""
         self.is_over = self.is_interrupted()

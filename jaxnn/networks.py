@@ -30,8 +30,8 @@ def network(study: Study, number: int | None = None, repeat: int = 0) -> Fitted:
     chunk, lane = study.places[number, repeat]
     if chunk < 0:
         raise ValueError(
-            f"setting {number} was not trained: the sweep was interrupted before, or memory "
-            "was too short"
+            f"setting {number} has no network here: it was not trained to an end (an interrupt, "
+            "short memory), or another process of the job has it, which shares the best alone"
         )
     if study.model is FOREIGN:
         raise ValueError(

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from comparisons import assert_same
 
 import jaxnn
 from jaxnn import commits
@@ -20,7 +21,6 @@ SPACE = {
     "hidden": jaxnn.choice([(4,), (6, 3)]),
     "optimizer": jaxnn.choice(["adam", "gd"]),
 }
-KEPT = ("diverged", "epochs_done", "ends", "dropped", "kept_epochs")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,20 +32,6 @@ def _fast(module_compiled_fast):
 def data():
     x = np.random.default_rng(0).normal(size=(120, 4))
     return jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0))
-
-
-def assert_same(first, second):
-    """All that two studies say, and all their networks."""
-    assert first.settings == second.settings
-    assert (first.rungs, first.notes) == (second.rungs, second.notes)
-    for name, curve in first.curves.items():
-        np.testing.assert_array_equal(curve, second.curves[name], err_msg=name)
-    for name in KEPT:
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
-    for number, repeat in np.argwhere(first.places[..., 0] >= 0).tolist():
-        one, other = first.fitted(number, repeat), second.fitted(number, repeat)
-        trees = [(fitted.params, fitted.state) for fitted in (one, other)]
-        jax.tree.map(np.testing.assert_array_equal, *trees)
 
 
 class Killed(BaseException):

@@ -403,7 +403,7 @@ def test_a_structure_that_fits_no_memory_leaves_the_others(data, monkeypatch):
         study = sweep([{"batch_size": 16}, {"batch_size": 20}], *data, epochs=4, chunk=1)
     assert [trial.state for trial in study.trials] == ["RUNNING", "COMPLETE"]
     assert study.best_trial.number == 1
-    with pytest.raises(ValueError, match="setting 0 was not trained"):
+    with pytest.raises(ValueError, match="setting 0 has no network here"):
         study.fitted(0)
 
 

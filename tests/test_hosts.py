@@ -1,0 +1,306 @@
+"""Several processes of one job: the study of one, bit for bit, and a lost one costs little."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from comparisons import assert_same
+
+import jaxnn
+from jaxnn import chunks, hosts
+from jaxnn.commits import Commits, Series, newest
+from jaxnn.parts import absorb, part_of
+from jaxnn.sharing import deal, plan_of_first
+
+SPACE = {
+    "learning_rate": jaxnn.loguniform(1e-3, 1e1),
+    "hidden": jaxnn.choice([(4,), (6, 3)]),
+    "optimizer": jaxnn.choice(["adam", "gd"]),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fast(module_compiled_fast):
+    pass
+
+
+def dataset():
+    x = np.random.default_rng(0).normal(size=(120, 4))
+    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0))
+
+
+def sweep(**more):
+    settings = jaxnn.sample(SPACE, 24)
+    return jaxnn.sweep(settings, dataset(), 0.25, epochs=12, seeds=2, chunk=4, **more)
+
+
+def halving(**more):
+    options = {"num_settings": 18, "max_epochs": 18, "seeds": 2, "chunk": 4, "keep": "best"}
+    return jaxnn.search(SPACE, dataset(), 0.25, method="halving", **options, **more)
+
+
+def child(task, out):
+    """What a process of a job does; it prints what the test reads."""
+    process, directory, signals = jax.process_index(), f"{out}/directory", []
+    if task == "same":
+        sweep(directory=directory).save(f"{out}/sweep-{process}.h5")
+        halving().save(f"{out}/halving-{process}.h5")
+    elif task == "killed":
+
+        def kill(info):
+            # its lanes of the second rung are in training, and a commit has been written
+            if process == 1 and info.epoch == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        halving(directory=directory, commit_interval=0.0, on_epoch=kill)
+    elif task == "resumed":
+        study = jaxnn.resume(directory, dataset())
+        study.save(f"{out}/resumed-{process}.h5")
+    elif task == "wrong":
+        for wrong in (
+            {"seed": process},
+            {"epochs": 0 if process == 1 else 3},
+            {"directory": f"{out}/directory-{process}", "epochs": 3},
+        ):
+            try:
+                jaxnn.sweep([{}], dataset(), 0.25, **{"epochs": 3, **wrong})
+            except ValueError as error:
+                print("error:", error)
+        if process == 1:
+            chunks._train_chunk = lambda *arguments: 1 / 0
+        try:
+            sweep()
+        except (ValueError, ZeroDivisionError) as error:
+            print("error:", error)
+    elif task == "interrupted":
+
+        def interrupt(info):
+            # once: a second signal would end it
+            if process == 1 and not signals:
+                signals.append(info)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        try:
+            sweep(directory=directory, on_epoch=interrupt)
+        except jaxnn.TrainingInterrupted as interrupted:
+            print("interrupted:", interrupted)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What one process has compiled, others read."""
+    folder = tmp_path_factory.mktemp("cache")
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    }
+
+
+@pytest.fixture
+def job(tmp_path, cache):
+    """Runs a task in processes of a job; returns their exit statuses and what they printed."""
+
+    def run(task, count):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        code = (
+            "import sys, jax, jaxnn, test_hosts\n"
+            "task, out, count, process, port = sys.argv[1:]\n"
+            'jax.config.update("jax_disable_most_optimizations", True)\n'
+            'jaxnn.connect("localhost:" + port, int(count), int(process),\n'
+            "    heartbeat_timeout_seconds=5)\n"
+            "test_hosts.child(task, out)\n"
+        )
+        processes = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    code,
+                    task,
+                    str(tmp_path),
+                    str(count),
+                    str(number),
+                    str(port),
+                ],
+                env={**os.environ, **cache, "PYTHONPATH": str(Path(__file__).parent)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(count)
+        ]
+        said = [process.communicate() for process in processes]
+        codes = [process.returncode for process in processes]
+        if task != "killed":
+            assert codes == [0] * count, said
+        return codes, [out for out, _ in said]
+
+    return run
+
+
+def test_two_processes_make_the_study_of_one(job, tmp_path):
+    job("same", 2)
+    for name, whole in (("sweep", sweep()), ("halving", halving())):
+        for process in (0, 1):
+            assert_same(whole, jaxnn.load(tmp_path / f"{name}-{process}.h5"))
+    # each has saved its own lanes, and together they are the study
+    commits = newest(tmp_path / "directory")
+    known = [np.isfinite(one.arrays["curves/cost"]).all(axis=-1).sum() for one in commits]
+    assert len(known) == 2
+    assert sum(known) == 48
+    assert min(known) > 0
+    assert_same(sweep(), jaxnn.load(tmp_path / "directory"))
+    assert_same(sweep(), sweep(directory=tmp_path / "directory"))
+
+
+def test_a_lost_process_ends_the_job_and_fewer_go_on(job, tmp_path):
+    codes, _ = job("killed", 3)
+    assert codes[1] == -signal.SIGKILL
+    assert 0 not in codes
+    known = jaxnn.load(tmp_path / "directory")
+    trained = []
+    shutil.copytree(tmp_path / "directory", tmp_path / "alone")
+    study = halving(directory=tmp_path / "alone", on_epoch=trained.append)
+    whole = halving()
+    assert_same(whole, study)
+    # what the commits had was not trained again
+    saved = np.isfinite(known.curves["cost"]).sum()
+    assert saved > 18
+    assert len(trained) == np.isfinite(whole.curves["cost"]).sum() - saved
+    assert {path.name[14:] for path in (tmp_path / "alone").glob("commit-*")} == {"h5"}
+    job("resumed", 2)
+    for process in (0, 1):
+        assert_same(whole, jaxnn.load(tmp_path / f"resumed-{process}.h5"))
+
+
+def test_what_one_process_gets_wrong_is_said_by_all(job):
+    _, said = job("wrong", 2)
+    errors = [[line[7:] for line in out.splitlines() if line.startswith("error:")] for out in said]
+    assert errors[0][0] == (
+        "process 1 of 2: the processes of a job make the same calls, but seed is 0 in process 0 "
+        "and 1 in process 1"
+    )
+    assert errors[1][0] == errors[0][0].removeprefix("process 1 of 2: ")
+    assert (
+        errors[0][1] == "process 1 of 2: epochs got 0; expected a whole number >= 1 and below 2^31"
+    )
+    assert errors[1][1] == "epochs got 0; expected a whole number >= 1 and below 2^31"
+    assert all("in which the processes see different files" in error[2] for error in errors)
+    assert [error[3] for error in errors] == [
+        "process 1 of 2: division by zero",
+        "division by zero",
+    ]
+
+
+def test_a_signal_to_one_process_ends_all_and_the_same_call_goes_on(job, tmp_path):
+    _, said = job("interrupted", 2)
+    assert all("interrupted: training was interrupted" in out for out in said)
+    assert_same(sweep(), sweep(directory=tmp_path / "directory"))
+
+
+def test_chunks_are_dealt_whole_and_evenly():
+    data = dataset()
+    settings = jaxnn.sample(SPACE, 96)
+    planned = jaxnn.plan(settings, data)
+    waiting = [
+        (one, [(number, repeat) for number in one.settings for repeat in (0, 1)])
+        for one in planned.programs
+    ]
+    owners = deal(waiting, lambda lane: lane[1], [1, 1, 1])
+    assert owners.keys() == {(number, repeat) for number in range(96) for repeat in (0, 1)}
+    assert deal(waiting, lambda lane: lane[1], [1, 1, 1]) == owners
+    busy = np.zeros(3)
+    for one, lanes in waiting:
+        chunks = 0
+        for process in range(3):
+            for repeat in (0, 1):
+                mine = [lane for lane in lanes if owners[lane] == process and lane[1] == repeat]
+                chunks += -(-len(mine) // one.chunk)
+                busy[process] += -(-len(mine) // one.chunk) * one.seconds / one.num_chunks
+        # no process fills up a chunk that another could have completed
+        assert chunks == 2 * -(-len(one.settings) // one.chunk)
+    assert busy.min() > 0
+
+
+def test_more_devices_are_dealt_more():
+    (program,) = jaxnn.plan([{"hidden": (4,)}] * 1024, dataset()).programs
+    lanes = [(number, 0) for number in range(1024)]
+    owners = list(deal([(program, lanes)], lambda lane: 0, [1, 3]).values())
+    assert owners.count(1) == pytest.approx(3 * owners.count(0), rel=0.2)
+
+
+@pytest.fixture(scope="module")
+def study():
+    return halving()
+
+
+def test_parts_make_the_whole_in_any_order(study):
+    lanes = [(number, repeat) for number in range(18) for repeat in (0, 1)]
+    order = np.random.default_rng(0).permutation(len(lanes))
+    shares = [[lanes[index] for index in order[start::3]] for start in range(3)]
+    first, *others = [part_of(study, share, is_whole=not n) for n, share in enumerate(shares)]
+    for part in (first, *others):
+        known = {(int(part.numbers[n]), int(k)) for n, k in np.argwhere(part.study.epochs_done)}
+        assert known == set(shares[0] if part is first else shares[1 if part is others[0] else 2])
+    whole = first.study
+    for part in others[::-1]:
+        absorb(whole, part)
+    assert_same(study, whole)
+    assert_same(whole, study)
+
+
+def test_a_part_that_knows_less_changes_nothing(study):
+    less = part_of(study, [(0, 0), (0, 1), (3, 1)], networks=())
+    cut = part_of(study, [(n, k) for n in range(18) for k in (0, 1)], is_whole=True).study
+    absorb(cut, less)
+    assert_same(study, cut)
+
+
+def test_a_network_of_an_earlier_epoch_is_not_kept(study):
+    lane = tuple(np.argwhere(study.epochs_done == study.epochs_done.max())[0])
+    later = part_of(study, [lane], networks=())
+    before = part_of(study, [lane], is_whole=True).study
+    before.epochs_done[lane] -= 1
+    absorb(before, later)
+    with pytest.raises(ValueError, match="has no network here"):
+        before.fitted(*map(int, lane))
+    absorb(before, part_of(study, [lane]))
+    fitted = [one.fitted(*map(int, lane)) for one in (before, study)]
+    jax.tree.map(np.testing.assert_array_equal, *[one.params for one in fitted])
+
+
+def test_commits_of_other_numbers_of_processes_stay_until_the_end(tmp_path):
+    arrays = lambda: ([("a", np.arange(3))], {"identity": {}, "is_finished": True})
+    for series in (Series(1, 2), Series(2, 2), Series()):
+        ours = Commits(tmp_path, 0.0, series=series)
+        assert not ours.finished or series.of == 1
+        for _ in range(3):
+            ours.write(arrays)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        *("commit-000002.1-of-2.h5", "commit-000003.1-of-2.h5"),
+        *("commit-000005.2-of-2.h5", "commit-000006.2-of-2.h5"),
+        *("commit-000008.h5", "commit-000009.h5"),
+    ]
+    assert [one.path.name for one in Commits(tmp_path, 0.0).finished] == ["commit-000009.h5"]
+    ours.remove_others()
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_alone_a_process_says_it_to_itself():
+    assert hosts.exchange(b"some") == [b"some"]
+    assert hosts.from_first(b"some") == b"some"
+    assert hosts.num_devices() == [len(jax.devices())]
+    with pytest.raises(KeyError), hosts.raised_together():
+        raise KeyError
+    plan = jaxnn.plan([{}], dataset())
+    assert plan_of_first(plan, None) is plan
