@@ -32,8 +32,7 @@ import jaxnn
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e0),
-    "hidden": jaxnn.choice([(), (16,), (32,), (32, 16), (64, 32)]),
-    "batch_size": jaxnn.choice([32, 64]),
+    "hidden": jaxnn.choice([(16,), (32,), (32, 16), (64, 32)]),
     "optimizer": jaxnn.choice(["adam", "momentum"]),
 }
 INTERVAL = 2.0

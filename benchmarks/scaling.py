@@ -34,8 +34,8 @@ PEAK = Rates(67e12, 3.35e12, 250e9, 250e9, *FIFTH[4:6], FIFTH.step / 5, *FIFTH[7
 # JAX gives a process three quarters of the memory
 H100 = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": 0.75 * 80e9})
 CPU = SimpleNamespace(platform="cpu")
-# by host.py, seconds a setting: before training, of a commit without networks, and of Python around
-# the calls that train it; bytes a second of networks in a commit
+# by host_time.py, seconds a setting: before training, of a commit without networks, and of Python
+# around the calls that train it; bytes a second of networks in a commit
 BEFORE, COMMIT, LANE, DISK = 150e-6, 50e-6, 20e-6, 400e6
 # assumed, bytes a second: of each host to others; of the file system that all read the data from
 LINK, FILES = 50e9, 10e9

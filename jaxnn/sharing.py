@@ -1,5 +1,6 @@
 """Sharing: which process of a job trains which lanes, and what they tell each other of them."""
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from jaxnn.archives import NUMBERS, part_in, study_about, study_arrays
 from jaxnn.costs import num_weights
 from jaxnn.files import packed, unpacked
 from jaxnn.hosts import exchange, from_first, num_devices
-from jaxnn.parts import absorb, part_of
+from jaxnn.parts import Part, absorb, part_of
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.programs import Program
 from jaxnn.records import decode, encode
@@ -76,8 +77,10 @@ def share_curves(
     study: Study, lanes: Collection[Lane], model: Model | ModelFn | None, is_interrupted: bool
 ) -> bool:
     """Tells all processes what came of this one's lanes; whether one of them was interrupted."""
-    told = _tell(study, lanes, (), model, is_interrupted)
-    return any(told)
+    part = part_of(study, lanes, networks=())
+    # all know the settings, which would be most of the message
+    part = part._replace(study=dataclasses.replace(part.study, given=[], settings=[]))
+    return any(_tell(study, part, model, is_interrupted))
 
 
 def share_networks(
@@ -101,18 +104,11 @@ def share_networks(
             break
         chosen |= {(number, repeat) for repeat in range(num_repeats)}
     mine = [lane for lane in lanes if lane in chosen]
-    return any(_tell(study, mine, mine, model, has_failed))
+    return any(_tell(study, part_of(study, mine), model, has_failed))
 
 
-def _tell(
-    study: Study,
-    lanes: Collection[Lane],
-    networks: Iterable[Lane],
-    model: Model | ModelFn | None,
-    flag: bool,
-) -> list[bool]:
+def _tell(study: Study, part: Part, model: Model | ModelFn | None, flag: bool) -> list[bool]:
     """Exchanges parts of the study, and a flag of each process."""
-    part = part_of(study, lanes, networks)
     about: dict[str, Any] = {**study_about(part.study), "flag": flag}
     arrays = [(NUMBERS, part.numbers), *study_arrays(part.study)]
     flags = []

@@ -1,6 +1,6 @@
 """What does the host spend on a setting, whatever its training takes?
 
-    python benchmarks/host.py     a minute
+    python benchmarks/host_time.py     a minute
 
 Sweeps of 100,000 settings of 64-32-16-10 in which training, or its compiled calls, do nothing: what
 is left is checking, planning, commits, and Python around the calls (31 a chunk of 8,192). It is one
