@@ -132,6 +132,12 @@ class Job:
             mine = set(group.planned.settings)
             waiting.append((group.planned, [lane for lane in new if lane[0] in mine]))
         self.owners |= deal(waiting, self.fold_of)
+        busy = len({*self.owners.values()})
+        if busy < jax.process_count():
+            self.note(
+                f"There were chunks for {busy} of {jax.process_count()} processes: a smaller "
+                "chunk= gives the others lanes, too."
+            )
 
     @property
     def own(self) -> list[Lane]:

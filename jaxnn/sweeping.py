@@ -48,7 +48,7 @@ def sweep(
     (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane, and so may the structure
     (`hidden`, `activation`, `batch_norm`, `optimizer`, ...): the plan decides which settings are
     padded and trained together, see `plan`. Each local device takes chunk after chunk of a
-    program's lanes.
+    program's lanes; in a job of several processes, see `connect`, each has its share of the chunks.
 
     Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
     order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
@@ -75,7 +75,8 @@ def sweep(
       chunk: lanes that a device trains at a time; None leaves it to the plan.
       directory: where the state of every network is saved while it trains, so that the same call
         goes on after a kill and ends with the same bits; a finished study is simply returned. See
-        `commits` and `resume`. A directory belongs to one search, and one process at a time.
+        `commits` and `resume`. A directory belongs to one search, and to one process or job at a
+        time, whose processes all share it.
       commit_interval: least seconds between two commits; more where a commit takes more than 3 % of
         that.
       progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and

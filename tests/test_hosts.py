@@ -1,6 +1,7 @@
 """Several processes of one job: the study of one, bit for bit, and a lost one costs little."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ from jaxnn.commits import Commits, Series, newest
 from jaxnn.parts import absorb, part_of
 from jaxnn.sharing import deal, plan_of_first
 
+README = Path(__file__).parent.parent / "README.md"
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
     "hidden": jaxnn.choice([(4,), (6, 3)]),
@@ -63,6 +65,14 @@ def child(task, out):
     elif task == "resumed":
         study = jaxnn.resume(directory, dataset())
         study.save(f"{out}/resumed-{process}.h5")
+    elif task == "readme":
+        (code,) = re.findall(r"```py\n(.*?)```", README.read_text(), re.DOTALL)
+        # the job is there already, and the search is a small one
+        code = re.sub(r"jaxnn.connect.*", "", code).replace("/shared/run", directory)
+        names = {}
+        exec(code.replace("4096", "9").replace("81", "3"), names)
+        print("best:", names["study"].best_params)
+        print("notes:", jaxnn.sweep([{}], dataset(), 0.25, epochs=1).notes)
     elif task == "wrong":
         for wrong in (
             {"seed": process},
@@ -180,6 +190,14 @@ def test_a_lost_process_ends_the_job_and_fewer_go_on(job, tmp_path):
     job("resumed", 2)
     for process in (0, 1):
         assert_same(whole, jaxnn.load(tmp_path / f"resumed-{process}.h5"))
+
+
+def test_the_code_of_the_readme_runs_on_two_processes(job):
+    _, said = job("readme", 2)
+    (first,), (second,) = [re.findall("best:.*", out) for out in said]
+    assert first == second
+    # one chunk is too little for two
+    assert all("There were chunks for 1 of 2 processes" in out for out in said)
 
 
 def test_what_one_process_gets_wrong_is_said_by_all(job):
