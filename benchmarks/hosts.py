@@ -8,8 +8,8 @@ this machine that JAX's distributed runtime joins over the loopback; their colle
 
 - same: on one, two and four processes; curves, records and networks by SHA-256, on every process;
 - kills: one of the processes is killed (SIGKILL) at a random moment, which the others must notice
-  by its heartbeat; then the same call on fewer of them. What the commits had is compared with what
-  was trained: the rest is lost.
+  by its heartbeat; then the same call on fewer of them. What its last commit has is compared with
+  what it had trained: the rest is lost. The others save what they train until they end.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from reliability import bits
 from sklearn.datasets import load_digits
 
 import jaxnn
+from jaxnn.commits import newest
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e0),
@@ -47,7 +48,7 @@ def study_of(kind: str, directory: str | None, log: str) -> jaxnn.Study:
     def count(info: jaxnn.EpochInfo) -> None:
         nonlocal done
         done += 1
-        if done % 256 == 0:
+        if done % 16 == 0:
             with open(log, "a") as file:
                 file.write(f"{time.time()} {done}\n")
 
@@ -135,25 +136,30 @@ def kills(folder: Path, times: int, seed: int) -> None:
             for process in processes:
                 process.communicate()
             ended = time.perf_counter() - killed
-            known = jaxnn.load(place)
-            trained = sum(_trained(log, wall) for log in here.glob("log-*"))
-            saved = int(np.isfinite(known.curves["cost"]).sum())
+            saved = 0
+            for commit in newest(place):
+                if f".{victim + 1}-of-" in commit.path.name:
+                    saved = int(np.isfinite(commit.arrays["curves/cost"]).sum())
+            trained, lost = _lost(here / f"log-{victim}", saved, wall)
             fewer = draw.randrange(1, count)
             found = results(start(kind, fewer, folder, place))
             num_same = sum(sha == expected for _, sha in found)
             print(
                 f"  process {victim} of {count} killed with {trained:,} epochs of networks trained "
-                f"and {saved:,} saved; the others ended after {ended:.0f} s; resumed on {fewer}: "
-                f"{num_same} of {fewer} with the same bits, "
+                f"and {saved:,} saved, {lost:.1f} s before; the others ended after {ended:.0f} s; "
+                f"resumed on {fewer}: {num_same} of {fewer} with the same bits, "
                 f"{max(seconds for seconds, _ in found):.1f} s",
                 flush=True,
             )
 
 
-def _trained(log: Path, until: float) -> int:
-    """Epochs that a process had done at a moment."""
+def _lost(log: Path, saved: int, killed: float) -> tuple[int, float]:
+    """Epochs that a process had trained when it was killed, and how old its last commit was."""
     lines = [line.split() for line in log.read_text().splitlines() if line.count(" ") == 1]
-    return max((int(done) for moment, done in lines if float(moment) <= until), default=0)
+    moments = [(float(moment), int(done)) for moment, done in lines]
+    moments = [(moment, done) for moment, done in moments if moment <= killed]
+    last = max((moment for moment, done in moments if done <= saved), default=moments[0][0])
+    return moments[-1][1], killed - last
 
 
 if __name__ == "__main__":
