@@ -49,6 +49,7 @@ class Job:
       until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
       training: lanes whose entries in the study may be ahead of their states.
       awaited: those that a commit which is due still waits for; None if none is due.
+      is_lost: whether what is being trained belongs to another process by now.
       past: what a commit of an earlier process knew, as long as it knows more than the study.
       epochs_done, num_diverged, best: what the display shows.
     """
@@ -78,12 +79,17 @@ class Job:
     treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
     data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
     has_trained: bool = False
+    is_lost: Callable[[], bool] = lambda: False
     epochs_done: int = 0
     num_diverged: int = 0
     best: float | None = None
 
+    def is_called_off(self) -> bool:
+        """Whether what is being trained is to stop at the next compiled call."""
+        return self.is_interrupted() or self.is_lost()
+
     def is_stopped(self) -> bool:
-        return self.stop.is_set() or self.is_interrupted()
+        return self.stop.is_set() or self.is_called_off()
 
     def lanes(self, numbers: Iterable[int]) -> list[Lane]:
         """All repetitions of some settings."""

@@ -22,6 +22,7 @@ from jaxnn.preparing import recipes
 from jaxnn.showing import call_text
 from jaxnn.snapshots import past_of
 from jaxnn.spaces import Settings, Space, sample
+from jaxnn.storages import shown
 from jaxnn.studies import Study
 from jaxnn.trials import Rung
 from jaxnn.types import Model, ModelFn
@@ -125,7 +126,8 @@ def search(
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
     arguments = locals()
-    call, options = call_text(search, arguments), Options.among(arguments)
+    call = call_text(search, {**arguments, "storage": shown(storage)})
+    options = Options.among(arguments)
     if method not in METHODS:
         raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
     num_settings = whole_number("num_settings", num_settings, 1)
@@ -227,7 +229,7 @@ def climb(
             numbers = sorted(kept)
         going = set(numbers)
         job.stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
-        while done < until and not job.is_interrupted():
+        while done < until and not job.is_called_off():
             # networks that ended need nothing more, and their places are for others
             lanes = [
                 (number, repeat)
@@ -241,7 +243,7 @@ def climb(
                 train_up_to(job, lanes, done, goes_on=done < study.num_epochs)
             if patience is not None:
                 _end_the_stuck(study, lanes, done, patience)
-        if job.is_interrupted():
+        if job.is_called_off():
             return
     if len(steps) > 1:
         study.rungs.append(Rung(done, tuple(numbers), tuple(numbers)))

@@ -232,6 +232,10 @@ ORDER = (
     ),
     *(
         "sweeping",
+        "storages",
+        "ledgers",
+        "leases",
+        "workers",
         "with_optuna",
         "searching",
         "resuming",

@@ -61,9 +61,16 @@ def test_it_asks_trains_and_tells(tmp_path, run_python):
         assert trial.params["learning_rate"] == setting["learning_rate"]
         assert 1 - trial.params["1 - momentum"] == pytest.approx(setting["momentum"])
         assert trial.params["hidden"] == "-".join(map(str, setting["hidden"]))
-    # the same name goes on
-    search(MIXED, TRAIN, VALID, storage=url, name="ours", **OPTIONS)
-    assert len(optuna.load_study(study_name="ours", storage=url).trials) == 24
+    # the same name goes on, to as many settings in all
+    done = search(MIXED, TRAIN, VALID, storage=url, name="ours", **OPTIONS)
+    assert not done.given
+    assert "Other processes trained 12 of the 12 settings" in str(done.notes)
+    more = search(MIXED, TRAIN, VALID, storage=url, name="ours", **OPTIONS | {"num_settings": 15})
+    assert len(more.given) == 3
+    trials = optuna.load_study(study_name="ours", storage=url).trials
+    assert [trial.state for trial in trials] == [DONE.COMPLETE] * 15
+    # the same seed has drawn others
+    assert len({trial.params["learning_rate"] for trial in trials}) == 15
 
 
 def test_the_same_call_gives_the_same_study_with_any_sampler():
