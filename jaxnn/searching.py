@@ -83,18 +83,19 @@ def search(
 
     Later rungs compile nothing: survivors are packed into fewer chunks of the programs that are
     there. So do later rounds and batches, unless a structure comes that fits into none. The same
-    call gives the same study, to the bit.
+    call gives the same study, to the bit, unless it shares one with other processes.
 
     Args:
       space: name -> domain or fixed value, as for `sample`.
       train, valid: as for `sweep`; with folds valid is None.
-      num_settings: how many are tried.
+      num_settings: how many are tried; in a storage by all processes and calls of that name.
       max_epochs: of a setting that is trained to the end.
       min_epochs, factor: of a halving: the first rung, and the ratio of the rungs.
       rounds: of coarse_to_fine.
       batch, sampler, storage, name: of optuna: settings asked at a time; None is its TPE sampler,
         seeded, with the constant liar; None keeps the study in memory, otherwise a URL or a storage
-        of Optuna; the study's name, under which an existing one is gone on with.
+        of Optuna; the study's name, under which an existing one is gone on with, by any number of
+        processes at once (see `ledgers`), whose samplers are seeded anew.
       folds: of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.

@@ -85,17 +85,21 @@ class Worker:
         Returns:
           whether the trial was still this worker's.
         """
+        number = trial._trial_id
+        state = self._states.PRUNED if value is None else self._states.COMPLETE
         try:
             for step, last in (reached or {}).items():
-                self._storage.set_trial_intermediate_value(trial._trial_id, step, last)
-            state = self._states.COMPLETE if value is not None else self._states.PRUNED
-            self._study.tell(trial.number, value, state=state)
-        except (self._finished, ValueError):
-            now = self._storage.get_trial(trial._trial_id).state
-            if not now.is_finished():
-                raise
-            # finished by ourselves, if the answer to the first try was lost
-            return now != self._states.FAIL
+                self._storage.set_trial_intermediate_value(number, step, last)
+                value = last
+            values = None if value is None else [value]
+            # as Study.tell does, which looks at the trial twice besides
+            try:
+                self._study.sampler.after_trial(self._study, trial, state, values)
+            finally:
+                self._storage.set_trial_state_values(number, state, values)
+        except self._finished:
+            # by ourselves, if the answer to the first try was lost
+            return self._storage.get_trial(number).state != self._states.FAIL
         return True
 
     def give_up(self, trial: Any, why: str) -> None:
