@@ -51,7 +51,7 @@ class Clock:
     """Counts the seconds of this process, and those in calls of its storage."""
 
     def __init__(self) -> None:
-        self.wall = self.storage = 0.0
+        self.wall = self.storage = self.computing = 0.0
         self.calls, self.worker = 0, ""
         self._inside, self._lock = threading.local(), threading.Lock()
 
@@ -68,13 +68,15 @@ class Clock:
                 return call(*arguments, **options)
             if name == "set_study_user_attr":
                 self.worker = arguments[2].split()[-1]
-            start, self._inside.is_in = time.perf_counter(), True
+            start, computing = time.perf_counter(), time.thread_time()
+            self._inside.is_in = True
             try:
                 return call(*arguments, **options)
             finally:
                 self._inside.is_in = False
                 with self._lock:
                     self.storage += time.perf_counter() - start
+                    self.computing += time.thread_time() - computing
                     self.calls += 1
 
         return timed
@@ -87,7 +89,8 @@ class Clock:
             now = time.monotonic()
             # less what it was frozen for
             self.wall, last = self.wall + min(now - last, 2.0), now
-            known = {n: getattr(self, n) for n in ("wall", "storage", "calls", "worker")}
+            names = ("wall", "storage", "computing", "calls", "worker")
+            known = {name: getattr(self, name) for name in names}
             partial = path.with_suffix(".part")
             partial.write_text(json.dumps(known))
             partial.replace(path)
@@ -191,16 +194,16 @@ def tell(trials: list[Any], reports: list[Any], fates: dict[int, str], seconds: 
         f"{sum(count > 1 for count in times.values())} twice, {lost} lost, {again} trained again "
         f"by another process; {seconds:.0f} s, {len(trials)} trials"
     )
-    share = 0.0
+    share = sum(report["storage"] for report in reports) / sum(one["wall"] for one in reports)
     for number, report in enumerate(reports):
         trained = sum(owners(trial) == {report["worker"]} for trial in complete)
-        share = max(share, report["storage"] / report["wall"])
         print(
             f"  process {number}: {trained:3} settings; {report['calls']:5} calls of the storage "
-            f"took {report['storage']:.2f} s of {report['wall']:.0f} s, "
-            f"{report['storage'] / report['wall']:.2%}; {fates[number] or 'left alone'}"
+            f"took {report['storage']:.2f} s ({report['computing']:.2f} s computing) of "
+            f"{report['wall']:.0f} s, {report['storage'] / report['wall']:.2%}; "
+            f"{fates[number] or 'left alone'}"
         )
-    print(f"  at most {share:.2%} of a process's time", flush=True)
+    print(f"  in all {share:.2%} of the processes' time", flush=True)
 
 
 def main() -> None:

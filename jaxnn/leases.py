@@ -38,9 +38,16 @@ class Leases:
       is_alone: whether no other was heard of at the start.
     """
 
-    def __init__(self, storage: Any, study_id: int, is_interrupted: Callable[[], bool]):
+    def __init__(
+        self,
+        storage: Any,
+        study_id: int,
+        is_interrupted: Callable[[], bool],
+        say: Callable[[str], None],
+    ):
         self.worker, self.is_alone = uuid.uuid4().hex, True
-        self._storage, self._study_id, self._is_interrupted = storage, study_id, is_interrupted
+        self._storage, self._study_id = storage, study_id
+        self._is_interrupted, self._say_to_user, self._has_told = is_interrupted, say, False
         self._heard: dict[str, tuple[Any, float]] = {}
         self._held: frozenset[int] = frozenset()
         self._is_lost = False
@@ -86,6 +93,9 @@ class Leases:
                 break
             if self._is_interrupted() or self._silence() > storages.PATIENCE:
                 return True
+            if not self._has_told:
+                self._has_told = True
+                self._say_to_user("The storage is out of reach: training waits for it.")
             time.sleep(_POLL)
         return self._is_lost
 
@@ -107,7 +117,7 @@ class Leases:
                 self._hear()
                 running = self._running()
                 # what is true now was so when it was begun to be asked
-                self._contact = start
+                self._contact, self._has_told = start, False
                 self._is_lost |= not self._held <= running
 
     def _beat_on(self) -> None:

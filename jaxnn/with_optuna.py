@@ -123,9 +123,9 @@ class Brain:
     ) -> None:
         """Asks a batch, trains it in one sweep, tells it in one go, until all have ended."""
         storage = self._study._storage
-        storage.is_given_up, storage.say = job.is_interrupted, job.display.say
+        heeds = storage.is_given_up, storage.say = job.is_interrupted, job.display.say
         with contextlib.ExitStack() as stack:
-            leases = Leases(storage.plain, self._study._study_id, job.is_interrupted)
+            leases = Leases(storage.plain, self._study._study_id, *heeds)
             distributions = {one.name: one.distribution for one in self._parameters.values()}
             worker = Worker(self._study, distributions, num_settings, leases.worker, leases.is_dead)
             if self._is_shared:

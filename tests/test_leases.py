@@ -62,10 +62,17 @@ def study(storage):
     return study
 
 
+def made(storage, study):
+    return Leases(storage, study._study_id, lambda: False, said.append)
+
+
+said = []
+
+
 @pytest.fixture
 def pair(storage, study, clock):
     """Two workers, whose beats are left to the test."""
-    return [Leases(storage, study._study_id, lambda: False) for _ in range(2)]
+    return [made(storage, study) for _ in range(2)]
 
 
 def beats(clock, seconds, *workers):
@@ -142,19 +149,22 @@ def test_training_waits_for_a_storage_that_is_away(pair, clock, storage, seconds
 
     clock.sleep = until_it_is_back
     clock.sleep(GRACE - 1)
+    said.clear()
     assert not one.is_lost()
     assert storage.is_away, "it trains on within the grace"
+    assert not said
     clock.sleep(2)
     assert one.is_lost() == is_lost
     assert storage.is_away == is_lost
+    assert said == ["The storage is out of reach: training waits for it."]
 
 
 def test_a_worker_says_that_it_has_gone_and_leaves_no_thread(storage, study, monkeypatch):
     monkeypatch.setattr(leases, "BEAT", 0.01)
     before, waited = threading.active_count(), threading.Event()
-    with Leases(storage, study._study_id, lambda: False) as one:
+    with made(storage, study) as one:
         assert one.is_alone
-        with Leases(storage, study._study_id, lambda: False) as other:
+        with made(storage, study) as other:
             assert not other.is_alone
             storage.is_away = True
             waited.wait(0.05)
