@@ -34,6 +34,7 @@ import postgres
 from sklearn.datasets import load_digits
 
 import jaxnn
+from jaxnn import transactions
 from jaxnn.leases import GRACE
 from jaxnn.ledgers import RETRY_OF, Ledger, owners
 
@@ -61,6 +62,11 @@ class Clock:
             found = getattr(kind, name)
             if not name.startswith("_") and callable(found):
                 setattr(kind, name, self._timed(name, found))
+
+    def measure_batches(self) -> None:
+        """Wraps what writes to a database past the storage's methods."""
+        for name in ("insert_rows", "finish_rows"):
+            setattr(transactions, name, self._timed(name, getattr(transactions, name)))
 
     def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **options: Any) -> Any:
@@ -106,6 +112,7 @@ def child(place: str, report: Path, num_settings: int, epochs: int) -> None:
     clock = Clock()
     for kind in (optuna.storages._CachedStorage, optuna.storages.JournalStorage):
         clock.measure(kind)
+    clock.measure_batches()
     x, y = load_digits(return_X_y=True)
     data = jaxnn.Dataset(x / 16, y)
     threading.Thread(target=clock.write, args=(report,), daemon=True).start()
@@ -213,7 +220,7 @@ def main() -> None:
     kinds = ("postgresql", "journal")
     parser.add_argument("part", nargs="?", choices=(*kinds, "both", "child"), default="both")
     parser.add_argument("--settings", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=800)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--place", default="")
     parser.add_argument("--report", type=Path)

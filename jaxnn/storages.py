@@ -59,9 +59,10 @@ class Patient:
         found = getattr(self.plain, name)
         if name.startswith("_") or not callable(found):
             return found
-        return lambda *arguments, **options: self._call(lambda: found(*arguments, **options))
+        return lambda *arguments, **options: self.attempt(lambda: found(*arguments, **options))
 
-    def _call(self, call: Callable[[], Any]) -> Any:
+    def attempt(self, call: Callable[[], Any]) -> Any:
+        """Calls, again and again if need be."""
         optuna, start, has_told = import_optuna(), time.monotonic(), False
         answers = (optuna.exceptions.UpdateFinishedTrialError, ValueError, LookupError, TypeError)
         while True:

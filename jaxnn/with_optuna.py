@@ -18,6 +18,7 @@ from jaxnn.showing import counted
 from jaxnn.spaces import Choice, Domain, Space
 from jaxnn.storages import import_optuna, open_study
 from jaxnn.studies import Study
+from jaxnn.transactions import Result
 from jaxnn.trials import Trial
 from jaxnn.workers import Worker
 
@@ -145,8 +146,9 @@ class Brain:
                 numbers = train_settings([self._setting(trial) for trial in asked])
                 was_lost = job.is_lost()
                 leases.hold(())
-                for trial, number in zip(asked, numbers, strict=True):
-                    num_refused += not self._tell(worker, trial, job, number, was_lost)
+                num_refused += self._tell(
+                    worker, job, dict(zip(numbers, asked, strict=True)), was_lost
+                )
             if num_refused:
                 job.note(f"{counted(num_refused, 'setting')} had gone to other processes.")
             if self._is_shared:
@@ -158,18 +160,19 @@ class Brain:
         }
         return {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
 
-    def _tell(self, worker: Worker, trial: Any, job: Job, number: int, was_lost: bool) -> bool:
-        """Whether the trial was still this process's."""
-        study = job.study
-        value = float(study.values[number].mean())
-        if math.isfinite(value):
-            return worker.tell(trial, value)
-        if study.is_complete[number].all():
-            return worker.tell(trial, None, last_finite(study, number))
-        if not was_lost and not job.is_interrupted():
-            worker.give_up(trial, "memory was short")
-        # otherwise it is trained again, by whoever is there
-        return True
+    def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
+        """Tells what came of settings; returns how many had gone to others."""
+        study, results = job.study, []
+        for number, trial in asked.items():
+            value = float(study.values[number].mean())
+            if math.isfinite(value):
+                results.append(Result(trial, value))
+            elif study.is_complete[number].all():
+                results.append(Result(trial, None, last_finite(study, number)))
+            elif not was_lost and not job.is_interrupted():
+                worker.give_up(trial, "memory was short")
+            # otherwise it is trained again, by whoever is there
+        return worker.tell(results).count(False)
 
     def _share(self, ledger: Ledger, name: str, epochs: int) -> str:
         """Says what others have trained; or ""."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from jaxnn.ledgers import ENDED, RETRY_OF, TAKER, WORKER, Ledger, owners
 from jaxnn.storages import import_optuna, quiet
+from jaxnn.transactions import Result, finish, insert
 
 
 class Worker:
@@ -77,30 +78,12 @@ class Worker:
             self._fail(trial)
         return held
 
-    def tell(
-        self, trial: Any, value: float | None, reached: Mapping[int, float] | None = None
-    ) -> bool:
-        """Ends a setting by its value; None is for one that diverged, with what it had reached.
-
-        Returns:
-          whether the trial was still this worker's.
-        """
-        number = trial._trial_id
-        state = self._states.PRUNED if value is None else self._states.COMPLETE
-        try:
-            for step, last in (reached or {}).items():
-                self._storage.set_trial_intermediate_value(number, step, last)
-                value = last
-            values = None if value is None else [value]
-            # as Study.tell does, which looks at the trial twice besides
-            try:
-                self._study.sampler.after_trial(self._study, trial, state, values)
-            finally:
-                self._storage.set_trial_state_values(number, state, values)
-        except self._finished:
-            # by ourselves, if the answer to the first try was lost
-            return self._storage.get_trial(number).state != self._states.FAIL
-        return True
+    def tell(self, results: Sequence[Result]) -> list[bool]:
+        """Ends settings by what came of them; of each, whether its trial was still ours."""
+        for one in results:
+            # as Study.tell does
+            self._study.sampler.after_trial(self._study, one.trial, one.state, one.values)
+        return finish(self._storage, results)
 
     def give_up(self, trial: Any, why: str) -> None:
         """Ends a setting that nobody shall try again."""
@@ -140,24 +123,35 @@ class Worker:
             trials,
             [one for one, whole in zip(fixed, is_whole, strict=True) if not whole] + [{}] * num_new,
         )
+        added = []
         for old, whole in zip(left, is_whole, strict=True):
             new = old if whole else next(drawn)
             if old.state == self._states.WAITING:
                 self._take(old, new.params)
             else:
-                self._add(new, {RETRY_OF: old.number})
-        for new in drawn:
-            self._add(new, {})
+                added.append(self._as_ours(new, {RETRY_OF: old.number}))
+        added += [self._as_ours(new, {}) for new in drawn]
+        if added:
+            self._check_distributions(trials, added[0])
+            insert(self._storage, self._study._study_id, added)
 
-    def _add(self, drawn: Any, attrs: Mapping[str, Any]) -> None:
-        trial = self._optuna.trial.create_trial(
+    def _as_ours(self, drawn: Any, attrs: Mapping[str, Any]) -> Any:
+        return self._optuna.trial.create_trial(
             state=self._states.RUNNING,
             params=drawn.params,
             distributions=drawn.distributions,
             user_attrs={WORKER: self.name, **attrs},
             system_attrs=drawn.system_attrs,
         )
-        self._study.add_trial(trial)
+
+    def _check_distributions(self, trials: Sequence[Any], new: Any) -> None:
+        """ValueError if the study has a parameter of that name and another kind."""
+        for name, distribution in new.distributions.items():
+            before = next((one for one in trials if name in one.distributions), None)
+            if before is not None:
+                self._optuna.distributions.check_distribution_compatibility(
+                    before.distributions[name], distribution
+                )
 
     def _take(self, trial: Any, params: Mapping[str, Any]) -> None:
         """Takes what a user has enqueued, unless another worker is first."""

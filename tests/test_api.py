@@ -235,6 +235,7 @@ ORDER = (
         "storages",
         "ledgers",
         "leases",
+        "transactions",
         "workers",
         "with_optuna",
         "searching",

@@ -221,8 +221,8 @@ def test_a_search_outlives_a_storage_that_fails_now_and_then(storage, clock, mon
         finally:
             storage.is_away = False
 
-    real = Patient._call
-    monkeypatch.setattr(Patient, "_call", call)
+    real = Patient.attempt
+    monkeypatch.setattr(Patient, "attempt", call)
     study = jaxnn.search(SPACE, TRAIN, VALID, storage=storage, name="ours", **OPTIONS)
     assert study.is_complete.all()
     trials = optuna.load_study(study_name="ours", storage=storage.storage).trials

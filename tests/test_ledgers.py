@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxnn.ledgers import ENDED, RETRY_OF, WORKER, Ledger, has_ended, owners
+from jaxnn.transactions import Result
 from jaxnn.workers import Worker
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -104,8 +105,10 @@ class Actor(threading.Thread):
                     rate = one.params["rate"]
                     if rate > 0.9:
                         self.worker.give_up(one, "memory was short")
-                    elif self.worker.tell(one, None if rate > 0.8 else rate, {1: rate}):
-                        self.told.append(one.number)
+                    else:
+                        result = Result(one, rate) if rate < 0.8 else Result(one, None, {1: rate})
+                        if self.worker.tell([result]) == [True]:
+                            self.told.append(one.number)
             self.worker.leave()
         except Killed:
             pass
@@ -198,9 +201,9 @@ def test_a_worker_that_is_alone_trains_all_that_were_asked_for(num_settings):
     sizes = []
     while (asked := worker.ask(2)) is not None:
         sizes.append(len(asked))
-        assert [worker.tell(one, 0.5) for one in asked] == [True] * len(asked)
-        assert worker.tell(asked[0], 0.7)
+        assert worker.tell([Result(one, 0.5) for one in asked]) == [True] * len(asked)
+        # the first value counts, and ends the setting
+        assert worker.tell([Result(asked[0], 0.7)]) == [True]
     assert sizes == [2] * (num_settings // 2) + [1]
     assert [one.state for one in study.trials] == [STATE.COMPLETE] * num_settings
-    # the first value counts
     assert {one.value for one in study.trials} == {0.5}
