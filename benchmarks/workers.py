@@ -14,6 +14,7 @@ Needs the extra `bench`, and for PostgreSQL the extra `postgresql` and the serve
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -139,13 +140,15 @@ def opened(place: str) -> Any:
     return place
 
 
-def watched(place: str) -> list[Any]:
-    """All trials, as somebody sees them who looks on."""
+def watched(place: str) -> Any:
+    """The study, as somebody sees it who looks on."""
     driver = place.replace("postgresql:", "postgresql+psycopg2:")
-    try:
-        return optuna.load_study(study_name=NAME, storage=opened(driver)).trials
-    except KeyError:
-        return []
+    for _ in range(60):
+        # until a process has made it
+        with contextlib.suppress(Exception):
+            return optuna.load_study(study_name=NAME, storage=opened(driver))
+        time.sleep(1)
+    raise SystemExit("no process has begun")
 
 
 def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> None:
@@ -162,9 +165,10 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
     moments = sorted(draw.uniform(0, 0.6) * num_settings for _ in victims)
     events = list(zip(moments, draw.sample(["kill", "kill", "freeze"], 3), victims, strict=True))
     fates, thaw = dict.fromkeys(range(NUM_WORKERS), ""), (0.0, -1)
+    study = watched(place)
     while any(process.poll() is None for process in processes):
         time.sleep(1)
-        done = sum(trial.state.name == "COMPLETE" for trial in watched(place))
+        done = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
         if events and done >= events[0][0]:
             _, what, number = events.pop(0)
             # a moment within the second
@@ -186,7 +190,7 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
         expected = -signal.SIGKILL if fate.startswith("killed") else 0
         if process.returncode != expected:
             raise SystemExit(f"a worker ended with {process.returncode}: {errors}")
-    tell(watched(place), [json.loads(report.read_text()) for report in reports], fates, seconds)
+    tell(study.trials, [json.loads(report.read_text()) for report in reports], fates, seconds)
 
 
 def tell(trials: list[Any], reports: list[Any], fates: dict[int, str], seconds: float) -> None:

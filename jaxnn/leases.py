@@ -14,7 +14,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxnn import storages
@@ -49,7 +49,7 @@ class Leases:
         self._storage, self._study_id = storage, study_id
         self._is_interrupted, self._say_to_user, self._has_told = is_interrupted, say, False
         self._heard: dict[str, tuple[Any, float]] = {}
-        self._held: frozenset[int] = frozenset()
+        self._held: Any = None
         self._is_lost = False
         self._count, self._tried = 0, 0.0
         self._contact = self._heard_at = time.monotonic()
@@ -73,17 +73,19 @@ class Leases:
         with contextlib.suppress(Exception):
             self._say(_GONE)
 
-    def hold(self, numbers: Iterable[int]) -> None:
+    def hold(self, trials: Sequence[Any]) -> None:
         """Says which trials are in training from now on."""
         with self._lock:
-            self._held, self._is_lost = frozenset(numbers), False
+            # others take them in the order of their numbers: one tells of all
+            self._held = min(trials, key=lambda trial: trial.number, default=None)
+            self._is_lost = False
 
     def is_dead(self, worker: str) -> bool:
         count, silent = self._heard.get(worker, (None, 0.0))
         return count == _GONE or silent >= GRACE
 
     def is_lost(self) -> bool:
-        """Whether one of the trials that are held is not ours any more.
+        """Whether the trials that are held are not ours any more.
 
         It waits while that cannot be known: others may have taken them.
         """
@@ -115,10 +117,11 @@ class Leases:
                 self._say(self._count + 1)
                 self._count += 1
                 self._hear()
-                running = self._running()
+                if self._held is not None:
+                    held = self._storage.get_trial(self._held._trial_id)
+                    self._is_lost |= held.state.is_finished()
                 # what is true now was so when it was begun to be asked
                 self._contact, self._has_told = start, False
-                self._is_lost |= not self._held <= running
 
     def _beat_on(self) -> None:
         while not self._stop.wait(BEAT):
@@ -140,11 +143,3 @@ class Leases:
                 worker = key.removeprefix(_PREFIX)
                 before, silent = self._heard.get(worker, (None, 0.0))
                 self._heard[worker] = count, silent + passed if count == before else 0.0
-
-    def _running(self) -> set[int]:
-        from optuna.trial import TrialState
-
-        trials = self._storage.get_all_trials(
-            self._study_id, deepcopy=False, states=(TrialState.RUNNING,)
-        )
-        return {trial.number for trial in trials}

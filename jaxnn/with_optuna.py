@@ -129,6 +129,7 @@ class Brain:
             leases = Leases(storage.plain, self._study._study_id, *heeds)
             distributions = {one.name: one.distribution for one in self._parameters.values()}
             worker = Worker(self._study, distributions, num_settings, leases.worker, leases.is_dead)
+            worker.check_space(self._study.study_name)
             if self._is_shared:
                 stack.enter_context(leases)
                 job.is_lost = leases.is_lost
@@ -142,7 +143,7 @@ class Brain:
                     job.show("waiting for other processes")
                     time.sleep(POLL)
                     continue
-                leases.hold(trial.number for trial in asked)
+                leases.hold(asked)
                 numbers = train_settings([self._setting(trial) for trial in asked])
                 was_lost = job.is_lost()
                 leases.hold(())

@@ -52,6 +52,24 @@ class Worker:
         """Whether there are trials of other workers."""
         return any(owners(trial) - {self.name} for trial in self.trials())
 
+    def check_space(self, name: str | None) -> None:
+        """ValueError if the study has a parameter of the same name and another kind or options."""
+        trials = self.trials()
+        for parameter, distribution in self._distributions.items():
+            before = next((one for one in trials if parameter in one.distributions), None)
+            if before is None:
+                continue
+            try:
+                self._optuna.distributions.check_distribution_compatibility(
+                    before.distributions[parameter], distribution
+                )
+            except ValueError as error:
+                raise ValueError(
+                    f"name got {name!r}, a study whose parameter {parameter!r} is "
+                    f"{before.distributions[parameter]}, and now it is {distribution}; expected "
+                    "the space that it was begun with, or another name"
+                ) from error
+
     def ask(self, count: int) -> list[Any] | None:
         """Trials to train, about as many as `count`.
 
@@ -132,7 +150,6 @@ class Worker:
                 added.append(self._as_ours(new, {RETRY_OF: old.number}))
         added += [self._as_ours(new, {}) for new in drawn]
         if added:
-            self._check_distributions(trials, added[0])
             insert(self._storage, self._study._study_id, added)
 
     def _as_ours(self, drawn: Any, attrs: Mapping[str, Any]) -> Any:
@@ -143,15 +160,6 @@ class Worker:
             user_attrs={WORKER: self.name, **attrs},
             system_attrs=drawn.system_attrs,
         )
-
-    def _check_distributions(self, trials: Sequence[Any], new: Any) -> None:
-        """ValueError if the study has a parameter of that name and another kind."""
-        for name, distribution in new.distributions.items():
-            before = next((one for one in trials if name in one.distributions), None)
-            if before is not None:
-                self._optuna.distributions.check_distribution_compatibility(
-                    before.distributions[name], distribution
-                )
 
     def _take(self, trial: Any, params: Mapping[str, Any]) -> None:
         """Takes what a user has enqueued, unless another worker is first."""

@@ -116,7 +116,7 @@ def test_nobody_dies_of_what_befalls_the_one_who_looks(pair, clock, storage, is_
 def test_who_was_frozen_asks_before_it_trains_on(pair, clock, study, storage):
     one, _ = pair
     one.beat()
-    one.hold([0, 1])
+    one.hold(study.trials)
     calls = storage.calls
     clock.sleep(GRACE / 2 - 1)
     assert not one.is_lost()
@@ -124,23 +124,23 @@ def test_who_was_frozen_asks_before_it_trains_on(pair, clock, study, storage):
     clock.sleep(GRACE)
     assert not one.is_lost()
     assert storage.calls > calls
-    study.tell(1, state=STATE.FAIL)
+    study.tell(0, state=STATE.FAIL)
     clock.sleep(GRACE)
     assert one.is_lost()
-    one.hold([0])
+    one.hold(study.trials[1:])
     assert not one.is_lost()
     # every beat looks, too: others may be slow to take what they have found dead
-    study.tell(0, state=STATE.FAIL)
+    study.tell(1, state=STATE.FAIL)
     one.beat()
     assert one.is_lost()
 
 
 @pytest.mark.parametrize(("seconds", "is_lost"), [(GRACE + 20, False), (1e9, True)])
-def test_training_waits_for_a_storage_that_is_away(pair, clock, storage, seconds, is_lost):
+def test_training_waits_for_a_storage_that_is_away(pair, clock, study, storage, seconds, is_lost):
     """For others, which reach it, may have taken what is trained."""
     one, _ = pair
     one.beat()
-    one.hold([0, 1])
+    one.hold(study.trials)
     storage.is_away, end, sleep = True, clock.now + seconds, clock.sleep
 
     def until_it_is_back(seconds):
@@ -239,6 +239,10 @@ def test_what_cannot_be_opened_is_refused_before_work_starts(monkeypatch):
     search(storage, name="ours")
     with pytest.raises(ValueError, match="name got 'ours', a study of the direction 'maximize'"):
         search(storage, name="ours", metric="cost")
+    before = optuna.create_study(storage=storage, study_name="other", direction="maximize")
+    before.ask({"learning_rate": optuna.distributions.CategoricalDistribution([0.1])})
+    with pytest.raises(ValueError, match="name got 'other', a study whose parameter 'learning_r"):
+        search(storage, name="other")
     monkeypatch.setattr("jax.process_count", lambda: 2)
     with pytest.raises(ValueError, match="storage came in a job of 2 processes of JAX"):
         search(storage, name="ours")

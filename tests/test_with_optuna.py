@@ -2,6 +2,7 @@
 
 import sys
 
+import jax
 import numpy as np
 import optuna
 import pytest
@@ -132,6 +133,38 @@ def test_what_was_asked_and_not_trained_has_failed(monkeypatch):
     states = [trial.state for trial in optuna.load_study(study_name="cut", storage=storage).trials]
     assert states[-4:] == [DONE.FAIL] * 4
     assert set(states[:-4]) <= {DONE.COMPLETE}
+    # it comes first when the study is gone on with
+    monkeypatch.undo()
+    study = search(SPACE, TRAIN, VALID, storage=storage, name="cut", **OPTIONS)
+    trials = optuna.load_study(study_name="cut", storage=storage).trials
+    assert sum(trial.state == DONE.COMPLETE for trial in trials) == 12
+    failed = [trial.params["learning_rate"] for trial in trials if trial.state == DONE.FAIL]
+    assert [given["learning_rate"] for given in study.given[:4]] == failed
+
+
+def test_what_a_user_has_enqueued_is_trained_first():
+    storage = optuna.storages.InMemoryStorage()
+    there = optuna.create_study(study_name="ours", storage=storage, direction="maximize")
+    there.enqueue_trial({"learning_rate": 0.125})
+    there.add_trial(optuna.trial.create_trial(value=0.5))
+    study = search(SPACE, TRAIN, VALID, storage=storage, name="ours", **OPTIONS)
+    assert study.given[0]["learning_rate"] == 0.125
+    assert len({given["learning_rate"] for given in study.given}) == len(study.given) == 12
+    # a trial of the user's own is knowledge, and counts for nothing
+    assert [trial.state for trial in there.trials] == [DONE.COMPLETE] * 13
+    assert there.trials[0].params.keys() == there.trials[2].params.keys()
+
+
+def test_what_memory_is_too_short_for_has_ended(monkeypatch):
+    def short(*arguments):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(chunks, "train_lanes", short)
+    storage = optuna.storages.InMemoryStorage()
+    with pytest.warns(UserWarning, match="Memory is too short for one lane"):
+        search(SPACE, TRAIN, VALID, storage=storage, name="ours", chunk=1, **OPTIONS)
+    trials = optuna.load_study(study_name="ours", storage=storage).trials
+    assert [trial.state for trial in trials] == [DONE.FAIL] * 12
 
 
 @pytest.fixture(scope="module")
