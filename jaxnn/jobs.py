@@ -54,6 +54,7 @@ class Job:
       awaited: those that a commit which is due still waits for; None if none is due.
       owners: which process trains a lane.
       is_over: whether this process, or another of the job, was interrupted.
+      is_lost: whether what is being trained belongs to another process by now.
       past: what the commits of earlier processes knew, as long as they know more than the study.
       epochs_done, num_diverged, best: what the display shows.
     """
@@ -86,12 +87,18 @@ class Job:
     data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
     has_trained: bool = False
     is_over: bool = False
+    is_lost: Callable[[], bool] = lambda: False
     epochs_done: int = 0
     num_diverged: int = 0
     best: float | None = None
 
+    def is_called_off(self) -> bool:
+        """Whether a stretch of training is the last one of what is being trained."""
+        return self.is_over or self.is_lost()
+
     def is_stopped(self) -> bool:
-        return self.stop.is_set() or self.is_interrupted()
+        """Whether what is being trained is to stop at the next compiled call."""
+        return self.stop.is_set() or self.is_interrupted() or self.is_lost()
 
     def lanes(self, numbers: Iterable[int]) -> list[Lane]:
         """All repetitions of some settings."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxnn import with_optuna
@@ -24,6 +25,7 @@ from jaxnn.preparing import recipes
 from jaxnn.sharing import plan_of_first
 from jaxnn.showing import call_text
 from jaxnn.spaces import Settings, Space, sample
+from jaxnn.storages import shown
 from jaxnn.studies import Study
 from jaxnn.trials import Rung
 from jaxnn.types import Model, ModelFn
@@ -84,18 +86,19 @@ def search(
 
     Later rungs compile nothing: survivors are packed into fewer chunks of the programs that are
     there. So do later rounds and batches, unless a structure comes that fits into none. The same
-    call gives the same study, to the bit.
+    call gives the same study, to the bit, unless it shares one with other processes.
 
     Args:
       space: name -> domain or fixed value, as for `sample`.
       train, valid: as for `sweep`; with folds valid is None.
-      num_settings: how many are tried.
+      num_settings: how many are tried; in a storage by all processes and calls of that name.
       max_epochs: of a setting that is trained to the end.
       min_epochs, factor: of a halving: the first rung, and the ratio of the rungs.
       rounds: of coarse_to_fine.
       batch, sampler, storage, name: of optuna: settings asked at a time; None is its TPE sampler,
         seeded, with the constant liar; None keeps the study in memory, otherwise a URL or a storage
-        of Optuna; the study's name, under which an existing one is gone on with.
+        of Optuna; the study's name, under which an existing one is gone on with, by any number of
+        processes at once (see `ledgers`), whose samplers are seeded anew.
       folds: of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.
@@ -128,7 +131,8 @@ def search(
     """
     arguments = locals()
     with raised_together():
-        call, options = call_text(search, arguments), Options.among(arguments)
+        call = call_text(search, {**arguments, "storage": shown(storage)})
+        options = Options.among(arguments)
         if method not in METHODS:
             raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
         num_settings = whole_number("num_settings", num_settings, 1)
@@ -148,6 +152,11 @@ def search(
             raise ValueError(
                 "directory came with a storage, in which Optuna keeps the study; "
                 "expected one of them"
+            )
+        if storage is not None and jax.process_count() > 1:
+            raise ValueError(
+                f"storage came in a job of {jax.process_count()} processes of JAX, which train the "
+                "lanes of one search together; expected None, or processes that are independent"
             )
         parts = options.parts(train, valid)
         training_part = parts[0][0]
@@ -235,7 +244,7 @@ def climb(
             numbers = sorted(kept)
         going = set(numbers)
         job.stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
-        while done < until and not job.is_over:
+        while done < until and not job.is_called_off():
             # networks that ended need nothing more, and their places are for others
             lanes = [
                 (number, repeat)
@@ -249,7 +258,7 @@ def climb(
                 train_up_to(job, lanes, done, goes_on=done < study.num_epochs)
             if patience is not None:
                 _end_the_stuck(study, lanes, done, patience)
-        if job.is_over:
+        if job.is_called_off():
             return
     if len(steps) > 1:
         study.rungs.append(Rung(done, tuple(numbers), tuple(numbers)))

@@ -269,7 +269,7 @@ class Study:
     @property
     def varied(self) -> list[str]:
         """Names of the hyperparameters that differ between the settings."""
-        first = self.settings[0]
+        first = self.settings[0] if self.settings else {}
         return [n for n in first if any(setting[n] != first[n] for setting in self.settings)]
 
     def domain(self, name: str) -> Domain:

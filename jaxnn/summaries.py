@@ -30,6 +30,8 @@ def headline(study: Study) -> str:
 
 def summary(study: Study, top: int) -> Group:
     """The best settings as a table, their spread over repetitions, and what to look at."""
+    if not study.given:
+        return Group(headline(study), *study.notes)
     num_repeats = study.diverged.shape[1]
     other = "valid_cost" if study.metric == "accuracy" else "valid_accuracy"
     table = Table(header_style="bold")

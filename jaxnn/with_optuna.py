@@ -1,7 +1,9 @@
 """Optuna as the brain of a search, and a study of ours written as one of Optuna's."""
 
+import contextlib
 import json
 import math
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxnn.jobs import Job
+from jaxnn.leases import Leases
+from jaxnn.ledgers import Ledger, has_ended, owners
+from jaxnn.showing import counted
 from jaxnn.spaces import Choice, Domain, Space
+from jaxnn.storages import import_optuna, open_study
 from jaxnn.studies import Study
 from jaxnn.trials import Trial
+from jaxnn.workers import Result, Worker
 
 if TYPE_CHECKING:
     import optuna
@@ -20,12 +27,8 @@ _COMPLETE = "jaxnn: complete"
 """An attribute of a study that `to_optuna` has written to its end."""
 
 
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("this needs Optuna: pip install 'jaxnn-lanes[optuna]'") from None
-    return optuna
+POLL = 1.0
+"""Seconds between two looks at what others train."""
 
 
 class Parameter:
@@ -36,7 +39,7 @@ class Parameter:
     """
 
     def __init__(self, name: str, domain: Domain):
-        distributions = _optuna().distributions
+        distributions = import_optuna().distributions
         self._domain, self.name = domain, name
         self.distribution: Any
         if isinstance(domain, Choice):
@@ -85,26 +88,25 @@ def parameters(space: Space) -> dict[str, Parameter]:
 
 
 class Brain:
-    """A study of Optuna that says what to train; the lanes are its body."""
+    """A study of Optuna that says what to train; the lanes are its body.
+
+    Raises:
+      ValueError: the storage cannot be opened.
+    """
 
     def __init__(
         self, space: Space, metric: str, sampler: Any, storage: Any, name: str | None, seed: int
     ):
-        optuna = _optuna()
+        optuna = import_optuna()
         if sampler is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 # a batch's settings are asked before any of it is told: the liar keeps them apart
                 sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         self._space, self._parameters = space, parameters(space)
-        self._study = optuna.create_study(
-            storage=storage,
-            sampler=sampler,
-            study_name=name,
-            direction="maximize" if metric == "accuracy" else "minimize",
-            load_if_exists=name is not None,
-        )
-        self._states = optuna.trial.TrialState
+        self._is_shared, self._seed = storage is not None, seed
+        direction = "maximize" if metric == "accuracy" else "minimize"
+        self._study = open_study(storage, name, sampler, direction)
 
     def search(
         self,
@@ -113,41 +115,79 @@ class Brain:
         batch: int,
         train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
     ) -> None:
-        """Asks a batch, trains it in one sweep, tells it in one go, until there are enough."""
-        while len(job.study.given) < num_settings and not job.is_over:
-            asked, settings = self._ask(min(batch, num_settings - len(job.study.given)))
-            try:
-                numbers = train_settings(settings)
-            except BaseException:
-                for trial in asked:
-                    self._study.tell(trial, state=self._states.FAIL)
-                raise
-            for trial, number in zip(asked, numbers, strict=True):
-                self._tell(trial, job.study, number)
+        """Asks a batch, trains it in one sweep, tells it in one go, until all have ended."""
+        storage = self._study._storage
+        heeds = storage.is_given_up, storage.say = job.is_interrupted, job.display.say
+        with contextlib.ExitStack() as stack:
+            leases = Leases(storage.plain, self._study._study_id, *heeds)
+            distributions = {one.name: one.distribution for one in self._parameters.values()}
+            worker = Worker(self._study, distributions, num_settings, leases.worker, leases.is_dead)
+            worker.check_space(self._study.study_name)
+            if self._is_shared:
+                stack.enter_context(leases)
+                job.is_lost = leases.is_lost
+                if not leases.is_alone or worker.meets_others():
+                    # with one seed they would all draw the same
+                    self._study.sampler.reseed_rng()
+            stack.callback(worker.leave)
+            num_refused = 0
+            # alone in a storage a signal counts at once, in a job when all have heard of it
+            is_over = job.is_interrupted if self._is_shared else lambda: job.is_over
+            while not is_over() and (asked := worker.ask(batch)) is not None:
+                if not asked:
+                    job.show("waiting for other processes")
+                    time.sleep(POLL)
+                    continue
+                leases.hold(asked)
+                numbers = train_settings([self._setting(trial) for trial in asked])
+                was_lost = job.is_lost()
+                leases.hold(())
+                num_refused += self._tell(
+                    worker, job, dict(zip(numbers, asked, strict=True)), was_lost
+                )
+            if num_refused:
+                job.note(f"{counted(num_refused, 'setting')} had gone to other processes.")
+            if self._is_shared:
+                job.note(self._share(worker.ledger(), worker.name, job.study.num_epochs))
 
-    def _ask(self, count: int) -> tuple[list["optuna.Trial"], list[dict[str, Any]]]:
-        distributions = {one.name: one.distribution for one in self._parameters.values()}
-        asked = [self._study.ask(distributions) for _ in range(count)]
-        settings = []
-        for trial in asked:
-            chosen = {
-                name: one.from_optuna(trial.params[one.name])
-                for name, one in self._parameters.items()
-            }
-            settings.append({name: chosen.get(name, fixed) for name, fixed in self._space.items()})
-        return asked, settings
+    def _setting(self, trial: Any) -> dict[str, Any]:
+        chosen = {
+            name: one.from_optuna(trial.params[one.name]) for name, one in self._parameters.items()
+        }
+        return {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
 
-    def _tell(self, trial: "optuna.Trial", study: Study, number: int) -> None:
-        value = float(study.values[number].mean())
-        if math.isfinite(value):
-            self._study.tell(trial, value)
-        elif not study.is_complete[number].all():
-            # Ctrl-C, SIGTERM, or short memory
-            self._study.tell(trial, state=self._states.FAIL)
-        else:
-            for step, last in last_finite(study, number).items():
-                trial.report(last, step)
-            self._study.tell(trial, state=self._states.PRUNED)
+    def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
+        """Tells what came of settings; returns how many had gone to others."""
+        study, results = job.study, []
+        for number, trial in asked.items():
+            value = float(study.values[number].mean())
+            if math.isfinite(value):
+                results.append(Result(trial, value))
+            elif study.is_complete[number].all():
+                results.append(Result(trial, None, last_finite(study, number)))
+            elif not was_lost and not job.is_over:
+                worker.give_up(trial, "memory was short")
+            # otherwise it is trained again, by whoever is there
+        return worker.tell(results).count(False)
+
+    def _share(self, ledger: Ledger, name: str, epochs: int) -> str:
+        """Says what others have trained; or ""."""
+        ended = [trial for trial in ledger.lasts if has_ended(trial)]
+        others = sum(owners(trial) != {name} for trial in ended)
+        if not others:
+            return ""
+        text = f"Other processes trained {others:,} of the {counted(len(ended), 'setting')}."
+        valued = [trial for trial in ended if trial.state.name == "COMPLETE"]
+        if valued:
+            pick = max if self._study.direction.name == "MAXIMIZE" else min
+            best = pick(valued, key=lambda trial: trial.value)
+            if owners(best) != {name}:
+                text += (
+                    f" One of theirs, trial {best.number}, has the best value, {best.value:.4f}: "
+                    f"jaxnn.fit({self._setting(best)}, train, valid, epochs={epochs}, "
+                    f"seed={self._seed}) trains that network again."
+                )
+        return text
 
 
 def last_finite(study: Study, number: int) -> dict[int, float]:
@@ -184,7 +224,7 @@ def to_optuna(study: Study, storage: Any = None, name: str | None = None) -> "op
     >>> len(there.trials), there.best_trial.number == study.best_trial.number
     (4, True)
     """
-    optuna = _optuna()
+    optuna = import_optuna()
     ours = parameters({name: study.domain(name) for name in study.varied})
     trials = [_frozen(optuna, study, trial, ours) for trial in study.trials]
     if name is not None and name in optuna.get_all_study_names(storage):

@@ -236,6 +236,10 @@ ORDER = (
     ),
     *(
         "sweeping",
+        "storages",
+        "ledgers",
+        "leases",
+        "workers",
         "with_optuna",
         "searching",
         "resuming",

@@ -154,6 +154,14 @@ CASES = {
         lambda: search(method="optuna", directory="run", storage="sqlite://"),
         "directory came with a storage, in which Optuna keeps the study; expected one of them",
     ),
+    "no server": (
+        lambda: search(method="optuna", storage="postgresql://me:secret@localhost:1/trials"),
+        r"storage got 'postgresql://me:\*\*\*@localhost:1/trials', which cannot be opened \(.*refu",
+    ),
+    "no storage": (
+        lambda: search(method="optuna", storage=3),
+        "storage got 3, which cannot be opened .*expected None, a URL such as 'sqlite:///trials.db'",
+    ),
     # what was saved
     "nothing to go on with": (resume, "none has no commits; expected a directory of a search"),
     "nothing to load": (lambda: jaxnn.load("none.h5"), r"none\.h5 does not exist"),

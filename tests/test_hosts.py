@@ -83,6 +83,10 @@ def child(task, out):
                 jaxnn.sweep([{}], dataset(), 0.25, **{"epochs": 3, **wrong})
             except ValueError as error:
                 print("error:", error)
+        try:
+            halving(storage="sqlite://")
+        except ValueError as error:
+            print("error:", error)
         if process == 1:
             chunks._train_chunk = lambda *arguments: 1 / 0
         try:
@@ -213,7 +217,8 @@ def test_what_one_process_gets_wrong_is_said_by_all(job):
     )
     assert errors[1][1] == "epochs got 0; expected a whole number >= 1 and below 2^31"
     assert all("in which the processes see different files" in error[2] for error in errors)
-    assert [error[3] for error in errors] == [
+    assert all("storage came in a job of 2 processes of JAX" in error[3] for error in errors)
+    assert [error[4] for error in errors] == [
         "process 1 of 2: division by zero",
         "division by zero",
     ]

@@ -2,6 +2,7 @@
 
 import sys
 
+import jax
 import numpy as np
 import optuna
 import pytest
@@ -61,9 +62,16 @@ def test_it_asks_trains_and_tells(tmp_path, run_python):
         assert trial.params["learning_rate"] == setting["learning_rate"]
         assert 1 - trial.params["1 - momentum"] == pytest.approx(setting["momentum"])
         assert trial.params["hidden"] == "-".join(map(str, setting["hidden"]))
-    # the same name goes on
-    search(MIXED, TRAIN, VALID, storage=url, name="ours", **OPTIONS)
-    assert len(optuna.load_study(study_name="ours", storage=url).trials) == 24
+    # the same name goes on, to as many settings in all
+    done = search(MIXED, TRAIN, VALID, storage=url, name="ours", **OPTIONS)
+    assert not done.given
+    assert "Other processes trained 12 of the 12 settings" in str(done.notes)
+    more = search(MIXED, TRAIN, VALID, storage=url, name="ours", **OPTIONS | {"num_settings": 15})
+    assert len(more.given) == 3
+    trials = optuna.load_study(study_name="ours", storage=url).trials
+    assert [trial.state for trial in trials] == [DONE.COMPLETE] * 15
+    # the same seed has drawn others
+    assert len({trial.params["learning_rate"] for trial in trials}) == 15
 
 
 def test_the_same_call_gives_the_same_study_with_any_sampler():
@@ -125,6 +133,38 @@ def test_what_was_asked_and_not_trained_has_failed(monkeypatch):
     states = [trial.state for trial in optuna.load_study(study_name="cut", storage=storage).trials]
     assert states[-4:] == [DONE.FAIL] * 4
     assert set(states[:-4]) <= {DONE.COMPLETE}
+    # it comes first when the study is gone on with
+    monkeypatch.undo()
+    study = search(SPACE, TRAIN, VALID, storage=storage, name="cut", **OPTIONS)
+    trials = optuna.load_study(study_name="cut", storage=storage).trials
+    assert sum(trial.state == DONE.COMPLETE for trial in trials) == 12
+    failed = [trial.params["learning_rate"] for trial in trials if trial.state == DONE.FAIL]
+    assert [given["learning_rate"] for given in study.given[:4]] == failed
+
+
+def test_what_a_user_has_enqueued_is_trained_first():
+    storage = optuna.storages.InMemoryStorage()
+    there = optuna.create_study(study_name="ours", storage=storage, direction="maximize")
+    there.enqueue_trial({"learning_rate": 0.125})
+    there.add_trial(optuna.trial.create_trial(value=0.5))
+    study = search(SPACE, TRAIN, VALID, storage=storage, name="ours", **OPTIONS)
+    assert study.given[0]["learning_rate"] == 0.125
+    assert len({given["learning_rate"] for given in study.given}) == len(study.given) == 12
+    # a trial of the user's own is knowledge, and counts for nothing
+    assert [trial.state for trial in there.trials] == [DONE.COMPLETE] * 13
+    assert there.trials[0].params.keys() == there.trials[2].params.keys()
+
+
+def test_what_memory_is_too_short_for_has_ended(monkeypatch):
+    def short(*arguments):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(chunks, "train_lanes", short)
+    storage = optuna.storages.InMemoryStorage()
+    with pytest.warns(UserWarning, match="Memory is too short for one lane"):
+        search(SPACE, TRAIN, VALID, storage=storage, name="ours", chunk=1, **OPTIONS)
+    trials = optuna.load_study(study_name="ours", storage=storage).trials
+    assert [trial.state for trial in trials] == [DONE.FAIL] * 12
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,241 @@
+"""What becomes of a search by several processes of which some are killed, and what sharing costs.
+
+    python benchmarks/workers.py                   both storages, with nothing else on the machine
+    python benchmarks/workers.py postgresql --seed 1
+
+Four processes search 400 settings of a network on scikit-learn's digits together, in a study that
+they share on a PostgreSQL server or in a journal (a file). At random moments two are killed
+(SIGKILL), and one is frozen (SIGSTOP) for ten seconds longer than the grace, after which the others
+have its trials, and then goes on (SIGCONT). All settings must be complete in the end, none twice.
+The seconds spent in calls of the storage are counted in every process, over all its threads, the
+waits for the locks of others included.
+
+Needs the extra `bench`, and for PostgreSQL the extra `postgresql` and the server's programs.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import optuna.storages.journal
+import postgres
+from sklearn.datasets import load_digits
+
+import jaxnn
+from jaxnn.leases import GRACE
+from jaxnn.ledgers import RETRY_OF, Ledger, owners
+
+NUM_WORKERS, NAME = 4, "digits"
+SPACE = {
+    "learning_rate": jaxnn.loguniform(1e-4, 1e0),
+    "momentum": jaxnn.reverseloguniform(0.8, 0.999),
+    "l2": jaxnn.loguniform(1e-6, 1e-2),
+    "hidden": (32,),
+    "optimizer": "momentum",
+}
+
+
+class Clock:
+    """Counts the seconds of this process, and those in calls of its storage."""
+
+    def __init__(self) -> None:
+        self.wall = self.storage = self.computing = 0.0
+        self.calls, self.worker = 0, ""
+        self._inside, self._lock = threading.local(), threading.Lock()
+
+    def measure(self, kind: type) -> None:
+        """Wraps all that may be called of a kind of storage."""
+        for name in dir(optuna.storages.BaseStorage):
+            found = getattr(kind, name)
+            if not name.startswith("_") and callable(found):
+                setattr(kind, name, self._timed(name, found))
+
+    def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **options: Any) -> Any:
+            if getattr(self._inside, "is_in", False):
+                return call(*arguments, **options)
+            if name == "set_study_user_attr":
+                self.worker = arguments[2].split()[-1]
+            start, computing = time.perf_counter(), time.thread_time()
+            self._inside.is_in = True
+            try:
+                return call(*arguments, **options)
+            finally:
+                self._inside.is_in = False
+                with self._lock:
+                    self.storage += time.perf_counter() - start
+                    self.computing += time.thread_time() - computing
+                    self.calls += 1
+
+        return timed
+
+    def write(self, path: Path) -> None:
+        """Every half a second, so that a process that is killed has told it, too."""
+        last = time.monotonic()
+        while True:
+            time.sleep(0.5)
+            now = time.monotonic()
+            # less what it was frozen for
+            self.wall, last = self.wall + min(now - last, 2.0), now
+            names = ("wall", "storage", "computing", "calls", "worker")
+            known = {name: getattr(self, name) for name in names}
+            partial = path.with_suffix(".part")
+            partial.write_text(json.dumps(known))
+            partial.replace(path)
+
+
+def child(place: str, report: Path, num_settings: int, epochs: int) -> None:
+    """One of the processes."""
+    if hasattr(os, "sched_setaffinity"):
+        # one core each, shared if there are fewer, which would otherwise train on all of them
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(report.stem) % len(cores)]})
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    clock = Clock()
+    for kind in (optuna.storages._CachedStorage, optuna.storages.JournalStorage):
+        clock.measure(kind)
+    x, y = load_digits(return_X_y=True)
+    data = jaxnn.Dataset(x / 16, y)
+    threading.Thread(target=clock.write, args=(report,), daemon=True).start()
+    study = jaxnn.search(
+        SPACE,
+        data,
+        0.25,
+        method="optuna",
+        num_settings=num_settings,
+        max_epochs=epochs,
+        storage=opened(place),
+        name=NAME,
+        progress=False,
+    )
+    print("; ".join(study.notes[1:]), file=sys.stderr)
+    # for the last report
+    time.sleep(1)
+
+
+def opened(place: str) -> Any:
+    if place.endswith(".log"):
+        backend = optuna.storages.journal.JournalFileBackend(place)
+        return optuna.storages.JournalStorage(backend)
+    return place
+
+
+def watched(place: str) -> Any:
+    """The study, as somebody sees it who looks on."""
+    driver = place.replace("postgresql:", "postgresql+psycopg2:")
+    for _ in range(60):
+        # until a process has made it
+        with contextlib.suppress(Exception):
+            return optuna.load_study(study_name=NAME, storage=opened(driver))
+        time.sleep(1)
+    raise SystemExit("no process has begun")
+
+
+def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> None:
+    draw, start = random.Random(seed), time.monotonic()
+    command = [sys.executable, __file__, "child", "--place", place]
+    command += ["--settings", str(num_settings), "--epochs", str(epochs)]
+    reports = [folder / f"{number}.json" for number in range(NUM_WORKERS)]
+    processes = [
+        subprocess.Popen([*command, "--report", str(report)], stderr=subprocess.PIPE, text=True)
+        for report in reports
+    ]
+    # what befalls whom, when so many settings are complete
+    victims = draw.sample(range(NUM_WORKERS), 3)
+    moments = sorted(draw.uniform(0, 0.6) * num_settings for _ in victims)
+    events = list(zip(moments, draw.sample(["kill", "kill", "freeze"], 3), victims, strict=True))
+    fates, thaw = dict.fromkeys(range(NUM_WORKERS), ""), (0.0, -1)
+    study = watched(place)
+    while any(process.poll() is None for process in processes):
+        time.sleep(1)
+        done = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
+        if events and done >= events[0][0]:
+            _, what, number = events.pop(0)
+            # a moment within the second
+            time.sleep(draw.random())
+            now = f"after {time.monotonic() - start:.0f} s, {done} complete"
+            if what == "kill":
+                processes[number].send_signal(signal.SIGKILL)
+                fates[number] = f"killed {now}"
+            else:
+                processes[number].send_signal(signal.SIGSTOP)
+                fates[number] = f"frozen for {GRACE + 10:.0f} s {now}"
+                thaw = time.monotonic() + GRACE + 10, number
+        if thaw[1] >= 0 and time.monotonic() > thaw[0]:
+            processes[thaw[1]].send_signal(signal.SIGCONT)
+            thaw = 0.0, -1
+    seconds = time.monotonic() - start
+    for process, fate in zip(processes, fates.values(), strict=True):
+        _, errors = process.communicate()
+        expected = -signal.SIGKILL if fate.startswith("killed") else 0
+        if process.returncode != expected:
+            raise SystemExit(f"a worker ended with {process.returncode}: {errors}")
+    tell(study.trials, [json.loads(report.read_text()) for report in reports], fates, seconds)
+
+
+def tell(trials: list[Any], reports: list[Any], fates: dict[int, str], seconds: float) -> None:
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    times = Counter(json.dumps(trial.params, sort_keys=True) for trial in complete)
+    pruned = sum(trial.state.name == "PRUNED" for trial in trials)
+    ledger = Ledger(trials, len(complete) + pruned)
+    lost = sum(trial.state.name not in ("COMPLETE", "PRUNED") for trial in ledger.lasts)
+    again = sum(RETRY_OF in trial.user_attrs for trial in ledger.lasts)
+    print(
+        f"{len(complete)} settings complete, {pruned} diverged, "
+        f"{sum(count > 1 for count in times.values())} twice, {lost} lost, {again} trained again "
+        f"by another process; {seconds:.0f} s, {len(trials)} trials"
+    )
+    share = sum(report["storage"] for report in reports) / sum(one["wall"] for one in reports)
+    for number, report in enumerate(reports):
+        trained = sum(owners(trial) == {report["worker"]} for trial in complete)
+        print(
+            f"  process {number}: {trained:3} settings; {report['calls']:5} calls of the storage "
+            f"took {report['storage']:.2f} s ({report['computing']:.2f} s computing) of "
+            f"{report['wall']:.0f} s, {report['storage'] / report['wall']:.2%}; "
+            f"{fates[number] or 'left alone'}"
+        )
+    print(f"  in all {share:.2%} of the processes' time", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = ("postgresql", "journal")
+    parser.add_argument("part", nargs="?", choices=(*kinds, "both", "child"), default="both")
+    parser.add_argument("--settings", type=int, default=400)
+    parser.add_argument("--epochs", type=int, default=800)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--place", default="")
+    parser.add_argument("--report", type=Path)
+    args = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if args.part == "child":
+        child(args.place, args.report, args.settings, args.epochs)
+        return
+    for kind in kinds if args.part == "both" else (args.part,):
+        print(f"{kind}: {NUM_WORKERS} processes on {os.cpu_count()} cores", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            size = (args.settings, args.epochs, args.seed)
+            if kind == "journal":
+                run(f"{folder}/journal.log", Path(folder), *size)
+                continue
+            with postgres.server() as url:
+                run(url, Path(folder), *size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Storages: Optuna's, opened or refused before work starts, and asked again where they fail."""
+
+import contextlib
+import importlib.util
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+PATIENCE = 120.0
+"""Seconds for which a storage that cannot be reached is asked again; then the search ends."""
+
+_RETRY_AFTER = 1.0
+_OPENING = 5.0
+
+_IDLE = 30
+"""Seconds after which a server ends the transaction of a process that is frozen in it."""
+
+
+def import_optuna() -> Any:
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this needs Optuna: pip install 'jaxnn-lanes[optuna]'") from None
+    return optuna
+
+
+def shown(storage: Any) -> Any:
+    """A storage as it may be shown and saved: a URL without its password.
+
+    >>> shown("postgresql://me:secret@host/trials")
+    'postgresql://me:***@host/trials'
+    """
+    if isinstance(storage, str):
+        return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", storage)
+    return storage
+
+
+class Patient:
+    """A storage of Optuna that is asked again, for a while, when a call fails.
+
+    A call that failed may have been carried out all the same, such as when the connection broke
+    on the way back. Then a trial is there twice, of which `Ledger` finds one superfluous, or is
+    finished already, which its worker looks at.
+
+    Attributes:
+      plain: the storage itself.
+      is_given_up: a function that says when to ask no more.
+      say: a function that tells the user.
+    """
+
+    def __init__(self, storage: Any):
+        self.plain = storage
+        self._has_failed = False
+        self.is_given_up: Callable[[], bool] = lambda: False
+        self.say: Callable[[str], None] = lambda text: None
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.plain, name)
+        if name.startswith("_") or not callable(found):
+            return found
+        return lambda *arguments, **options: self.attempt(lambda: found(*arguments, **options))
+
+    def attempt(self, call: Callable[[], Any]) -> Any:
+        """Calls, again and again if need be."""
+        optuna, start, has_told = import_optuna(), time.monotonic(), False
+        answers = (optuna.exceptions.UpdateFinishedTrialError, ValueError, LookupError, TypeError)
+        while True:
+            try:
+                return call()
+            except (*answers, optuna.exceptions.DuplicatedStudyError):
+                raise
+            except Exception as error:
+                # every kind of storage has errors of its own
+                self._has_failed |= time.monotonic() - start > PATIENCE
+                if self._has_failed or self.is_given_up():
+                    raise
+                if not has_told:
+                    cause = error.__cause__ or error
+                    self.say(f"The storage fails: {cause}. It is tried for {PATIENCE:.0f} s.")
+                    has_told = True
+                time.sleep(_RETRY_AFTER)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Has Optuna say nothing of a study that is only ours."""
+    optuna = import_optuna()
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def open_study(storage: Any, name: str | None, sampler: Any, direction: str) -> Any:
+    """A study of a storage, made or gone on with.
+
+    Raises:
+      ModuleNotFoundError: the URL's driver is missing.
+      ValueError: the storage cannot be reached, or its study has another direction.
+    """
+    optuna, start = import_optuna(), time.monotonic()
+    while True:
+        try:
+            study = optuna.create_study(
+                storage=Patient(_opened(storage)),
+                sampler=sampler,
+                study_name=name,
+                direction=direction,
+                load_if_exists=name is not None,
+            )
+            break
+        except ImportError as error:
+            extra = "postgresql" if str(storage).startswith("postgres") else "optuna"
+            raise ModuleNotFoundError(
+                f"storage got {shown(storage)!r}, whose driver is missing ({error.__cause__}): "
+                f"pip install 'jaxnn-lanes[{extra}]', or the driver that the URL names"
+            ) from None
+        except optuna.exceptions.DuplicatedStudyError:
+            raise
+        except Exception as error:
+            # processes that start together may all want to make the tables
+            if time.monotonic() - start < _OPENING and _is_race(error):
+                time.sleep(_RETRY_AFTER / 4)
+                continue
+            raise ValueError(
+                f"storage got {shown(storage)!r}, which cannot be opened "
+                f"({' '.join(str(error).split())}); expected None, a URL such as "
+                "'sqlite:///trials.db' or 'postgresql://user@host/database' of a server that "
+                "runs, or a storage of Optuna"
+            ) from error
+    if [one.name.lower() for one in study.directions] != [direction]:
+        raise ValueError(
+            f"name got {name!r}, a study of the direction {study.directions[0].name.lower()!r}; "
+            f"expected another name, or the metric that it was begun with: ours is to {direction}"
+        )
+    return study
+
+
+def _is_race(error: BaseException) -> bool:
+    text = str(error)
+    return any(part in text for part in ("already exists", "duplicate key", "locked", "UNIQUE"))
+
+
+def _opened(storage: Any) -> Any:
+    opened = import_optuna().storages.get_storage(_with_driver(storage))
+    engine = getattr(getattr(opened, "_backend", None), "engine", None)
+    if isinstance(storage, str) and engine is not None and engine.dialect.name == "postgresql":
+        _release_locks(engine)
+    return opened
+
+
+def _with_driver(storage: Any) -> Any:
+    """A URL that names no driver with one that is there: SQLAlchemy's versions differ in theirs."""
+    if isinstance(storage, str) and storage.startswith("postgresql://"):
+        for driver in ("psycopg2", "psycopg"):
+            if importlib.util.find_spec(driver) is not None:
+                return storage.replace("postgresql", f"postgresql+{driver}", 1)
+    return storage
+
+
+def _release_locks(engine: Any) -> None:
+    """Has the server not wait for a process that is frozen, for whose lock all others wait."""
+    import sqlalchemy
+
+    def limit(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE * 1000}")
+        connection.commit()
+
+    sqlalchemy.event.listen(engine, "connect", limit)
+    # those that are open have no limit
+    engine.dispose()
