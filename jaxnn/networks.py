@@ -8,9 +8,9 @@ from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
 from jaxnn.ensembles import Ensemble
 from jaxnn.fitted import Fitted
-from jaxnn.jobs import add, open_job
 from jaxnn.mixtures import own_part
 from jaxnn.models import mlp_of_setting
+from jaxnn.opening import add, open_job
 from jaxnn.options import Folds, Options
 from jaxnn.preparing import checked_data, recipes
 from jaxnn.records import FOREIGN

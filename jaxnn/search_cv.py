@@ -14,7 +14,7 @@ from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
 from jaxnn.estimators import JaxMLPClassifier, classification_data, seed_of
-from jaxnn.jobs import add, open_job
+from jaxnn.opening import add, open_job
 from jaxnn.options import Options
 from jaxnn.preparing import recipes
 from jaxnn.splits import of_one_size

@@ -18,7 +18,8 @@ from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
 from jaxnn.hosts import raised_together
 from jaxnn.identities import checked_identity
-from jaxnn.jobs import Job, add, open_job
+from jaxnn.jobs import Job
+from jaxnn.opening import add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes

@@ -11,7 +11,7 @@ from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
 from jaxnn.hosts import raised_together
 from jaxnn.identities import checked_identity
-from jaxnn.jobs import add, open_job
+from jaxnn.opening import add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import Plan, check_plan
 from jaxnn.preparing import recipes

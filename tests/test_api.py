@@ -230,6 +230,7 @@ ORDER = (
         "reports",
         "options",
         "jobs",
+        "opening",
         "lanes",
         "chunks",
         "networks",

@@ -1,0 +1,144 @@
+"""Opening: a job from its empty study to its last commit, and the settings that are added to it."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.commits import Commits
+from jaxnn.hooks import Hook
+from jaxnn.hosts import is_first
+from jaxnn.jobs import Group, Job
+from jaxnn.options import Folds, Options
+from jaxnn.plans import Plan, PlannedProgram
+from jaxnn.preparing import Recipe, treatments, warn_of_scales
+from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
+from jaxnn.settings import Setting
+from jaxnn.showing import warn_caller
+from jaxnn.snapshots import pasts_of
+from jaxnn.studies import Study
+from jaxnn.training import curve_names
+
+
+@contextlib.contextmanager
+def open_job(
+    options: Options,
+    parts: Folds,
+    plan: Plan,
+    epochs: int,
+    total: int,
+    commits: Commits | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> Iterator[Job]:
+    """A job that settings are added to, and trained, while it is open.
+
+    Args:
+      plan: the first settings', or what those to come are planned by.
+      total: epochs that all its networks train for together, for the display.
+      commits: where what is reached is saved, and what was reached before is found.
+      identity: of the call, which every commit has.
+
+    Raises:
+      TrainingInterrupted: at its end, if Ctrl-C or SIGTERM came.
+    """
+    start = time.perf_counter()
+    train, valid = parts[0]
+    shape = (0, options.seeds * options.folds)
+    study = Study(
+        given=[],
+        settings=[],
+        model=options.model,
+        metric=options.metric,
+        plan=plan,
+        treatments={},
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
+        curves={name: np.empty((*shape, epochs), train.x.dtype) for name in curve_names(valid)},
+        diverged=np.empty(shape, int),
+        epochs_done=np.empty(shape, int),
+        ends=np.empty(shape, int),
+        dropped=np.empty(0, int),
+        kept_epochs=np.empty(shape, int),
+        places=np.empty((*shape, 2), int),
+        folds=options.folds,
+        select=options.select,
+    )
+    # one process speaks for all, which have about as much to do
+    progress = options.progress if options.progress is not None or is_first() else False
+    with (
+        sweep_display(total / jax.process_count(), epochs, progress) as display,
+        deferred_interrupt() as is_interrupted,
+    ):
+        hook = Hook(options.on_epoch)
+        job = Job(
+            study,
+            parts,
+            options.seeds,
+            options.seed,
+            options.order_seed,
+            display,
+            is_interrupted,
+            hook,
+            commits or Commits(None, 0.0),
+            identity or {},
+            options.model,
+        )
+        job.past = pasts_of(job.commits, options.model, study)
+        is_finished = False
+        try:
+            yield job
+            # what memory was too short for is tried again by the next call
+            is_finished = not job.is_over and bool((study.epochs_done > 0).all())
+        finally:
+            # also after an error: what was trained is not lost by it
+            study.seconds += time.perf_counter() - start
+            if is_finished or job.has_trained:
+                job.commit(is_finished)
+        job.close(is_finished)
+    for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
+        warn_caller(note)
+    if job.is_over or is_interrupted():
+        message = (
+            f"training was interrupted with {study.is_complete.sum():,} of "
+            f"{study.diverged.size:,} networks complete"
+        )
+        if job.commits.is_on and not job.commits.failure:
+            message += (
+                f"; the same call, or jaxnn.resume({str(job.commits.directory)!r}, train, valid), "
+                "goes on from there"
+            )
+        raise TrainingInterrupted(message, study=study)
+
+
+def add(
+    job: Job, options: Options, given: Sequence[Setting], prepared: list[Recipe], plan: Plan
+) -> list[int]:
+    """Adds settings to a job, whose plan this is from now on; returns their numbers."""
+    study, train = job.study, job.folds[0][0]
+    first = len(study.given)
+    warn_of_scales(prepared, train)
+    job.recipes += prepared
+    study.grow([dict(one) for one in given], [one.setting for one in prepared])
+    study.plan = plan
+    job.note(plan.note)
+    for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
+        if (inputs, 0) not in study.treatments:
+            parts = [train for train, _ in job.folds]
+            for fold, one in enumerate(treatments(inputs, parts, options.row_space)):
+                study.treatments[inputs, fold] = one
+    groups = {_key(group.planned): group for group in job.groups}
+    for planned in plan.programs:
+        if _key(planned) in groups:
+            groups[_key(planned)].planned = planned
+            continue
+        program = planned.program.with_features(study.treatments[planned.inputs, 0].num_features)
+        program = program._replace(keep_best=options.metric if options.keep == "best" else None)
+        job.groups.append(Group(planned, program, options.chunk or planned.chunk))
+    return list(range(first, len(study.given)))
+
+
+def _key(planned: PlannedProgram) -> tuple[Any, ...]:
+    return planned.program, planned.inputs, planned.chunk
