@@ -10,7 +10,18 @@ have its trials, and then goes on (SIGCONT). All settings must be complete in th
 The seconds spent in calls of the storage are counted in every process, over all its threads, the
 waits for the locks of others included.
 
-Needs the extra `bench`, and for PostgreSQL the extra `postgresql` and the server's programs.
+Typical output (two shared cores of an AMD EPYC, Optuna 5.0.0, PostgreSQL 15, other work beside):
+
+    postgresql: 4 processes on 2 cores
+    400 settings complete, 0 diverged, 0 twice, 0 lost, 96 trained again by another process; 228 s
+      process 0:  32 settings; 1.26 s of 99 s in the storage, 1.28%; killed after 103 s
+      process 1: 128 settings; 3.03 s of 182 s in the storage, 1.66%; frozen for 40 s after 92 s
+      process 2: 208 settings; 2.98 s of 220 s in the storage, 1.35%; left alone
+      process 3:  32 settings; 1.25 s of 68 s in the storage, 1.85%; killed after 72 s
+      in all 1.50% of the processes' time
+
+Each process has one core at most, and two share one here. Needs the extra `bench`, and for
+PostgreSQL the extra `postgresql` and the server's programs.
 """
 
 import argparse
@@ -36,7 +47,7 @@ from sklearn.datasets import load_digits
 
 import jaxnn
 from jaxnn.leases import GRACE
-from jaxnn.ledgers import RETRY_OF, Ledger, owners
+from jaxnn.ledgers import RETRY_OF, Ledger, has_ended, owners
 
 NUM_WORKERS, NAME = 4, "digits"
 SPACE = {
@@ -155,17 +166,18 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
     ]
     # what befalls whom, when so many settings are complete
     victims = draw.sample(range(NUM_WORKERS), 3)
-    moments = sorted(draw.uniform(0, 0.6) * num_settings for _ in victims)
+    moments = sorted(draw.uniform(0, 0.5) * num_settings for _ in victims)
     events = list(zip(moments, draw.sample(["kill", "kill", "freeze"], 3), victims, strict=True))
     fates, thaw = dict.fromkeys(range(NUM_WORKERS), ""), (0.0, -1)
-    study = watched(place)
+    study, due = watched(place), 0.0
     while any(process.poll() is None for process in processes):
         time.sleep(1)
         done = sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
-        if events and done >= events[0][0]:
-            _, what, number = events.pop(0)
-            # a moment within the second
-            time.sleep(draw.random())
+        if events and not due and done >= events[0][0]:
+            # batches are told at once: a moment within the next
+            due = time.monotonic() + draw.uniform(0, 20)
+        if due and time.monotonic() > due:
+            due, (_, what, number) = 0.0, events.pop(0)
             now = f"after {time.monotonic() - start:.0f} s, {done} complete"
             if what == "kill":
                 processes[number].send_signal(signal.SIGKILL)
@@ -183,15 +195,22 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
         expected = -signal.SIGKILL if fate.startswith("killed") else 0
         if process.returncode != expected:
             raise SystemExit(f"a worker ended with {process.returncode}: {errors}")
-    tell(study.trials, [json.loads(report.read_text()) for report in reports], fates, seconds)
+    found = [json.loads(report.read_text()) for report in reports]
+    tell(study.trials, num_settings, found, fates, seconds)
 
 
-def tell(trials: list[Any], reports: list[Any], fates: dict[int, str], seconds: float) -> None:
+def tell(
+    trials: list[Any],
+    num_settings: int,
+    reports: list[Any],
+    fates: dict[int, str],
+    seconds: float,
+) -> None:
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     times = Counter(json.dumps(trial.params, sort_keys=True) for trial in complete)
     pruned = sum(trial.state.name == "PRUNED" for trial in trials)
-    ledger = Ledger(trials, len(complete) + pruned)
-    lost = sum(trial.state.name not in ("COMPLETE", "PRUNED") for trial in ledger.lasts)
+    ledger = Ledger(trials, num_settings)
+    lost = ledger.num_missing + sum(not has_ended(trial) for trial in ledger.lasts)
     again = sum(RETRY_OF in trial.user_attrs for trial in ledger.lasts)
     print(
         f"{len(complete)} settings complete, {pruned} diverged, "
