@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.commits import Commit, newest
+from jaxnn.commits import Commit, finished_among, newest
 from jaxnn.datasets import InputStatistics
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
@@ -72,7 +72,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     """
     others: list[Commit] = []
     if os.path.isdir(path):
-        (path, arrays, about), *others = newest(path)
+        (path, arrays, about), *others = _best_first(newest(path))
     else:
         arrays, about = read_arrays(path)
     own = None if model is None else as_model(model)
@@ -94,10 +94,23 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
 
 
 def whole_study(commits: Sequence[Commit], model: Model | ModelFn | None) -> Study:
-    """The study of all processes' commits, of which the first knows all settings."""
-    first, *others = commits
+    """The study of all processes' commits, of which one at least knows all settings."""
+    first, *others = _best_first(commits)
     with complete_or_refused(first.path):
         return _study(*first, model, others)
+
+
+def _best_first(commits: Sequence[Commit]) -> Sequence[Commit]:
+    """Those of processes that finished together; or all, first the one that knows most settings."""
+
+    def knowledge(commit: Commit) -> tuple[bool, int, int, int]:
+        _, arrays, about = commit
+        done = arrays.get("lanes/epochs_done", np.zeros(0))
+        # a Run has neither settings nor rungs
+        count, rungs = len(about.get("settings", ())), len(about.get("rungs", ()))
+        return commit.is_whole, count, rungs, int(done.sum())
+
+    return finished_among(commits) or sorted(commits, key=knowledge, reverse=True)
 
 
 def _study(

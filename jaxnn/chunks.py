@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset
-from jaxnn.hosts import raised_together
 from jaxnn.jobs import Group, Job
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
@@ -30,14 +29,14 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
     Args:
       goes_on: keeps the states of those that are fine, to train them on later.
     """
-    if job.has_trained and jax.process_count() == 1 and job.commits.is_due(is_rung=True):
+    if job.has_trained and job.hosts.count == 1 and job.commits.is_due(is_rung=True):
         job.commit()
     job.until, job.goes_on = until, goes_on
     job.stop.clear()
     everywhere = list(lanes)
     job.deal(everywhere)
     job.restore(everywhere, until)
-    lanes = [lane for lane in everywhere if job.owners[lane] == jax.process_index()]
+    lanes = [lane for lane in everywhere if job.owners[lane] == job.hosts.index]
     for lane in lanes:
         # a commit may know a lane's epochs but not its state, where memory was short before
         if job.study.epochs_done[lane] < until and lane not in job.states:
@@ -51,7 +50,7 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
         group.waiting = [
             lane for lane in lanes if lane[0] in mine and job.study.epochs_done[lane] < until
         ]
-    with raised_together(), job.said_at_once():
+    with job.stretch():
         if any(group.waiting for group in job.groups):
             job.has_trained = True
             _train_everywhere(job)

@@ -1,16 +1,16 @@
 """Commits: what a search has reached, in a directory, so that a kill loses its last minutes alone.
 
-    directory/lock                       text: the process that writes here; held by a file lock
+    directory/lock                       text: the process that holds it by a file lock
     directory/commit-000012.h5           the newest two commits, each whole
-    directory/commit-000012.2-of-4.h5    instead of it, where four processes each have their lanes
+    directory/commit-000012.2-of-4.h5    those of the second of four processes, with its lanes
 
 A commit is a study as `Study.save` writes it, with the states of the networks that are in training,
 and the call that began it. It is written under another name, flushed and then moved, so a kill at
 any moment leaves the one before. Of a job's processes each has a series of commits with its own
-lanes; which those are is the same for as many processes, so a series never loses any, and what
-other numbers of processes left behind is good until the search is finished.
+lanes. Which those are depends on the plan and the number of processes alone, so a series never
+loses any, and what other numbers of processes left is good until the search is finished.
 
-A commit holds all networks, and is made in memory: a large study needs that much room once more,
+A commit holds all networks, and is made in memory: a large study needs that much room twice more,
 and one that takes 20 s is written every 11 minutes. It waits for the chunks in training to end a
 call.
 """
@@ -19,15 +19,15 @@ import contextlib
 import os
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxnn.files import PARTIAL, StrPath, read_arrays, write_arrays
-from jaxnn.hosts import exchange, raised_together
+from jaxnn.hosts import ALONE, Hosts
 from jaxnn.showing import warn_caller
 
 try:
@@ -73,7 +73,7 @@ class Commits:
     """The commits of one search; without a directory it does nothing.
 
     Attributes:
-      last: the newest good commit of each series that the directory had, first processes' first.
+      last: the newest good commit of each series that the directory had.
       failure: why commits could not be written, or "".
     """
 
@@ -104,12 +104,7 @@ class Commits:
     @property
     def finished(self) -> list[Commit]:
         """The commits of the processes that finished the search together; none if it is not."""
-        done = {_series(one.path): one for one in self.last if one.about["is_finished"]}
-        for of in {series.of for series in done}:
-            whole = [Series(process, of) for process in range(1, of + 1)]
-            if all(series in done for series in whole):
-                return [done[series] for series in whole]
-        return []
+        return finished_among(self.last)
 
     def is_due(self, is_rung: bool = False) -> bool:
         """Whether it is time for another; between rungs as soon as the share of time allows."""
@@ -150,9 +145,10 @@ class Commits:
     def remove_others(self) -> None:
         """Removes what other numbers of processes have left, once the search is finished."""
         if self.directory is not None:
-            for series, paths in _commits(self.directory).items():
-                for path in paths if series.of != self.series.of else ():
-                    path.unlink(missing_ok=True)
+            with self.attempt():
+                for series, paths in _commits(self.directory).items():
+                    for path in paths if series.of != self.series.of else ():
+                        path.unlink(missing_ok=True)
 
     def _check_lock(self) -> None:
         """OSError if the directory is not the one any more that was locked."""
@@ -164,12 +160,12 @@ class Commits:
 
 @contextlib.contextmanager
 def commits_in(
-    directory: StrPath | None, interval: float, is_shared: bool = False
+    directory: StrPath | None, interval: float, hosts: Hosts = ALONE
 ) -> Iterator[Commits]:
     """The commits of a directory, which is made and belongs to this process until the end.
 
     Args:
-      is_shared: with the other processes of its job, each of which has a series.
+      hosts: the processes that share it, each of which has a series.
 
     Raises:
       ValueError: it is not a directory, cannot be written to, belongs to another process, or all
@@ -181,22 +177,21 @@ def commits_in(
         yield Commits(None, 0.0)
         return
     path = _as_path(directory)
-    together = raised_together if is_shared else contextlib.nullcontext
-    series = Series(jax.process_index() + 1, jax.process_count()) if is_shared else Series()
     with contextlib.ExitStack() as stack:
-        with together():
-            if series.process == 1:
+        with hosts.raised_together("the lock of the directory"):
+            if hosts.is_first:
                 handle = _opened_lock(path, stack)
                 _take_lock(path, handle)
                 for leftover in path.glob(f".commit-*{PARTIAL}"):
                     leftover.unlink(missing_ok=True)
-        with together():
-            if series.process > 1:
+        with hosts.raised_together("the commits of the directory"):
+            if not hosts.is_first:
                 # it is the first process's, and only watched
                 handle = _opened_lock(path, stack)
+            series = Series(hosts.index + 1, hosts.count)
             commits = Commits(path, float(interval), handle, series)
             seen = [(path / "lock").read_text(), *(commit.path.name for commit in commits.last)]
-        if is_shared and len({*exchange(" ".join(seen).encode())}) > 1:
+        if len({*hosts.exchange("the files of the directory", " ".join(seen).encode())}) > 1:
             raise ValueError(
                 f"directory got {str(path)!r}, in which the processes see different files; "
                 "expected one that they all share"
@@ -224,12 +219,22 @@ def _as_path(directory: Any) -> Path:
     return Path(directory)
 
 
+def finished_among(commits: Iterable[Commit]) -> list[Commit]:
+    """The commits of the processes that finished a search together; none if it is not finished."""
+    done = {_series(one.path): one for one in commits if one.about["is_finished"]}
+    for of in sorted({series.of for series in done}):
+        together = [Series(process, of) for process in range(1, of + 1)]
+        if all(series in done for series in together):
+            return [done[series] for series in together]
+    return []
+
+
 def newest(directory: StrPath) -> list[Commit]:
-    """The newest good commit of each series; the first knows the whole search.
+    """The newest good commit of each series; the first is one that knows the whole search.
 
     Raises:
       FileNotFoundError: there is none at all.
-      ValueError: all of a series are damaged.
+      ValueError: all are damaged.
     """
     found = _newest(_as_path(directory))
     if not found or not found[0].is_whole:
@@ -239,8 +244,19 @@ def newest(directory: StrPath) -> list[Commit]:
 
 def _newest(directory: Path) -> list[Commit]:
     """The same, where there may be none."""
-    found = _commits(directory)
-    return [_last(found[series]) for series in sorted(found)]
+    found: list[Commit] = []
+    damaged: list[ValueError] = []
+    for _, paths in sorted(_commits(directory).items()):
+        try:
+            found.append(_last(paths))
+        except ValueError as error:
+            damaged.append(error)
+    if damaged and not found:
+        raise damaged[0]
+    for one in damaged:
+        # its networks are trained anew, or others have them
+        warn_caller(str(one))
+    return found
 
 
 def _take_lock(directory: Path, handle: int) -> None:
@@ -248,7 +264,7 @@ def _take_lock(directory: Path, handle: int) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.read(handle, 100).decode("ascii", "replace").strip() or "unknown"
+            owner = os.read(handle, 100).decode("ascii", "replace").split("\n")[0] or "unknown"
             raise ValueError(
                 f"directory got {str(directory)!r}, to which the process {owner} is writing; "
                 "expected one of its own for each search: wait for that one (close() a Run), or "
@@ -260,7 +276,9 @@ def _take_lock(directory: Path, handle: int) -> None:
     with contextlib.suppress(OSError):
         # only for people; a full disk is told of by the first commit
         os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        # by the second line the processes of a job see that it is one and the same file
+        os.write(handle, f"{os.getpid()}\n{uuid.uuid4().hex}\n".encode())
+        os.fsync(handle)
 
 
 def _commits(directory: Path) -> dict[Series, list[Path]]:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxnn.commits import Commits
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
-from jaxnn.hosts import exchange, from_first, raised_together
+from jaxnn.hosts import ALONE, Hosts
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan
 from jaxnn.records import encode, first_difference
@@ -33,11 +33,13 @@ def checked_identity(
     function: Callable[..., Any],
     arguments: Mapping[str, Any],
     plan: Plan | None = None,
+    hosts: Hosts = ALONE,
 ) -> dict[str, Any]:
     """The call, data, plan, versions and machine that a study's bits depend on, as JSON.
 
     Args:
-      plan: of a sweep or search, whose lanes all processes of a job share.
+      plan: of a sweep or search.
+      hosts: the processes that make the call together.
 
     Returns:
       what a commit says of it: of processes after the first its SHA-256 is enough.
@@ -46,8 +48,7 @@ def checked_identity(
       ValueError: the directory holds another search, or the first process makes another call; it
         names the first difference.
     """
-    is_shared = plan is not None and jax.process_count() > 1
-    if not commits.is_on and not is_shared:
+    if not commits.is_on and hosts.count == 1:
         return {}
     names = [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
     found = {
@@ -71,11 +72,13 @@ def checked_identity(
         ],
     }
     text = json.dumps(found)
-    now, short = json.loads(text), {"sha256": hashlib.sha256(text.encode()).hexdigest()}
-    if is_shared and len({*exchange(short["sha256"].encode())}) > 1:
-        first = json.loads(from_first(text.encode()))
-        with raised_together():
-            _agree(first, now)
+    # a space whose names come in another order is compared as the same
+    ordered = json.dumps(found, sort_keys=True).encode()
+    now, short = json.loads(text), {"sha256": hashlib.sha256(ordered).hexdigest()}
+    if len({*hosts.exchange("comparing the calls", short["sha256"].encode())}) > 1:
+        first = json.loads(hosts.from_first("the first call", text.encode()))
+        with hosts.raised_together("the difference of the calls"):
+            _agree(first, now, hosts)
     for commit in commits.last:
         then = commit.about["identity"]
         if commit.is_whole:
@@ -88,13 +91,13 @@ def checked_identity(
     return now if commits.is_first else short
 
 
-def _agree(first: Any, now: Any) -> None:
+def _agree(first: Any, now: Any, hosts: Hosts) -> None:
     found = first_difference(first, now)
     if found:
         name, theirs, ours = found
         raise ValueError(
             f"the processes of a job make the same calls, but {name.replace('arguments.', '')} is "
-            f"{theirs} in process 0 and {ours} in process {jax.process_index()}"
+            f"{theirs} in process 0 and {ours} in process {hosts.index}"
         )
 
 

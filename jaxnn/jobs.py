@@ -12,6 +12,7 @@ import numpy as np
 from jaxnn.commits import Commits, Content
 from jaxnn.datasets import Dataset
 from jaxnn.hooks import Hook
+from jaxnn.hosts import ALONE, Hosts
 from jaxnn.options import Folds
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import Recipe
@@ -48,7 +49,8 @@ class Job:
       training: lanes whose entries in the study may be ahead of their states.
       awaited: those that a commit which is due still waits for; None if none is due.
       owners: which process trains a lane.
-      is_over: whether this process, or another of the job, was interrupted.
+      is_over: whether this process, or another of the job, had been interrupted when they last met.
+      hosts: the processes that share the lanes.
       is_lost: whether what is being trained belongs to another process by now.
       past: what the commits of earlier processes knew, as long as they know more than the study.
       epochs_done, num_diverged, best: what the display shows.
@@ -65,6 +67,7 @@ class Job:
     commits: Commits
     identity: Mapping[str, Any]
     model: Model | ModelFn | None = None
+    hosts: Hosts = ALONE
     past: list[Past] = dataclasses.field(default_factory=list)
     recipes: list[Recipe] = dataclasses.field(default_factory=list)
     groups: list[Group] = dataclasses.field(default_factory=list)
@@ -126,25 +129,25 @@ class Job:
     def deal(self, lanes: Iterable[Lane]) -> None:
         """Decides which process trains each of some lanes; it keeps them to their end."""
         new = [lane for lane in lanes if lane not in self.owners]
-        if jax.process_count() == 1:
+        if self.hosts.count == 1:
             self.owners |= dict.fromkeys(new, 0)
             return
         waiting = []
         for group in self.groups:
             mine = set(group.planned.settings)
             waiting.append((group.planned, [lane for lane in new if lane[0] in mine]))
-        self.owners |= deal(waiting, self.fold_of)
+        self.owners |= deal(waiting, self.fold_of, self.hosts.count)
         busy = len({*self.owners.values()})
-        if busy < jax.process_count():
+        if busy < self.hosts.count:
             self.note(
-                f"There were chunks for {busy} of {jax.process_count()} processes: a smaller "
-                "chunk= gives the others lanes, too."
+                f"There were chunks for {busy} of {self.hosts.count} processes: a smaller chunk= "
+                "gives the others lanes, too."
             )
 
     @property
     def own(self) -> list[Lane]:
         """The lanes of this process."""
-        return [lane for lane, owner in self.owners.items() if owner == jax.process_index()]
+        return [lane for lane, owner in self.owners.items() if owner == self.hosts.index]
 
     @property
     def programs(self) -> dict[int, Program]:
@@ -152,35 +155,36 @@ class Job:
         return {n: group.program for group in self.groups for n in group.planned.settings}
 
     @contextlib.contextmanager
-    def said_at_once(self) -> Iterator[None]:
-        """An error is saved and said before the other processes are waited for."""
-        try:
-            yield
-        except Exception as error:
-            if jax.process_count() > 1:
-                self.commit()
-                self.display.say(
-                    f"{error!r} in process {jax.process_index()}; all end at the end of the stretch"
-                )
-            raise
+    def stretch(self) -> Iterator[None]:
+        """Training in it ends for all processes together, by an error of one as well.
+
+        Before it waits for the others, a process saves what it has and says what went wrong.
+        """
+        with self.hosts.raised_together("the end of a stretch"):
+            try:
+                yield
+            except BaseException as error:
+                if self.hosts.count > 1:
+                    self.display.say(f"{error!r} in process {self.hosts.index}; it ends with all")
+                raise
+            finally:
+                if self.hosts.count > 1 and self.commits.is_due(is_rung=True):
+                    self.commit()
+        self.is_over = self.is_interrupted()
 
     def share(self, lanes: Iterable[Lane]) -> None:
         """Tells the other processes of this one's lanes among some, and hears of theirs."""
-        self.is_over = self.is_interrupted()
-        if jax.process_count() > 1:
+        if self.hosts.count > 1:
             own = {*self.own}
-            if self.commits.is_due(is_rung=True):
-                # while others may still be at work
-                self.commit()
-            self.is_over = share_curves(
-                self.study, [lane for lane in lanes if lane in own], self.model, self.is_over
-            )
+            mine = [lane for lane in lanes if lane in own]
+            self.is_over = share_curves(self.hosts, self.study, mine, self.model, self.is_over)
 
     def restore(self, lanes: list[Lane], until: int) -> None:
         """Takes what earlier processes have trained of some lanes, up to an epoch."""
         if not self.past or not lanes:
             return
-        rows = tuple(np.array(lanes).T)
+        own = [lane for lane in lanes if self.owners[lane] == self.hosts.index]
+        rows = tuple(np.array(own, int).reshape(-1, 2).T)
         before = self.study.epochs_done[rows].sum()
         restore(self.past, self.study, self.states, lanes, until)
         self.epochs_done += int(self.study.epochs_done[rows].sum() - before)
@@ -188,15 +192,17 @@ class Job:
             self.past = []
 
     def commit(self, is_finished: bool = False) -> None:
-        """Saves all that is known, where there is a directory and no older commit knows more."""
+        """Saves all that is known of own lanes, unless an older commit knows more."""
         if not self.commits.is_on or (self.past and not is_finished):
             return
         # what is finished goes nowhere from its states
         states = {} if is_finished else self.states
 
         def content() -> Content:
-            own = self.own if jax.process_count() > 1 else None
-            arrays, about = snapshot(self.study, states, self.training, self.programs, own)
+            own = self.own if self.hosts.count > 1 else None
+            arrays, about = snapshot(
+                self.study, states, self.training, self.programs, own, self.hosts.is_first
+            )
             return arrays, {**about, "identity": self.identity, "is_finished": is_finished}
 
         had_failed = bool(self.commits.failure)
@@ -207,7 +213,9 @@ class Job:
     def close(self, is_finished: bool) -> None:
         """Gives all processes the best networks, and removes what is not needed any more."""
         has_failed = bool(self.commits.failure)
-        if jax.process_count() > 1:
-            has_failed = share_networks(self.study, self.own, self.programs, self.model, has_failed)
+        if self.hosts.count > 1:
+            has_failed = share_networks(
+                self.hosts, self.study, self.own, self.programs, self.model, has_failed
+            )
         if is_finished and not has_failed and self.commits.is_first:
             self.commits.remove_others()

@@ -1,6 +1,7 @@
 """Opening: a job from its empty study to its last commit, and the settings that are added to it."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from jaxnn.commits import Commits
 from jaxnn.hooks import Hook
-from jaxnn.hosts import is_first
+from jaxnn.hosts import ALONE, Hosts
 from jaxnn.jobs import Group, Job
 from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
@@ -32,6 +33,7 @@ def open_job(
     total: int,
     commits: Commits | None = None,
     identity: Mapping[str, Any] | None = None,
+    hosts: Hosts = ALONE,
 ) -> Iterator[Job]:
     """A job that settings are added to, and trained, while it is open.
 
@@ -40,6 +42,7 @@ def open_job(
       total: epochs that all its networks train for together, for the display.
       commits: where what is reached is saved, and what was reached before is found.
       identity: of the call, which every commit has.
+      hosts: the processes that share its lanes.
 
     Raises:
       TrainingInterrupted: at its end, if Ctrl-C or SIGTERM came.
@@ -67,9 +70,9 @@ def open_job(
         select=options.select,
     )
     # one process speaks for all, which have about as much to do
-    progress = options.progress if options.progress is not None or is_first() else False
+    progress = options.progress if options.progress is not None or hosts.is_first else False
     with (
-        sweep_display(total / jax.process_count(), epochs, progress) as display,
+        sweep_display(total / hosts.count, epochs, progress) as display,
         deferred_interrupt() as is_interrupted,
     ):
         hook = Hook(options.on_epoch)
@@ -85,6 +88,7 @@ def open_job(
             commits or Commits(None, 0.0),
             identity or {},
             options.model,
+            hosts,
         )
         job.past = pasts_of(job.commits, options.model, study)
         is_finished = False
@@ -129,6 +133,7 @@ def add(
             parts = [train for train, _ in job.folds]
             for fold, one in enumerate(treatments(inputs, parts, options.row_space)):
                 study.treatments[inputs, fold] = one
+    _check_alike(job)
     groups = {_key(group.planned): group for group in job.groups}
     for planned in plan.programs:
         if _key(planned) in groups:
@@ -136,8 +141,22 @@ def add(
             continue
         program = planned.program.with_features(study.treatments[planned.inputs, 0].num_features)
         program = program._replace(keep_best=options.metric if options.keep == "best" else None)
-        job.groups.append(Group(planned, program, options.chunk or planned.chunk))
+        job.groups.append(Group(planned, program, planned.chunk))
     return list(range(first, len(study.given)))
+
+
+def _check_alike(job: Job) -> None:
+    """ValueError if processes treat inputs to other bits, as machines of several kinds may."""
+    if job.hosts.count == 1:
+        return
+    sha = hashlib.sha256()
+    for leaf in jax.tree.leaves([*job.study.treatments.values()]):
+        sha.update(np.ascontiguousarray(leaf).tobytes())
+    if len({*job.hosts.exchange("the treatment of inputs", sha.digest())}) > 1:
+        raise ValueError(
+            "the processes of the job round the inputs' treatment differently; expected machines "
+            "of one kind, with as many threads each"
+        )
 
 
 def _key(planned: PlannedProgram) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from jaxnn.commits import newest
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
+from jaxnn.hosts import all_hosts
 from jaxnn.identities import compare, machine
 from jaxnn.records import decode
 from jaxnn.searching import search
@@ -54,7 +55,8 @@ def resume(
     >>> again.best_value == study.best_value
     True
     """
-    path, about = newest(directory)[0][::2]
+    with all_hosts().raised_together("the directory of resume"):
+        path, _, about = newest(directory)[0]
     if about.get("format") != STUDY:
         raise ValueError(
             f"{path} has the format {about.get('format')!r}; expected a commit of sweep or search. "

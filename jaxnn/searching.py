@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxnn import with_optuna
@@ -16,14 +15,14 @@ from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
-from jaxnn.hosts import raised_together
+from jaxnn.hosts import all_hosts
 from jaxnn.identities import checked_identity
 from jaxnn.jobs import Job
 from jaxnn.opening import add, open_job
 from jaxnn.options import Options, hold_out_note
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes
-from jaxnn.sharing import plan_of_first
+from jaxnn.sharing import of_first, plan_of_first
 from jaxnn.showing import call_text
 from jaxnn.spaces import Settings, Space, sample
 from jaxnn.storages import shown
@@ -87,7 +86,8 @@ def search(
 
     Later rungs compile nothing: survivors are packed into fewer chunks of the programs that are
     there. So do later rounds and batches, unless a structure comes that fits into none. The same
-    call gives the same study, to the bit, unless it shares one with other processes.
+    call gives the same study, to the bit, unless it shares one with other processes in a storage.
+    In a job of several processes, see `connect`, all make the call together.
 
     Args:
       space: name -> domain or fixed value, as for `sample`.
@@ -131,7 +131,8 @@ def search(
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
     arguments = locals()
-    with raised_together():
+    hosts = all_hosts()
+    with hosts.raised_together("the arguments of search"):
         call = call_text(search, {**arguments, "storage": shown(storage)})
         options = Options.among(arguments)
         if method not in METHODS:
@@ -154,9 +155,9 @@ def search(
                 "directory came with a storage, in which Optuna keeps the study; "
                 "expected one of them"
             )
-        if storage is not None and jax.process_count() > 1:
+        if storage is not None and hosts.count > 1:
             raise ValueError(
-                f"storage came in a job of {jax.process_count()} processes of JAX, which train the "
+                f"storage came in a job of {hosts.count} processes of JAX, which train the "
                 "lanes of one search together; expected None, or processes that are independent"
             )
         parts = options.parts(train, valid)
@@ -178,24 +179,26 @@ def search(
             rungs = [(num_settings / times, max_epochs)] * times
         shares = [(count / len(prepared), some) for count, some in rungs]
         plan = options.plan(prepared, training_part, max_epochs, rungs=shares)
-    plan = plan_of_first(plan, options.model)
-    with commits_in(directory, commit_interval, is_shared=True) as commits:
-        own = checked_identity(commits, search, arguments, plan)
+    plan = plan_of_first(hosts, plan, options.model)
+    with commits_in(directory, commit_interval, hosts) as commits:
+        own = checked_identity(commits, search, arguments, plan, hosts)
         if commits.finished:
             return whole_study(commits.finished, options.model)
         brain = None
         if method == "optuna":
             brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
         work = total * seeds * folds
-        with open_job(options, parts, plan, max_epochs, work, commits, own) as job:
+        with open_job(options, parts, plan, max_epochs, work, commits, own, hosts) as job:
             job.study.space, job.study.call = dict(space), call
             job.note(hold_out_note(valid, parts))
             known: list[PlannedProgram] = [*plan.programs]
 
             def train_settings(settings: Sequence[dict[str, Any]]) -> list[int]:
+                # a sampler without a seed draws other settings in each process
+                settings = of_first(hosts, "the settings", [dict(one) for one in settings])
                 new = recipes(settings, training_part, options.model)
                 whole = options.plan([*job.recipes, *new], training_part, max_epochs, known=known)
-                whole = plan_of_first(whole, options.model)
+                whole = plan_of_first(hosts, whole, options.model)
                 known.extend(one for one in whole.programs if not _is_known(one, known))
                 numbers = add(job, options, settings, new, whole)
                 climb(job, numbers, [(len(numbers), max_epochs)], patience)

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jaxnn.archives import NUMBERS, part_in, study_about, study_arrays
 from jaxnn.costs import num_weights
 from jaxnn.files import packed, unpacked
-from jaxnn.hosts import exchange, from_first, num_devices
+from jaxnn.hosts import Hosts
 from jaxnn.parts import Part, absorb, part_of
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.programs import Program
@@ -25,48 +24,50 @@ MOST_SHARED = 10**9
 """Bytes of the best settings' networks that every process is given at the end."""
 
 
-def plan_of_first(plan: Plan, model: Model | ModelFn | None) -> Plan:
+def plan_of_first(hosts: Hosts, plan: Plan, model: Model | ModelFn | None) -> Plan:
     """The first process's plan, where it is free of code; the others' must be the same as it."""
-    if model is not None or jax.process_count() == 1:
-        return plan
-    return decode(json.loads(from_first(json.dumps(encode(plan)).encode())))
+    return plan if model is not None else of_first(hosts, "the plan", plan)
+
+
+def of_first(hosts: Hosts, name: str, value: Any) -> Any:
+    """What the first process has in place of a plan, or settings."""
+    if hosts.count == 1:
+        return value
+    return decode(json.loads(hosts.from_first(name, json.dumps(encode(value)).encode())))
 
 
 def deal(
     waiting: Iterable[tuple[PlannedProgram, Sequence[Lane]]],
     fold_of: Callable[[Lane], int],
-    devices: Sequence[int] | None = None,
+    count: int,
 ) -> dict[Lane, int]:
     """Deals lanes to processes, chunk by chunk, each to the one that would end it first.
 
-    A pure function of the plan, the lanes and the number of devices, and so the same everywhere.
-    What is already trained does not matter to it: after a kill each process finds its own lanes.
+    A function of the plan, the lanes and the number of processes alone, and so the same everywhere.
+    What is already trained does not matter to it, nor how many devices there are: after a kill
+    each process finds its own lanes. It takes the processes for alike.
 
     Args:
       waiting: programs, longest first, and their lanes.
-      devices: how many each process has; None asks JAX.
+      count: of processes.
 
     >>> from jaxnn import Dataset, plan
     >>> import numpy as np
     >>> data = Dataset(np.ones((100, 8)), np.arange(100) % 2)
     >>> (program,) = plan([{"hidden": (5,)}] * 96, data).programs
-    >>> owners = deal([(program, [(n, 0) for n in range(96)])], lambda lane: 0, [1, 1])
+    >>> owners = deal([(program, [(n, 0) for n in range(96)])], lambda lane: 0, 2)
     >>> program.chunk, [*owners.values()].count(0), [*owners.values()].count(1)
     (32, 64, 32)
     """
-    devices = num_devices() if devices is None else devices
     owners: dict[Lane, int] = {}
-    busy = [0.0] * len(devices)
+    busy = [0.0] * count
     for planned, lanes in waiting:
         cost = planned.seconds / planned.num_chunks
-        compiles = [planned.compile_seconds] * len(devices)
+        compiles = [planned.compile_seconds] * count
         for _, together in itertools.groupby(sorted(lanes, key=fold_of), fold_of):
             mine = iter(together)
             while chunk := list(itertools.islice(mine, planned.chunk)):
-                ends = [
-                    before + compiling + cost / count
-                    for before, compiling, count in zip(busy, compiles, devices, strict=True)
-                ]
+                ends = [a + b + cost for a, b in zip(busy, compiles, strict=True)]
                 process = ends.index(min(ends))
                 busy[process], compiles[process] = ends[process], 0.0
                 owners.update(dict.fromkeys(chunk, process))
@@ -74,16 +75,21 @@ def deal(
 
 
 def share_curves(
-    study: Study, lanes: Collection[Lane], model: Model | ModelFn | None, is_interrupted: bool
+    hosts: Hosts,
+    study: Study,
+    lanes: Collection[Lane],
+    model: Model | ModelFn | None,
+    is_interrupted: bool,
 ) -> bool:
     """Tells all processes what came of this one's lanes; whether one of them was interrupted."""
     part = part_of(study, lanes, networks=())
     # all know the settings, which would be most of the message
     part = part._replace(study=dataclasses.replace(part.study, given=[], settings=[]))
-    return any(_tell(study, part, model, is_interrupted))
+    return any(_tell(hosts, "the curves", study, part, model, is_interrupted))
 
 
 def share_networks(
+    hosts: Hosts,
     study: Study,
     lanes: Collection[Lane],
     programs: Mapping[int, Program],
@@ -104,17 +110,24 @@ def share_networks(
             break
         chosen |= {(number, repeat) for repeat in range(num_repeats)}
     mine = [lane for lane in lanes if lane in chosen]
-    return any(_tell(study, part_of(study, mine), model, has_failed))
+    return any(_tell(hosts, "the networks", study, part_of(study, mine), model, has_failed))
 
 
-def _tell(study: Study, part: Part, model: Model | ModelFn | None, flag: bool) -> list[bool]:
+def _tell(
+    hosts: Hosts,
+    meeting: str,
+    study: Study,
+    part: Part,
+    model: Model | ModelFn | None,
+    flag: bool,
+) -> list[bool]:
     """Exchanges parts of the study, and a flag of each process."""
     about: dict[str, Any] = {**study_about(part.study), "flag": flag}
     arrays = [(NUMBERS, part.numbers), *study_arrays(part.study)]
     flags = []
-    for process, message in enumerate(exchange(packed(arrays, about))):
+    for process, message in enumerate(hosts.exchange(meeting, packed(arrays, about))):
         theirs, of_them = unpacked(message)
         flags.append(bool(of_them["flag"]))
-        if process != jax.process_index():
+        if process != hosts.index:
             absorb(study, part_in(f"the message of process {process}", theirs, of_them, model))
     return flags

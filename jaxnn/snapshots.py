@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxnn.archives import NUMBERS, complete_or_refused, part_in, study_about, study_arrays
 from jaxnn.commits import Commit, Commits, Content
-from jaxnn.hosts import is_first
 from jaxnn.mixtures import Mixture
 from jaxnn.parts import part_of
 from jaxnn.preparing import network_of
@@ -50,6 +49,7 @@ def snapshot(
     training: Collection[Lane],
     programs: Mapping[int, Program],
     lanes: Collection[Lane] | None = None,
+    is_whole: bool = True,
 ) -> Content:
     """A study and its lanes as arrays by name, and the rest as JSON.
 
@@ -60,6 +60,7 @@ def snapshot(
       training: the lanes whose entries in the study may be ahead of their states.
       programs: by the setting's number.
       lanes: of this process, where others have lanes, too.
+      is_whole: whether it is to know all settings, and the plan.
     """
     names = ("diverged", "epochs_done", "kept_epochs", "places")
     rows = {name: getattr(study, name).copy() for name in names}
@@ -73,7 +74,7 @@ def snapshot(
             curve[lane][epoch:] = np.nan
     then, numbers = dataclasses.replace(study, curves=curves, **rows), None
     if lanes is not None:
-        then, numbers = part_of(then, lanes, is_whole=is_first())
+        then, numbers = part_of(then, lanes, is_whole=is_whole)
     groups: dict[Program, list[Lane]] = {}
     for lane in states:
         groups.setdefault(programs[lane[0]], []).append(lane)

@@ -94,7 +94,7 @@ class Study:
         self.ends, self.kept_epochs = longer(self.ends, epochs), longer(self.kept_epochs, 0)
 
     def take_over(self, past: "Study") -> None:
-        """Goes on from a study of the same search, of which `restore` takes the lanes."""
+        """Adds the chunks, notes and times of a study of the same search; lanes come apart."""
         self.chunks += past.chunks
         self.notes += [note for note in past.notes if note not in self.notes]
         self.treatments |= past.treatments
@@ -201,7 +201,8 @@ class Study:
         """A network of the study; without a number the best setting's.
 
         Raises:
-          ValueError: there is no such setting or repetition, or it was not trained.
+          ValueError: there is no such setting or repetition, or its network is not here: it was
+            not trained to an end, or another process of the job has it.
         """
         # what is made of a study lies below it
         from jaxnn.networks import network

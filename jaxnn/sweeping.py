@@ -1,6 +1,7 @@
 """Caviar: many settings trained at once, as lanes of a few compiled programs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jaxnn.archives import whole_study
 from jaxnn.checks import whole_number
@@ -9,7 +10,7 @@ from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
-from jaxnn.hosts import raised_together
+from jaxnn.hosts import all_hosts
 from jaxnn.identities import checked_identity
 from jaxnn.opening import add, open_job
 from jaxnn.options import Options, hold_out_note
@@ -48,7 +49,8 @@ def sweep(
     (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane, and so may the structure
     (`hidden`, `activation`, `batch_norm`, `optimizer`, ...): the plan decides which settings are
     padded and trained together, see `plan`. Each local device takes chunk after chunk of a
-    program's lanes; in a job of several processes, see `connect`, each has its share of the chunks.
+    program's lanes. In a job of several processes, see `connect`, all make the call together, and
+    each has its share of the chunks.
 
     Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
     order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
@@ -104,7 +106,8 @@ def sweep(
     ((8, 1, 10), True)
     """
     arguments = locals()
-    with raised_together():
+    hosts = all_hosts()
+    with hosts.raised_together("the arguments of sweep"):
         call, options = call_text(sweep, arguments), Options.among(arguments)
         epochs = whole_number("epochs", epochs, 1)
         if plan is not None and not isinstance(plan, Plan):
@@ -113,13 +116,16 @@ def sweep(
         prepared = recipes(settings, parts[0][0], options.model)
         plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
         check_plan(plan, prepared, row_space)
-    plan = plan_of_first(plan, options.model)
+        if options.chunk:
+            programs = (replace(one, chunk=options.chunk) for one in plan.programs)
+            plan = replace(plan, programs=tuple(programs))
+    plan = plan_of_first(hosts, plan, options.model)
     total = len(prepared) * seeds * epochs
-    with commits_in(directory, commit_interval, is_shared=True) as commits:
-        own = checked_identity(commits, sweep, arguments, plan)
+    with commits_in(directory, commit_interval, hosts) as commits:
+        own = checked_identity(commits, sweep, arguments, plan, hosts)
         if commits.finished:
             return whole_study(commits.finished, options.model)
-        with open_job(options, parts, plan, epochs, total, commits, own) as job:
+        with open_job(options, parts, plan, epochs, total, commits, own, hosts) as job:
             numbers = add(job, options, settings, prepared, plan)
             job.study.space, job.study.call = getattr(settings, "space", None), call
             job.note(hold_out_note(valid, parts))

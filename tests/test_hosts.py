@@ -11,12 +11,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optuna
 import pytest
 from comparisons import assert_same
 
 import jaxnn
-from jaxnn import chunks, hosts
+from jaxnn import chunks, sharing
 from jaxnn.commits import Commits, Series, newest
+from jaxnn.hosts import ALONE, all_hosts
 from jaxnn.parts import absorb, part_of
 from jaxnn.sharing import deal, plan_of_first
 
@@ -45,15 +47,43 @@ def sweep(**more):
 
 def halving(**more):
     options = {"num_settings": 18, "max_epochs": 18, "seeds": 2, "chunk": 4, "keep": "best"}
-    return jaxnn.search(SPACE, dataset(), 0.25, method="halving", **options, **more)
+    options |= {"valid": 0.25, "method": "halving"}
+    return jaxnn.search(SPACE, dataset(), **options | more)
+
+
+MORE = {"folds": 2, "seeds": 1, "row_space": True, "valid": None, "patience": 6}
+
+
+def asked():
+    """A sampler without a seed draws otherwise in each process; the first one's settings count."""
+    sampler = optuna.samplers.RandomSampler()
+    options = {"num_settings": 6, "batch": 3, "max_epochs": 3, "sampler": sampler}
+    return jaxnn.search(SPACE, dataset(), 0.25, method="optuna", chunk=4, **options)
+
+
+def refused(call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except (ValueError, MemoryError, ZeroDivisionError) as error:
+        print("error:", error)
 
 
 def child(task, out):
     """What a process of a job does; it prints what the test reads."""
     process, directory, signals = jax.process_index(), f"{out}/directory", []
     if task == "same":
-        sweep(directory=directory).save(f"{out}/sweep-{process}.h5")
+        study = sweep(directory=directory)
+        study.save(f"{out}/sweep-{process}.h5")
+        # on its own
+        print("refit:", study.refit(dataset()).curves["cost"][-1] if process == 1 else "")
         halving().save(f"{out}/halving-{process}.h5")
+        asked().save(f"{out}/asked-{process}.h5")
+        # networks stay where they are
+        sharing.MOST_SHARED = 0
+        study = halving(**MORE)
+        study.save(f"{out}/more-{process}.h5")
+        networks = (study.places[..., 0] >= 0).sum(), (study.epochs_done > 0).sum()
+        print("networks:", *networks)
     elif task == "killed":
 
         def kill(info):
@@ -77,22 +107,20 @@ def child(task, out):
         for wrong in (
             {"seed": process},
             {"epochs": 0 if process == 1 else 3},
-            {"directory": f"{out}/directory-{process}", "epochs": 3},
+            {"directory": f"{out}/directory-{process}"},
+            {"directory": None if process == 1 else directory},
+            {"model": None if process == 1 else jaxnn.mlp(4, (), 3)},
         ):
-            try:
-                jaxnn.sweep([{}], dataset(), 0.25, **{"epochs": 3, **wrong})
-            except ValueError as error:
-                print("error:", error)
-        try:
-            halving(storage="sqlite://")
-        except ValueError as error:
-            print("error:", error)
-        if process == 1:
-            chunks._train_chunk = lambda *arguments: 1 / 0
-        try:
-            sweep()
-        except (ValueError, ZeroDivisionError) as error:
-            print("error:", error)
+            refused(jaxnn.sweep, [{}], dataset(), 0.25, **{"epochs": 3, **wrong})
+        refused(halving, storage="sqlite://")
+        for error in (MemoryError(), ZeroDivisionError("by zero")):
+
+            def fail(*arguments, error=error):
+                raise error
+
+            if process == 1:
+                chunks._train_chunk = fail
+            refused(sweep)
     elif task == "interrupted":
 
         def interrupt(info):
@@ -152,7 +180,11 @@ def job(tmp_path, cache):
             )
             for number in range(count)
         ]
-        said = [process.communicate() for process in processes]
+        try:
+            said = [process.communicate(timeout=300) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
         codes = [process.returncode for process in processes]
         if task != "killed":
             assert codes == [0] * count, said
@@ -162,10 +194,23 @@ def job(tmp_path, cache):
 
 
 def test_two_processes_make_the_study_of_one(job, tmp_path):
-    job("same", 2)
-    for name, whole in (("sweep", sweep()), ("halving", halving())):
+    _, said = job("same", 2)
+    for name, whole in (("sweep", sweep()), ("halving", halving()), ("more", halving(**MORE))):
         for process in (0, 1):
-            assert_same(whole, jaxnn.load(tmp_path / f"{name}-{process}.h5"))
+            there = jaxnn.load(tmp_path / f"{name}-{process}.h5")
+            assert_same(there, whole)
+            if name != "more":
+                assert_same(whole, there)
+    # without room to share them each has its own networks alone
+    networks = [list(map(int, re.findall("networks: (.*)", out)[0].split())) for out in said]
+    assert networks[0][0] + networks[1][0] == networks[0][1] == networks[1][1]
+    assert 0 < networks[0][0] < networks[0][1]
+    (refitted,) = re.findall("refit: (.+)", said[1])
+    assert float(refitted) == pytest.approx(sweep().refit(dataset()).curves["cost"][-1])
+    drawn = [jaxnn.load(tmp_path / f"asked-{process}.h5") for process in (0, 1)]
+    assert_same(*drawn)
+    alone = jaxnn.sweep(drawn[0].given, dataset(), 0.25, epochs=3, chunk=4)
+    np.testing.assert_allclose(drawn[0].curves["cost"], alone.curves["cost"], rtol=1e-4)
     # each has saved its own lanes, and together they are the study
     commits = newest(tmp_path / "directory")
     known = [np.isfinite(one.arrays["curves/cost"]).all(axis=-1).sum() for one in commits]
@@ -207,21 +252,23 @@ def test_the_code_of_the_readme_runs_on_two_processes(job):
 def test_what_one_process_gets_wrong_is_said_by_all(job):
     _, said = job("wrong", 2)
     errors = [[line[7:] for line in out.splitlines() if line.startswith("error:")] for out in said]
-    assert errors[0][0] == (
-        "process 1 of 2: the processes of a job make the same calls, but seed is 0 in process 0 "
-        "and 1 in process 1"
-    )
-    assert errors[1][0] == errors[0][0].removeprefix("process 1 of 2: ")
+    first, second = errors
+    same_calls = "the processes of a job make the same calls"
+    assert second[0] == f"{same_calls}, but seed is 0 in process 0 and 1 in process 1"
+    assert second[1] == "epochs got 0; expected a whole number >= 1 and below 2^31"
+    assert [first[n] for n in (0, 1)] == [f"process 1 of 2: ValueError: {e}" for e in second[:2]]
+    assert first[3:6] == second[3:6]
+    assert "in which the processes see different files" in first[2]
     assert (
-        errors[0][1] == "process 1 of 2: epochs got 0; expected a whole number >= 1 and below 2^31"
+        f"{same_calls} with the same kinds of arguments, but process 0 is at 'the lock" in first[3]
     )
-    assert errors[1][1] == "epochs got 0; expected a whole number >= 1 and below 2^31"
-    assert all("in which the processes see different files" in error[2] for error in errors)
-    assert all("storage came in a job of 2 processes of JAX" in error[3] for error in errors)
-    assert [error[4] for error in errors] == [
-        "process 1 of 2: division by zero",
-        "division by zero",
+    assert f"{same_calls} with the same kinds of arguments, but process 0 is at 'comp" in first[4]
+    assert "storage came in a job of 2 processes of JAX" in first[5]
+    assert first[6:] == [
+        "process 1 of 2: MemoryError: ",
+        "process 1 of 2: ZeroDivisionError: by zero",
     ]
+    assert second[6:] == ["", "by zero"]
 
 
 def test_a_signal_to_one_process_ends_all_and_the_same_call_goes_on(job, tmp_path):
@@ -238,9 +285,9 @@ def test_chunks_are_dealt_whole_and_evenly():
         (one, [(number, repeat) for number in one.settings for repeat in (0, 1)])
         for one in planned.programs
     ]
-    owners = deal(waiting, lambda lane: lane[1], [1, 1, 1])
+    owners = deal(waiting, lambda lane: lane[1], 3)
     assert owners.keys() == {(number, repeat) for number in range(96) for repeat in (0, 1)}
-    assert deal(waiting, lambda lane: lane[1], [1, 1, 1]) == owners
+    assert deal(waiting, lambda lane: lane[1], 3) == owners
     busy = np.zeros(3)
     for one, lanes in waiting:
         chunks = 0
@@ -252,13 +299,6 @@ def test_chunks_are_dealt_whole_and_evenly():
         # no process fills up a chunk that another could have completed
         assert chunks == 2 * -(-len(one.settings) // one.chunk)
     assert busy.min() > 0
-
-
-def test_more_devices_are_dealt_more():
-    (program,) = jaxnn.plan([{"hidden": (4,)}] * 1024, dataset()).programs
-    lanes = [(number, 0) for number in range(1024)]
-    owners = list(deal([(program, lanes)], lambda lane: 0, [1, 3]).values())
-    assert owners.count(1) == pytest.approx(3 * owners.count(0), rel=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -320,10 +360,10 @@ def test_commits_of_other_numbers_of_processes_stay_until_the_end(tmp_path):
 
 
 def test_alone_a_process_says_it_to_itself():
-    assert hosts.exchange(b"some") == [b"some"]
-    assert hosts.from_first(b"some") == b"some"
-    assert hosts.num_devices() == [len(jax.devices())]
-    with pytest.raises(KeyError), hosts.raised_together():
+    assert all_hosts() == ALONE
+    assert ALONE.exchange("a meeting", b"some") == [b"some"]
+    assert ALONE.from_first("a meeting", b"some") == b"some"
+    with pytest.raises(KeyError), ALONE.raised_together("a meeting"):
         raise KeyError
     plan = jaxnn.plan([{}], dataset())
-    assert plan_of_first(plan, None) is plan
+    assert plan_of_first(ALONE, plan, None) is plan
