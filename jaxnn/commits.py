@@ -181,7 +181,8 @@ def commits_in(
         with hosts.raised_together("the lock of the directory"):
             if hosts.is_first:
                 handle = _opened_lock(path, stack)
-                _take_lock(path, handle)
+                # by its second line the processes of a job see that it is one and the same file
+                _take_lock(path, handle, uuid.uuid4().hex if hosts.count > 1 else "")
                 for leftover in path.glob(f".commit-*{PARTIAL}"):
                     leftover.unlink(missing_ok=True)
         with hosts.raised_together("the commits of the directory"):
@@ -259,7 +260,7 @@ def _newest(directory: Path) -> list[Commit]:
     return found
 
 
-def _take_lock(directory: Path, handle: int) -> None:
+def _take_lock(directory: Path, handle: int, token: str) -> None:
     if fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -276,8 +277,7 @@ def _take_lock(directory: Path, handle: int) -> None:
     with contextlib.suppress(OSError):
         # only for people; a full disk is told of by the first commit
         os.ftruncate(handle, 0)
-        # by the second line the processes of a job see that it is one and the same file
-        os.write(handle, f"{os.getpid()}\n{uuid.uuid4().hex}\n".encode())
+        os.write(handle, f"{os.getpid()}\n{token}".encode())
         os.fsync(handle)
 
 

@@ -138,7 +138,7 @@ def test_one_process_writes_and_a_dead_one_holds_nothing(tmp_path, data):
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "owns\n"
-    assert (tmp_path / "lock").read_text().startswith(f"{process.pid}\n")
+    assert (tmp_path / "lock").read_text() == f"{process.pid}\n"
     with pytest.raises(ValueError, match=rf"to which the process {process.pid} is writing; expect"):
         jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path)
     (tmp_path / f".commit-000001.h5.{process.pid}.partial").write_bytes(b"half")
