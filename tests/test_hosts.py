@@ -17,11 +17,13 @@ from comparisons import assert_same
 
 import jaxnn
 from jaxnn import chunks, sharing
+from jaxnn.archives import study_about, study_arrays
 from jaxnn.commits import Commits, Series, newest
 from jaxnn.hosts import ALONE, all_hosts
 from jaxnn.parts import absorb, part_of
 from jaxnn.sharing import deal, plan_of_first
 
+TWO_DEVICES = "--xla_force_host_platform_device_count=2"
 README = Path(__file__).parent.parent / "README.md"
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
@@ -173,7 +175,13 @@ def job(tmp_path, cache):
                     str(number),
                     str(port),
                 ],
-                env={**os.environ, **cache, "PYTHONPATH": str(Path(__file__).parent)},
+                env={
+                    **os.environ,
+                    **cache,
+                    "PYTHONPATH": str(Path(__file__).parent),
+                    # processes need not have as many devices
+                    **({"XLA_FLAGS": TWO_DEVICES} if task == "interrupted" and number else {}),
+                },
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -357,6 +365,18 @@ def test_commits_of_other_numbers_of_processes_stay_until_the_end(tmp_path):
     assert [one.path.name for one in Commits(tmp_path, 0.0).finished] == ["commit-000009.h5"]
     ours.remove_others()
     assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_a_directory_is_read_from_the_commit_that_knows_most(tmp_path, study):
+    lanes = [(number, repeat) for number in range(18) for repeat in (0, 1)]
+    stale = part_of(study, lanes[:8]).study
+    # one process, and then two, of which one has not saved anything yet
+    for known, series in ((stale, Series()), (study, Series(1, 2))):
+        about = {**study_about(known), "identity": {}, "is_finished": False}
+        Commits(tmp_path, 0.0, series=series).write(
+            lambda known=known, about=about: (study_arrays(known), about)
+        )
+    assert_same(study, jaxnn.load(tmp_path))
 
 
 def test_alone_a_process_says_it_to_itself():
