@@ -349,7 +349,7 @@ def peak_memory(network: Network, lanes: int) -> float:
     numbers = {name: jnp.stack([jnp.asarray(number)] * lanes) for name, number in own.items()}
     seeds = jnp.arange(lanes, dtype=jnp.uint32)
     states = jax.eval_shape(lambda: init_lanes(one.program, seeds, numbers))
-    arguments = (states, numbers, data, data[:32], jax.random.key(0), 1)
+    arguments = (states, numbers, data, data[:32], one.program.schedule(data, 0).batches(0, 1))
     report: Any = train_lanes.lower(one.program, *arguments).compile().memory_analysis()
     size = lambda tree: sum(leaf.size * 4 for leaf in jax.tree.leaves(tree))
     used = (

@@ -48,12 +48,15 @@ def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarra
     model = structure_of(full, features, classes)
     program = Program(model, ("adam",), BATCH_SIZE, has_dropout=False, has_l2=False)
     numbers = traced_numbers(full)
-    data, order_key = jaxnn.Dataset(x, y, classes), jax.random.key(0)
+    data = jaxnn.Dataset(x, y, classes)
+    schedule, done = program.schedule(data, 0), [0]
     states = [init_train_state(program, jax.random.key(0), numbers)]
 
     def train(epochs: int) -> None:
-        states[0], curves = train_epochs(program, states[0], numbers, data, None, order_key, epochs)
+        batches = schedule.batches(done[0], epochs)
+        states[0], curves = train_epochs(program, states[0], numbers, data, None, batches)
         jax.block_until_ready(curves)
+        done[0] += epochs
 
     return train
 

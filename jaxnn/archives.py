@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.commits import Commit, finished_among, newest
-from jaxnn.datasets import InputStatistics
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
+from jaxnn.inputs import InputStatistics
+from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
 from jaxnn.models import mlp_of_setting
 from jaxnn.parts import Part, absorb
@@ -170,16 +171,16 @@ def _network(
         )
     else:
         own = network_of(model, setting)
-    params, state = jax.eval_shape(own.init, jax.random.key(0))
+    params, state = jax.eval_shape(own.init, new_key(0))
     inputs = None
     if setting["inputs"] != "raw":
-        inputs = InputStatistics(*(jnp.zeros(input_shape) for _ in InputStatistics._fields))
+        inputs = InputStatistics(*(np.zeros(input_shape) for _ in InputStatistics._fields))
     fill = lambda group, tree: jax.tree.map(jnp.asarray, filled(path, group, tree, arrays))
     return Fitted(
         model=own,
         params=fill("params", params),
         state=fill("state", state),
-        inputs=fill("inputs", inputs),
+        inputs=filled(path, "inputs", inputs, arrays),
         setting=setting,
         curves=group_of(arrays, "curves"),
         diverged=about["diverged"],
@@ -292,7 +293,7 @@ def _study_of(
             else:
                 own = network_of(study.model, setting)  # type: ignore[arg-type]
                 init = own.init
-            template = jax.eval_shape(init, jax.random.key(0))
+            template = jax.eval_shape(init, new_key(0))
             params, state = (
                 filled(path, f"chunks/{index}/{name}", stacked(tree, count), arrays)
                 for name, tree in zip(("params", "state"), template, strict=True)

@@ -17,6 +17,7 @@ from jaxnn.fitted import Fitted
 from jaxnn.hooks import Hook, OnEpoch
 from jaxnn.identities import checked_identity
 from jaxnn.journals import Entry, Journal, Moment
+from jaxnn.keys import new_key
 from jaxnn.preparing import (
     Recipe,
     check_row_space,
@@ -98,10 +99,10 @@ class Run:
             treatment=by,
             model=own,
             in_row_space=row_space,
-            order_key=jax.random.key(order_seed),
+            schedule=first.program.schedule(given, order_seed),
         )
         program = initial(self._setup.program(first))
-        state = init_train_state(program, jax.random.key(seed), first.numbers)
+        state = init_train_state(program, new_key(seed), jax.device_put(first.numbers))
         self._now = Moment(state, dict(setting), first, 0)
         self._progress, self._hook, self._clock = progress, Hook(on_epoch), Clock(datetime.now())
         self._journal = Journal(curve_names(self._setup.valid))
@@ -161,7 +162,7 @@ class Run:
             before.recipe.numbers,
             setup.train,
             setup.valid,
-            setup.order_key,
+            setup.schedule,
             epochs,
             self._progress,
             self._tell,

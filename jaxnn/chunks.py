@@ -11,13 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.batches import EPOCHS_PER_CALL, without_unfinished
 from jaxnn.datasets import Dataset
 from jaxnn.jobs import Group, Job
+from jaxnn.keys import from_words
 from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe
 from jaxnn.programs import Program, initial
-from jaxnn.training import EPOCHS_PER_CALL, TrainState
+from jaxnn.training import TrainState
 from jaxnn.trials import Chunk, Lane
 
 
@@ -58,9 +60,9 @@ def train_up_to(job: Job, lanes: Iterable[Lane], until: int, goes_on: bool = Fal
     job.share(everywhere)
 
 
-def _in_common(job: Job, lane: Lane) -> tuple[int, int]:
-    """What lanes of a chunk must share: their fold, and how far they are."""
-    return job.fold_of(lane), int(job.study.epochs_done[lane])
+def _in_common(job: Job, lane: Lane) -> tuple[int, int, int]:
+    """What lanes of a chunk must share: their fold, how far they are, and their mini-batches."""
+    return job.fold_of(lane), int(job.study.epochs_done[lane]), job.order_seed_of(lane)
 
 
 def _train_everywhere(job: Job) -> None:
@@ -107,7 +109,7 @@ def _train_on(device: jax.Device, job: Job) -> None:
                 return
             ready = (group for group in waiting if group.is_new or group.is_compiled.is_set())
             group = next(ready, waiting[0])
-            (fold, _), together = next(
+            (fold, *_), together = next(
                 itertools.groupby(group.waiting, lambda lane: _in_common(job, lane))
             )
             lanes = list(itertools.islice(together, group.chunk))
@@ -161,29 +163,33 @@ def _train_chunk(
     study, began, until = job.study, datetime.now(), job.until
     # a program has one shape: what is missing is filled up with copies of the first lane
     filled = lanes + lanes[:1] * (chunk - len(lanes))
-    owns = [lane_numbers(group.program, job.recipes[number]) for number, _ in filled]
+    owns = [lane_numbers(group.program, job.recipe(lane)) for lane in filled]
     numbers = {name: np.stack([own[name] for own in owns]) for name in owns[0]}
-    order_key = jax.random.key(job.order_seed)
-    numbers, order_key = jax.device_put((numbers, order_key), device)
+    numbers = jax.device_put(numbers, device)
+    train, _ = job.folds[job.fold_of(lanes[0])]
+    schedule = group.program.schedule(train, job.order_seed_of(lanes[0]))
     number, repeat = np.array(lanes).T
     done = start_epoch = int(study.epochs_done[number[0], repeat[0]])
     if done == 0:
-        seeds = np.array([job.seed + repeat % job.seeds for _, repeat in filled], np.uint32)
+        seeds = np.array([job.seed_of(lane) for lane in filled], np.uint32)
         states = init_lanes(initial(group.program), jax.device_put(seeds, device), numbers)
     else:
         states = _on_device([job.states[lane] for lane in filled], device)
     num_epochs, seconds_per_epoch = 1, []
     while done == start_epoch or (done < until and not job.is_stopped()):
         start = time.perf_counter()
-        states, new = train_lanes(group.program, states, numbers, *data, order_key, num_epochs)
+        batches = jax.device_put(schedule.batches(done, num_epochs), device)
+        states, new = train_lanes(group.program, states, numbers, *data, batches)
         with job.lock:
             job.training.update(lanes)
+        # on the host: slicing there compiles nothing
+        new, diverged = jax.device_get((new, states.diverged))
+        diverged = diverged[: len(lanes)]
         for name, values in new.items():
-            # on the host: slicing there compiles nothing
-            new[name] = np.asarray(values)[: len(lanes), :num_epochs]
+            known = values[: len(lanes), :num_epochs]
+            new[name] = without_unfinished(known, diverged, done, schedule.num_steps)
             study.curves[name][number, repeat, done : done + num_epochs] = new[name]
         group.is_compiled.set()
-        diverged = np.asarray(states.diverged)[: len(lanes)]
         # frozen lanes need no further epochs
         now_done = until if (diverged >= 0).all() else done + num_epochs
         with job.lock:
@@ -202,13 +208,14 @@ def _train_chunk(
         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
         if done < until:
             _commit_if_due(job, lanes, states)
-        num_epochs = min(until - done, EPOCHS_PER_CALL, max(1, int(0.25 / seconds_per_epoch[-1])))
+        per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
+        num_epochs = min(until - done, EPOCHS_PER_CALL, schedule.room, per_call)
     kept = states if states.best is None else states.best
     params, state = jax.device_get((kept.params, kept.state))
     if len(lanes) < chunk:
         params, state = jax.tree.map(lambda leaf: leaf[: len(lanes)].copy(), (params, state))
     if states.best is not None:
-        study.kept_epochs[number, repeat] = np.asarray(states.best.epoch)[: len(lanes)]
+        study.kept_epochs[number, repeat] = jax.device_get(states.best.epoch)[: len(lanes)]
     goes_on = job.goes_on or (job.commits.is_on and done < until)
     rows = _on_host(states, len(lanes)) if goes_on else []
     with job.lock:
@@ -262,7 +269,7 @@ def _on_device(lanes: list[TrainState], device: jax.Device) -> TrainState:
     stacked = stacked._replace(epoch=lanes[0].epoch, step=lanes[0].step)
     # not an alias of NumPy's memory: training consumes what it is given
     states = jax.device_put(stacked, device, may_alias=False)
-    return states._replace(dropout_key=jax.random.wrap_key_data(states.dropout_key))
+    return states._replace(dropout_key=from_words(states.dropout_key))
 
 
 def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.foreign_costs import foreign_step
+from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
 from jaxnn.optimizers import MOMENTS
 from jaxnn.programs import Program
@@ -215,7 +216,7 @@ def num_weights(model: Model | Mixture) -> int:
 
 @functools.lru_cache
 def _num_foreign_weights(model: Model) -> int:
-    params, _ = jax.eval_shape(model.init, jax.random.key(0))
+    params, _ = jax.eval_shape(model.init, new_key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 

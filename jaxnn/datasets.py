@@ -1,7 +1,7 @@
 """Examples with labels: checked on the host, then kept on the device as plain arrays."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,14 @@ class Dataset:
     Numbers are taken as they are; `load_hdf5` is what scales uint8 pictures to 0..1.
 
     Args:
-      x: inputs (N, F) or (N, ...), real and finite; stored in the default float type.
+      x: inputs (N, F) or (N, ...), real and finite; stored in the default float type. Where that
+        type cannot hold how a feature varies, such as times since 1970, the numbers as they came
+        are kept beside it, and "centred" and "standardised" inputs are made of them.
       y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
         course's orientation, (C, N).
       num_classes: C; the largest label + 1, up to 2^16, if it is not given.
       weights: (N,), >= 0, what each example counts in the cost and in the statistics; None is 1.
+        Training with examples of weight 0 is training without them.
 
     `data + other` joins two sets, `data[rows]` picks examples by slice, index array or mask.
 
@@ -39,6 +42,8 @@ class Dataset:
     y: Array
     num_classes: int
     weights: Array | None
+    exact: np.ndarray | None = None
+    """The inputs in float64 on the host, where the default float type does not tell them apart."""
 
     def __init__(
         self,
@@ -50,17 +55,19 @@ class Dataset:
         inputs = as_inputs(x, "x")
         labels, num_classes = as_labels(y, len(inputs), num_classes, "y")
         self._set(
-            jnp.asarray(inputs, float),
-            jnp.asarray(labels),
+            on_device(_as_floats(inputs)),
+            on_device(labels),
             num_classes,
-            None if weights is None else jnp.asarray(_as_weights(weights, len(inputs))),
+            None if weights is None else on_device(_as_weights(weights, len(inputs))),
+            exact_or_none(inputs),
         )
 
-    def _set(self, x: Any, y: Any, num_classes: int, weights: Any) -> None:
-        for name, value in zip(_FIELDS, (x, y, num_classes, weights), strict=True):
+    def _set(self, x: Any, y: Any, num_classes: int, weights: Any, exact: Any) -> None:
+        for name, value in zip(_FIELDS, (x, y, num_classes, weights, exact), strict=True):
             object.__setattr__(self, name, value)
 
     def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], int]:
+        # what `exact` knows is of no use to a compiled program
         children = ((jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in ("x", "y", "weights"))
         return tuple(children), self.num_classes
 
@@ -70,26 +77,30 @@ class Dataset:
         return cls._unchecked(x, y, num_classes, weights)
 
     @classmethod
-    def _unchecked(cls, x: Any, y: Any, num_classes: int, weights: Any) -> "Dataset":
+    def _unchecked(
+        cls, x: Any, y: Any, num_classes: int, weights: Any, exact: np.ndarray | None = None
+    ) -> "Dataset":
         """For arrays that were checked before, and for the tracers of a transformation."""
         data = object.__new__(cls)
-        data._set(x, y, num_classes, weights)
+        data._set(x, y, num_classes, weights, exact)
         return data
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, rows: Any) -> "Dataset":
-        if not isinstance(rows, jax.core.Tracer):
-            # NumPy checks the range, which JAX's indexing does not
-            picked = np.arange(len(self))[rows]
-            if picked.ndim != 1 or picked.size == 0:
-                raise ValueError(
-                    f"data[rows] got {rows!r}, which picks shape {picked.shape}; expected a slice, "
-                    "indices or a mask of at least one example"
-                )
-            rows = picked
-        return jax.tree.map(lambda array: array[rows], self)
+        if isinstance(rows, jax.core.Tracer):
+            return jax.tree.map(lambda array: array[rows], self)
+        # NumPy checks the range, which JAX's indexing does not
+        picked = np.arange(len(self))[rows]
+        if picked.ndim != 1 or picked.size == 0:
+            raise ValueError(
+                f"data[rows] got {rows!r}, which picks shape {picked.shape}; expected a slice, "
+                "indices or a mask of at least one example"
+            )
+        on_device = jax.device_put(picked)
+        part = jax.tree.map(lambda array: jnp.take(array, on_device, axis=0), self)
+        return part if self.exact is None else part._with_exact(self.exact[picked])
 
     def __add__(self, other: "Dataset") -> "Dataset":
         if not isinstance(other, Dataset):
@@ -97,35 +108,67 @@ class Dataset:
         check_compatible(self, other, "the second Dataset of a sum")
         weights = None
         if self.weights is not None or other.weights is not None:
-            weights = jnp.concatenate([self.weights_or_ones(), other.weights_or_ones()])
+            weights = on_device(np.concatenate([self.host_weights(), other.host_weights()]))
         return Dataset._unchecked(
             jnp.concatenate([self.x, other.x]),
             jnp.concatenate([self.y, other.y]),
             self.num_classes,
             weights,
+            None
+            if self.exact is None and other.exact is None
+            else np.concatenate([self.original, other.original]),
         )
+
+    @property
+    def original(self) -> np.ndarray:
+        """The inputs on the host, with all the digits that are known."""
+        return jax.device_get(self.x) if self.exact is None else self.exact
+
+    def counted(self) -> "Dataset":
+        """Without the examples of weight 0."""
+        rows = np.flatnonzero(self.host_weights())
+        return self if len(rows) == len(self) else self[rows]
 
     def weights_or_ones(self) -> Array:
         """The weights (N,), written out."""
         return jnp.ones(len(self), self.x.dtype) if self.weights is None else self.weights
 
+    def host_weights(self) -> np.ndarray:
+        """The same on the host."""
+        is_plain = self.weights is None
+        return np.ones(len(self), self.x.dtype) if is_plain else jax.device_get(self.weights)
+
     def weighted(self, weights: Array) -> "Dataset":
         """The same examples with other weights."""
-        return Dataset._unchecked(self.x, self.y, self.num_classes, weights)
+        return Dataset._unchecked(self.x, self.y, self.num_classes, weights, self.exact)
 
-    def normalised(self, statistics: "InputStatistics | None") -> "Dataset":
-        """The same labels and weights with inputs normalised by the statistics, if there are."""
+    def _with_exact(self, exact: np.ndarray) -> "Dataset":
+        return Dataset._unchecked(self.x, self.y, self.num_classes, self.weights, exact)
+
+    def normalised(self, statistics: Any) -> "Dataset":
+        """The same labels and weights with inputs normalised by `InputStatistics`, if there are."""
         if statistics is None:
             return self
-        x = statistics.normalise(self.x)
+        x = statistics.normalise(self.x if self.exact is None else self.exact)
         return Dataset._unchecked(x, self.y, self.num_classes, self.weights)
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Dataset))
 
 
+def on_device(array: np.ndarray) -> Array:
+    """A copy on the device: what is later written into the caller's array does not reach it.
+
+    A CPU's device memory may be NumPy's own, whatever `may_alias` says.
+    """
+    return jax.device_put(np.array(array))
+
+
 def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
-    """Checks inputs (N, ...) on the host: real, finite, at least one example and one feature."""
+    """Checks inputs (N, ...) on the host: real, finite, at least one example and one feature.
+
+    They come back in their own type, in which they may have more digits than in the default one.
+    """
     x = np.asarray(x)
     if x.dtype.kind not in "buif":
         raise ValueError(f"{name} got type {x.dtype}; expected real numbers")
@@ -134,14 +177,29 @@ def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
     if x.size == 0:
         raise ValueError(f"{name} got shape {x.shape}; expected at least one example and feature")
     if x.dtype.kind == "f":
-        x = _as_floats(x)
-        if not np.isfinite(x).all():
-            bad = np.argwhere(~np.isfinite(x))
+        floats = _as_floats(x)
+        if not np.isfinite(floats).all():
+            bad = np.argwhere(~np.isfinite(floats))
             raise ValueError(
-                f"{name} got {len(bad)} values that are NaN or infinite in {x.dtype}, the first in "
-                f"example {bad[0][0]}; expected finite numbers: drop or fill them"
+                f"{name} got {len(bad)} values that are NaN or infinite in {floats.dtype}, the "
+                f"first in example {bad[0][0]}; expected finite numbers: drop or fill them"
             )
     return x
+
+
+_MOST_LOST = 2.0**-14
+"""Of half a feature's range: what rounding may take before the numbers are kept as they came."""
+
+
+def exact_or_none(x: np.ndarray) -> np.ndarray | None:
+    """Inputs in float64 if the default float type rounds away how one of the features varies."""
+    limits = np.finfo(jnp.result_type(float))
+    if np.can_cast(x.dtype, limits.dtype, "safe"):
+        return None
+    low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
+    largest, half_range = np.maximum(abs(low), abs(high)), (high - low) / 2
+    rounding = np.maximum(largest, float(limits.tiny)) * float(limits.epsneg)
+    return x.astype(np.float64) if (rounding > _MOST_LOST * half_range)[low < high].any() else None
 
 
 def _as_floats(array: np.ndarray) -> np.ndarray:
@@ -240,61 +298,3 @@ def check_compatible(data: Dataset, other: Dataset, name: str) -> None:
             f"{name} got {other.num_classes} classes; expected {data.num_classes}, as in the "
             "training set: give num_classes to both"
         )
-
-
-class InputStatistics(NamedTuple):
-    """What training inputs are normalised by: (x - mean) / deviation, feature by feature."""
-
-    mean: Array
-    deviation: Array
-
-    def normalise(self, x: Array) -> Array:
-        return (x - self.mean[None]) / self.deviation[None]
-
-
-INPUTS = ("raw", "centred", "standardised")
-"""Ways to treat inputs; the statistics always come from the training part alone."""
-
-
-def input_statistics(inputs: str, data: Dataset) -> InputStatistics | None:
-    """Statistics of the training part: None for "raw", deviation 1 for "centred".
-
-    A feature that is constant in the training part keeps deviation 1, so it becomes 0 there.
-    Examples count by their weights.
-
-    >>> data = Dataset(np.array([[0.0, 5.0], [2.0, 5.0]]), [0, 1])
-    >>> input_statistics("standardised", data).normalise(data.x).tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
-    """
-    if inputs == "raw":
-        return None
-    mean, deviation = _mean_and_deviation(data)
-    if inputs == "centred":
-        deviation = np.zeros_like(mean)
-    deviation = np.where(deviation == 0, 1, deviation)
-    return InputStatistics(jnp.asarray(mean, float), jnp.asarray(deviation, float))
-
-
-def scale_ratio(data: Dataset) -> float:
-    """Largest over smallest deviation among the features that vary at all."""
-    deviation = _mean_and_deviation(data)[1]
-    varying = deviation[deviation > 0]
-    return float(varying.max() / varying.min()) if varying.size else 1.0
-
-
-def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Of each feature, by weight, in float64; the deviation of a constant feature is exactly 0."""
-    weights = np.asarray(data.weights_or_ones(), np.float64)
-    x = np.asarray(data.x)
-    if not weights.all():
-        x, weights = x[weights > 0], weights[weights > 0]
-    share = weights / weights.sum()
-    # a few rows at a time: the whole set in float64 would go through memory again and again
-    blocks = [slice(start, start + 32) for start in range(0, len(x), 32)]
-    mean, variance = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
-    for block in blocks:
-        mean += np.tensordot(share[block], x[block].astype(np.float64), axes=1)
-    for block in blocks:
-        variance += np.tensordot(share[block], (x[block] - mean) ** 2, axes=1)
-    # rounding would leave a constant feature a little
-    return mean, np.where(x.max(axis=0) == x.min(axis=0), 0, np.sqrt(variance))

@@ -2,12 +2,10 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset
-from jaxnn.fitted import Fitted
-from jaxnn.metrics import accuracy
+from jaxnn.fitted import Fitted, share_of_hits
 from jaxnn.types import ArrayLike
 
 
@@ -45,4 +43,4 @@ class Ensemble:
 
     def score(self, data: Dataset) -> float:
         """Accuracy on `data`, by its weights."""
-        return float(accuracy(jnp.asarray(self.predict_proba(data.x)), data.y, data.weights))
+        return share_of_hits(self.predict_proba(data.original), data)

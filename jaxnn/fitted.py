@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.datasets import Dataset, InputStatistics, as_inputs
+from jaxnn.datasets import Dataset, as_inputs
+from jaxnn.inputs import InputStatistics
 from jaxnn.metrics import accuracy
 from jaxnn.normalization import population_statistics
+from jaxnn.showing import warn_caller
 from jaxnn.types import Array, ArrayLike, Model, Params, State
 
 
@@ -43,16 +45,22 @@ class Fitted:
     is_mlp: bool = True
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """The most probable class (N,) of each input (N, ...)."""
-        return np.asarray(jnp.argmax(self._logits(x), axis=-1))
+        """The most probable class (N,) of each input (N, ...).
+
+        Where the network's outputs are not finite there is none: it is class 0, with a warning.
+        """
+        return self._logits(x).argmax(axis=-1)
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
-        """Softmax probabilities (N, C) of inputs (N, ...)."""
-        return np.asarray(jax.nn.softmax(self._logits(x)))
+        """Softmax probabilities (N, C) of inputs (N, ...).
+
+        They are NaN, with a warning, where the network's outputs are not finite.
+        """
+        return jax.device_get(_softmax(jax.device_put(self._logits(x))))
 
     def score(self, data: Dataset) -> float:
-        """Accuracy on `data`, by its weights."""
-        return float(accuracy(self._logits(data.x), data.y, data.weights))
+        """Accuracy on `data`, by its weights; outputs that are not finite count as missed."""
+        return share_of_hits(self._logits(data.original), data)
 
     def with_population_statistics(self, data: Dataset) -> "Fitted":
         """The network with batch-norm statistics of the whole training set `data`.
@@ -60,19 +68,31 @@ class Fitted:
         The running averages are those of the last ten or so mini-batches, while the weights moved;
         see `population_statistics`.
         """
-        x = data.x if self.inputs is None else self.inputs.normalise(data.x)
+        x = data.normalised(self.inputs).x
         state = _population_statistics(self.model, self.params, self.state, x, data.weights)
         return dataclasses.replace(self, state=state)
 
-    def _logits(self, x: ArrayLike) -> Array:
-        x = jnp.asarray(as_inputs(x, "x"), float)
+    def _logits(self, x: ArrayLike) -> np.ndarray:
+        x = as_inputs(x, "x")
         if x.shape[1:] != self.input_shape:
             raise ValueError(
                 f"x got inputs of shape {x.shape}; expected (examples, "
                 f"{', '.join(map(str, self.input_shape))}), as in the training set"
             )
+        dtype = jnp.result_type(float)
+        inputs = x.astype(dtype) if self.inputs is None else self.inputs.normalise(x)
         numbers = {name: self.setting[name] for name in self.model.numbers}
-        return _logits(self.model, self.params, self.state, self.inputs, x, numbers)
+        given = jax.device_put((inputs, numbers))
+        logits = jax.device_get(_logits(self.model, self.params, self.state, *given))
+        # a class may have the logit -inf, which is a probability of 0
+        is_unknown = (np.isnan(logits) | np.isposinf(logits)).any(axis=-1)
+        if is_unknown.any():
+            warn_caller(
+                f"the network's outputs are not finite for {is_unknown.sum():,} of {len(x):,} "
+                "inputs, whose predictions mean nothing: the network has diverged, or they are far "
+                "outside of the training set's range"
+            )
+        return logits
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the network to an HDF5 file, see `archives`; `load` brings it back.
@@ -85,6 +105,13 @@ class Fitted:
         save_network(self, path)
 
 
+def share_of_hits(logits: np.ndarray, data: Dataset) -> float:
+    """The accuracy of logits, or probabilities, that are on the host."""
+    return float(_accuracy(jax.device_put(logits), data.y, data.weights))
+
+
+_accuracy = jax.jit(accuracy)
+_softmax = jax.jit(jax.nn.softmax)
 _population_statistics = jax.jit(population_statistics, static_argnames="model")
 
 
@@ -93,9 +120,7 @@ def _logits(
     model: Model,
     params: Params,
     state: State,
-    inputs: InputStatistics | None,
     x: Array,
     numbers: dict[str, Any],
 ) -> Array:
-    x = x if inputs is None else inputs.normalise(x)
     return model.apply(params, state, x, **numbers)[0]

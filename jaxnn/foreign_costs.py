@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxnn.keys import new_key
 from jaxnn.types import Array, Model, Params, State
 
 
@@ -42,7 +43,7 @@ def _counted(model: Model, shape: tuple[int, ...], dtype: Any) -> ForeignStep:
         numbers = dict.fromkeys(model.numbers, jnp.asarray(0.1, dtype))
         return model.apply(params, state, x, is_training=True, key=key, **numbers)[0].sum()
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: new_key(0))
     network = jax.eval_shape(model.init, key)
     lowered = jax.jit(jax.grad(total)).lower(*network, jax.ShapeDtypeStruct(shape, dtype), key)
     counted = lowered.cost_analysis() or {}

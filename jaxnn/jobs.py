@@ -43,6 +43,7 @@ class Job:
 
     Attributes:
       recipes, groups: by number of the setting: how it is trained, and with whom.
+      fold_recipes: of each fold, where numbers depend on its size; otherwise empty.
       folds: training and validation set of each; one pair without cross-validation.
       seeds: repetitions on each fold.
       until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
@@ -70,6 +71,7 @@ class Job:
     hosts: Hosts = ALONE
     past: list[Past] = dataclasses.field(default_factory=list)
     recipes: list[Recipe] = dataclasses.field(default_factory=list)
+    fold_recipes: list[list[Recipe]] = dataclasses.field(default_factory=list)
     groups: list[Group] = dataclasses.field(default_factory=list)
     owners: dict[Lane, int] = dataclasses.field(default_factory=dict)
     until: int = 0
@@ -105,6 +107,21 @@ class Job:
 
     def fold_of(self, lane: Lane) -> int:
         return lane[1] // self.seeds
+
+    def recipe(self, lane: Lane) -> Recipe:
+        """How a lane is trained."""
+        recipes = self.fold_recipes[self.fold_of(lane)] if self.fold_recipes else self.recipes
+        return recipes[lane[0]]
+
+    def seed_of(self, lane: Lane) -> int:
+        """Of a lane's weights and dropout."""
+        own = self.recipes[lane[0]].seed
+        return (self.seed if own is None else own) + lane[1] % self.seeds
+
+    def order_seed_of(self, lane: Lane) -> int:
+        """Of a lane's mini-batches."""
+        own = self.recipes[lane[0]].seed
+        return self.order_seed if own is None else own
 
     def data_on(self, device: jax.Device, inputs: str, fold: int) -> tuple[Dataset, Dataset | None]:
         """Training and validation set, treated and put on a device once."""

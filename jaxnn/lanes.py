@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 
+from jaxnn.batches import Batches
 from jaxnn.datasets import Dataset
+from jaxnn.keys import new_key
 from jaxnn.programs import Program
 from jaxnn.training import TrainState, init_train_state, train_epochs
 from jaxnn.types import Array
@@ -22,7 +24,7 @@ def init_lanes(program: Program, seeds: Array, numbers: dict[str, Array]) -> Tra
     On a CPU lane after lane: to the same bits, and compiled in half of the time (64-32-16 units:
     1.7 s and not 3.8), since XLA takes long over random numbers that are mapped over lanes.
     """
-    init = lambda seed, own: init_train_state(program, jax.random.key(seed), own)
+    init = lambda seed, own: init_train_state(program, new_key(seed), own)
 
     def one_by_one(seeds: Array, numbers: dict[str, Array]) -> TrainState:
         lanes = jax.lax.map(lambda lane: init(*lane), (seeds, numbers))
@@ -39,8 +41,7 @@ def train_lanes(
     numbers: dict[str, Array],
     train: Dataset,
     valid: Dataset | None,
-    order_key: Array,
-    num_epochs: Array,
+    batches: Batches,
 ) -> tuple[TrainState, dict[str, Array]]:
     """`train_epochs` for L lanes: `lanes` and `numbers` have a leading axis, the rest is shared.
 
@@ -50,7 +51,7 @@ def train_lanes(
     """
     train_some = jax.vmap(
         functools.partial(train_epochs, program),
-        in_axes=(_AXES, 0, None, None, None, None),
+        in_axes=(_AXES, 0, None, None, None),
         out_axes=(_AXES, 0),
     )
-    return train_some(lanes, numbers, train, valid, order_key, num_epochs)
+    return train_some(lanes, numbers, train, valid, batches)

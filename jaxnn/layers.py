@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxnn.keys import as_threefry
 from jaxnn.types import Array, Params
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -71,7 +72,8 @@ def init_dense(
     if init not in INITIALIZERS:
         raise ValueError(f"init got {init!r}; expected one of {', '.join(INITIALIZERS)}")
     distribution, deviation = INITIALIZERS[init]
-    draws = jax.vmap(lambda row_key: distribution(row_key, num_in))(row_keys(key, num_out))
+    keys = row_keys(as_threefry(key), num_out)
+    draws = jax.vmap(lambda row_key: distribution(row_key, num_in))(keys)
     kernel = deviation(num_in, num_out) * draws
     return {"kernel": kernel, "bias": jnp.zeros(num_out)} if bias else {"kernel": kernel}
 
@@ -144,6 +146,6 @@ def dropout(key: Array, rate: float | Array, a: Array) -> Array:
     >>> sorted({round(float(value), 3) for value in a.ravel()})
     [0.0, 1.333]
     """
-    unit_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(a.shape[0]))
+    unit_keys = row_keys(as_threefry(key), a.shape[0])
     draws = jax.vmap(lambda unit_key: jax.random.uniform(unit_key, a.shape[1:], a.dtype))(unit_keys)
     return jnp.where(draws >= rate, a / (1 - rate), 0)

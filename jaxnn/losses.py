@@ -3,21 +3,22 @@
 import jax
 import jax.numpy as jnp
 
-from jaxnn.types import Array, Params
+from jaxnn.types import Array, ArrayLike, Params
 
 
-def softmax_cross_entropy(logits: Array, labels: Array) -> Array:
+def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     """Cross-entropy of softmax(logits) against the labels, for each example.
 
     L = -sum_c y_c log y_hat_c,  y_hat = softmax(z);  dL/dz = y_hat - y
 
-    Computed from log-softmax, so logits of any finite size are safe. With all logits equal the
-    cost is ln C (ln 6 = 1.79 for the six signs), which is what a dead network shows.
+    Computed from log-softmax, so logits of any finite size are safe. A logit of -inf is a class of
+    probability 0; one of +inf gives NaN, as NaN does. With all logits equal the cost is ln C (ln 6
+    = 1.79 for the six signs), which is what a dead network shows.
 
     Args:
       logits: (B, C).
-      labels: integers (B,), or one-hot or any distribution (B, C). An integer outside 0..C-1 gives
-        NaN, never a silent number.
+      labels: integers (B,) of any size, or one-hot or any distribution (B, C). An integer outside
+        0..C-1 gives NaN, never a silent number.
 
     Returns:
       (B,).
@@ -28,7 +29,9 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> Array:
     >>> softmax_cross_entropy(jnp.zeros((1, 6)), jnp.array([2]))
     Array([1.7917595], dtype=float32)
     """
+    logits, labels = real_array(logits), jnp.asarray(labels)
     if labels.shape == logits.shape:
+        labels = labels.astype(logits.dtype)
         # where: a class of probability exactly 0 adds nothing, also where its log is -inf
         log_probs = jax.nn.log_softmax(logits)
         return -jnp.sum(jnp.where(labels == 0, 0, labels * log_probs), axis=-1)
@@ -40,42 +43,70 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> Array:
         )
     # classes down, examples across, as in the course: the layer below then gets its dZ in the
     # orientation in which dW is fast
-    z = jnp.moveaxis(logits, -1, 0)
-    classes = jnp.arange(len(z), dtype=labels.dtype).reshape(-1, *(1,) * labels.ndim)
+    z, labels = jnp.moveaxis(logits, -1, 0), class_numbers(labels)
+    classes = jnp.arange(z.shape[0], dtype=labels.dtype).reshape(-1, *(1,) * labels.ndim)
     chosen = labels[None] == classes
     z = z - jax.lax.stop_gradient(jnp.max(z, axis=0))[None]
     cost = jnp.log(jnp.sum(jnp.exp(z), axis=0)) - jnp.sum(jnp.where(chosen, z, 0), axis=0)
     return jnp.where(jnp.any(chosen, axis=0), cost, jnp.nan)
 
 
-def sigmoid_cross_entropy(logits: Array, labels: Array) -> Array:
+def sigmoid_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     """Cross-entropy of sigmoid(logits) against labels in 0..1, element by element.
 
-    L = -y log(a) - (1 - y) log(1 - a),  a = sigmoid(z)
-      = max(z, 0) - z y + log(1 + exp(-|z|)), which cannot overflow.
+    L = -y log(a) - (1 - y) log(1 - a),  a = sigmoid(z);  dL/dz = a - y
+      = y log(1 + exp(-z)) + (1 - y) log(1 + exp(z)), where no exponential overflows.
+
+    An outcome of probability 0 adds nothing, also where its logarithm is infinite.
 
     >>> sigmoid_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 1.0])).round(4)
     Array([0.6931, 0.    ], dtype=float32)
+    >>> jax.grad(sigmoid_cross_entropy)(jnp.array(0.0), 1.0).item()
+    -0.5
     """
-    if logits.shape != labels.shape:
+    z = real_array(logits)
+    y = jnp.asarray(labels).astype(z.dtype)
+    if z.shape != y.shape:
         raise ValueError(
-            f"sigmoid_cross_entropy got labels {list(labels.shape)}; expected {list(logits.shape)}"
+            f"sigmoid_cross_entropy got labels {list(y.shape)}; expected {list(z.shape)}"
         )
-    return jnp.maximum(logits, 0) - logits * labels + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    # softplus has the right slope at 0, where max and abs leave it open
+    cost_of_one, cost_of_zero = jax.nn.softplus(-z), jax.nn.softplus(z)
+    return jnp.where(y == 0, 0, y * cost_of_one) + jnp.where(y == 1, 0, (1 - y) * cost_of_zero)
 
 
-def weighted_mean(values: Array, weights: Array | None = None) -> Array:
+def real_array(values: ArrayLike) -> Array:
+    """As an array of floats: the default type for Python's numbers and for integers."""
+    values = jnp.asarray(values)
+    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
+
+
+def class_numbers(labels: ArrayLike) -> Array:
+    """Labels in a type of at least 32 bits, which holds every number of classes."""
+    labels = jnp.asarray(labels)
+    is_small = labels.dtype == bool or jnp.iinfo(labels.dtype).bits < 32
+    return labels.astype(jnp.int32) if is_small else labels
+
+
+def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """sum(w * values) / sum(w) over the examples (B,); the plain mean without weights.
 
     The value of an example of weight 0 does not count, NaN included; if all weigh 0 the mean is 0.
+    Only the ratios of weights matter, so their sum may be too large for the type.
 
     >>> weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1.0, 1.0, 0.0]))
     Array(2., dtype=float32)
     """
+    values = real_array(values)
     if weights is None:
         return jnp.mean(values)
-    total = jnp.sum(weights)
-    return jnp.sum(jnp.where(weights > 0, values * weights, 0)) / jnp.where(total > 0, total, 1)
+    weights = jnp.asarray(weights).astype(values.dtype)
+    # by a power of two near the largest weight, which changes no bits but what would overflow
+    limits = jnp.finfo(weights.dtype)
+    half = jax.lax.reduce_precision(jnp.max(weights) / 2, limits.nexp, 0)
+    shares = weights / jax.lax.stop_gradient(jnp.where(half > 0, half, 1))
+    total = jnp.sum(shares)
+    return jnp.sum(jnp.where(shares > 0, values * shares, 0)) / jnp.where(total > 0, total, 1)
 
 
 def l2_penalty(params: Params) -> Array:

@@ -3,12 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.losses import weighted_mean
+from jaxnn.losses import class_numbers, real_array, weighted_mean
 from jaxnn.types import Array, ArrayLike
 
 
-def accuracy(logits: Array, labels: Array, weights: Array | None = None) -> Array:
+def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """Share of examples whose largest logit is the label's.
+
+    An example with a logit that is NaN has no largest one, and counts as missed.
 
     Args:
       logits: (B, C).
@@ -21,12 +23,17 @@ def accuracy(logits: Array, labels: Array, weights: Array | None = None) -> Arra
     >>> accuracy(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([1, 1]))
     Array(0.5, dtype=float32)
     """
+    logits, labels = real_array(logits), jnp.asarray(labels)
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
             f"accuracy got labels {list(labels.shape)}; expected {list(logits.shape[:-1])}"
         )
-    hits = (jnp.argmax(logits, axis=-1) == labels).astype(logits.dtype)
-    return weighted_mean(hits, weights)
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        raise ValueError(f"accuracy got labels of type {labels.dtype}; expected class numbers")
+    labels = class_numbers(labels)
+    is_hit = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+    is_known = ~jnp.any(jnp.isnan(logits), axis=-1)
+    return weighted_mean((is_hit & is_known).astype(logits.dtype), weights)
 
 
 def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, num_classes: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import layers, normalization
+from jaxnn.keys import as_threefry
 from jaxnn.types import Array, Model, Params, State
 
 
@@ -160,6 +161,7 @@ class _Layer(NamedTuple):
 
 
 def _init(mixture: Mixture, structure: Mapping[str, Any], key: Array) -> tuple[Params, State]:
+    key = as_threefry(key)
     # floats: JAX divides int32 in float32, also where the default is float64
     hidden = jnp.asarray(structure["hidden"], float) if mixture.is_padded else mixture.hidden
     real, units = (mixture.fan_in, *hidden), mixture.units
@@ -215,7 +217,8 @@ def _kernels(
         kernel = jax.lax.select_n(structure["init"], *choices) if choices[1:] else choices[0]
         if mixture.is_padded:
             row, column = jnp.arange(one.rows)[:, None], jnp.arange(one.columns)[None]
-            kernel = jnp.where((row < one.num_out) & (column < one.num_in), kernel, 0)
+            num_out, num_in = (jnp.asarray(n).astype(int) for n in (one.num_out, one.num_in))
+            kernel = jnp.where((row < num_out) & (column < num_in), kernel, 0)
         kernels.append(kernel)
     return kernels
 
@@ -244,7 +247,8 @@ def _apply(
         raise ValueError(
             f"apply got inputs of shape {x.shape}; expected {mixture.units[0]} features an example"
         )
-    a = x.reshape(len(x), -1).T
+    # not len: a program may be exported for mini-batches of any size
+    a = x.reshape(x.shape[0], mixture.units[0]).T
     new_state, outputs = [], [a]
     norm = functools.partial(
         normalization.batch_norm, is_training=is_training, decay=batch_norm_decay, weights=weights
@@ -264,7 +268,7 @@ def _apply(
             # sigmoid(0) is not 0; what goes on from here as 0 leaves the weights above at 0, too
             a = jnp.where((jnp.arange(num_units) < structure["hidden"][layer])[:, None], a, 0)
         if has_dropout and key is not None:
-            a = layers.dropout(jax.random.fold_in(key, layer), dropout, a)
+            a = layers.dropout(jax.random.fold_in(as_threefry(key), layer), dropout, a)
         outputs.append(a)
     # a layer of logits for each depth: to select among these is cheap, among activations it is not
     logits = [

@@ -106,7 +106,7 @@ def mixed_optimizer(
     ) -> tuple[Params, MixedState]:
         del params
         step = state.step + 1
-        corrected = lambda decay: jnp.where(is_["adam"], 1 - decay**step, 1.0)
+        corrected = lambda decay: jnp.where(is_["adam"], 1 - decay ** step.astype(float), 1.0)
         mean, square = grads, None
         updates = grads
         if has_mean:
@@ -155,7 +155,8 @@ def decayed_learning_rate(schedule: str | Array, numbers: Numbers, epoch: int | 
     if not is_place and (not is_name or schedule not in DECAY_SCHEDULES):
         allowed = ", ".join(DECAY_SCHEDULES)
         raise ValueError(f"decay_schedule got {schedule!r}; expected one of {allowed}")
-    t = epoch / numbers["decay_every"]
+    # JAX divides integers by floats in the floats' type, unless it is told to promote nothing
+    t = jnp.asarray(epoch, float) / numbers["decay_every"]
     if isinstance(schedule, str):
         factor = DECAY_SCHEDULES[schedule](numbers["decay_rate"], t)
     else:

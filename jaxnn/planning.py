@@ -12,7 +12,7 @@ from jaxnn.costs import RATES, Rates, Work, check_rates, lane_bytes, num_moments
 from jaxnn.datasets import Dataset
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan, PlannedProgram
-from jaxnn.preparing import Recipe, check_row_space, recipes
+from jaxnn.preparing import Recipe, check_row_space, checked_data, recipes
 from jaxnn.programs import Program
 from jaxnn.settings import Setting
 from jaxnn.types import Model, ModelFn, as_model
@@ -66,8 +66,7 @@ def plan(
     >>> [planned.settings for planned in plan(settings, data).programs]
     [(0, 1), (2,)]
     """
-    if not isinstance(train, Dataset):
-        raise ValueError(f"train got {type(train).__name__}; expected jaxnn.Dataset(x, y)")
+    train, _ = checked_data(train, None, 0)
     if rates is not None:
         check_rates(rates)
     epochs, seeds = whole_number("epochs", epochs, 1), whole_number("seeds", seeds, 1)

@@ -8,13 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.datasets import (
-    Dataset,
-    InputStatistics,
-    check_compatible,
-    input_statistics,
-    scale_ratio,
-)
+from jaxnn.datasets import Dataset, check_compatible, on_device
+from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
 from jaxnn.mixtures import Mixture
 from jaxnn.models import structure_of
 from jaxnn.programs import Program
@@ -26,11 +21,15 @@ from jaxnn.types import Model, ModelFn, Params, as_model
 
 
 class Recipe(NamedTuple):
-    """A setting, ready to train: its structure as a program, its numbers as data."""
+    """A setting, ready to train: its structure as a program, its numbers as data.
+
+    `seed` is of its own weights, dropout and mini-batches; None leaves them to the call.
+    """
 
     setting: dict[str, Any]
     program: Program
     numbers: dict[str, np.ndarray]
+    seed: int | None = None
 
 
 STRUCTURE = ("hidden", "activation", "init", "batch_norm")
@@ -105,7 +104,7 @@ class Treatment(NamedTuple):
     """After it."""
 
     def treated(self, data: Dataset) -> Dataset:
-        data = data.normalised(self.statistics)
+        data = with_small_weights(data.normalised(self.statistics))
         return data if self.space is None else self.space.project(data)
 
     def lifted(self, params: Params) -> Params:
@@ -119,6 +118,16 @@ def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
     space = row_space(train.normalised(statistics)) if in_row_space else None
     num_features = math.prod(train.x.shape[1:]) if space is None else space.basis.shape[1]
     return Treatment(statistics, space, num_features)
+
+
+def with_small_weights(data: Dataset) -> Dataset:
+    """The same with weights of at most 2, whose sums are finite; only their ratios matter."""
+    if data.weights is None:
+        return data
+    weights = data.host_weights()
+    # a power of two, which changes no bits of what is computed
+    _, exponent = np.frexp(weights.max())
+    return data.weighted(on_device(np.ldexp(weights, 1 - exponent)))
 
 
 def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> list[Treatment]:
@@ -150,9 +159,13 @@ def check_row_space(in_row_space: bool, model: Model | ModelFn | None) -> None:
 def checked_data(
     train: Dataset, valid: Dataset | float | None, order_seed: int
 ) -> tuple[Dataset, Dataset | None]:
-    """Training and validation set; a fraction is held out of `train`, drawn from `order_seed`."""
+    """Training and validation set without examples of weight 0.
+
+    A fraction is held out of `train`, drawn from `order_seed`.
+    """
     if not isinstance(train, Dataset):
         raise ValueError(f"train got {type(train).__name__}; expected jaxnn.Dataset(x, y)")
+    train = _counted("train", train)
     if isinstance(valid, Real) and not isinstance(valid, bool):
         train, valid = hold_out(train, valid, order_seed)
     elif valid is not None:
@@ -161,14 +174,21 @@ def checked_data(
                 f"valid got {valid!r}; expected a Dataset, a fraction such as 0.2, or None"
             )
         check_compatible(train, valid, "valid")
-    for name, data in (("train", train), ("valid", valid)):
-        if data is not None and data.weights is not None and not np.any(data.weights):
-            raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
-    return train, valid
+    return train, None if valid is None else _counted("valid", valid)
+
+
+def _counted(name: str, data: Dataset) -> Dataset:
+    """The examples that count: one of weight 0 is not there, and no split shall deal it out."""
+    if not data.host_weights().any():
+        raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
+    return data.counted()
 
 
 def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
-    """Warns the caller of the package if an MLP gets raw features that differ wildly in size."""
+    """Warns the caller of the package of raw features that differ wildly in size for an MLP.
+
+    And of features of which the network would see few values: large numbers that vary little.
+    """
     is_bare = any(
         isinstance(one.program.model, Mixture)
         and one.setting["inputs"] == "raw"
@@ -181,3 +201,15 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
             f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
             'alone; consider inputs="standardised" or batch_norm=True'
         )
+    for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
+        if found := indistinct_features(inputs, train):
+            shown = ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")
+            cure = (
+                'consider inputs="standardised", which is computed in float64'
+                if inputs == "raw" and train.exact is not None
+                else "subtract something like their mean before they are cast to that type"
+            )
+            warn_caller(
+                f"features {shown} are large and vary little, so that {train.x.dtype} tells few "
+                f'of their values apart (inputs="{inputs}"); {cure}'
+            )

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import optax
 
+from jaxnn.batches import Schedule
+from jaxnn.datasets import Dataset
 from jaxnn.mixtures import Mixture
 from jaxnn.optimizers import Numbers, mixed_optimizer, optimizer
 from jaxnn.types import Model
@@ -46,6 +48,15 @@ class Program(NamedTuple):
         """Whether its lanes differ in structure."""
         has_choices = isinstance(self.model, Mixture) and self.model.is_mixed
         return has_choices or len(self.optimizers) > 1
+
+    def schedule(self, train: Dataset, order_seed: int) -> Schedule:
+        """The mini-batches that its lanes meet."""
+        return Schedule(train.host_weights(), self.batch_size, order_seed, self.may_pad)
+
+    @property
+    def may_pad(self) -> bool:
+        """Whether the network leaves examples of weight 0 out, which a foreign one need not do."""
+        return isinstance(self.model, Mixture)
 
     def with_features(self, num_features: int) -> "Program":
         """The program for inputs of other length, where the model is our own."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxnn.archives import RUN, complete_or_refused
 from jaxnn.commits import Commit, Commits, Content
 from jaxnn.journals import Entry, Journal, Moment
+from jaxnn.keys import from_words
 from jaxnn.preparing import Recipe
 from jaxnn.records import decode, encode
 from jaxnn.settings import Setting
@@ -63,7 +64,7 @@ def restored(
 
     def state_of(index: int) -> TrainState:
         state = jax.tree.map(jnp.asarray, filled(path, f"states/{index}", template, arrays))
-        return state._replace(dropout_key=jax.random.wrap_key_data(state.dropout_key))
+        return state._replace(dropout_key=from_words(state.dropout_key))
 
     with complete_or_refused(path):
         count = 1 + max(index for index, _, _ in about["moments"])

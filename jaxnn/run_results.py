@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.batches import Schedule
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
 from jaxnn.journals import Journal, Moment
@@ -16,7 +17,7 @@ from jaxnn.preparing import Recipe, Treatment
 from jaxnn.programs import Program
 from jaxnn.studies import Study
 from jaxnn.trials import Chunk
-from jaxnn.types import Array, Model, ModelFn
+from jaxnn.types import Model, ModelFn
 
 
 class Setup(NamedTuple):
@@ -25,6 +26,7 @@ class Setup(NamedTuple):
     Attributes:
       given: the training set before its treatment.
       train, valid: after it.
+      schedule: the mini-batches.
     """
 
     given: Dataset
@@ -33,7 +35,7 @@ class Setup(NamedTuple):
     treatment: Treatment
     model: Model | ModelFn | None
     in_row_space: bool
-    order_key: Array
+    schedule: Schedule
 
     def program(self, recipe: Recipe) -> Program:
         return recipe.program.with_features(self.treatment.num_features)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.datasets import INPUTS
+from jaxnn.inputs import INPUTS
 from jaxnn.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.types import Model

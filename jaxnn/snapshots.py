@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxnn.archives import NUMBERS, complete_or_refused, part_in, study_about, study_arrays
 from jaxnn.commits import Commit, Commits, Content
+from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
 from jaxnn.parts import part_of
 from jaxnn.preparing import network_of
@@ -133,7 +134,7 @@ def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
     numbers = traced_numbers(setting)
     if isinstance(program.model, Mixture):
         numbers |= program.model.structure(setting)
-    state = jax.eval_shape(lambda key: init_train_state(program, key, numbers), jax.random.key(0))
+    state = jax.eval_shape(lambda key: init_train_state(program, key, numbers), new_key(0))
     keys = jax.eval_shape(jax.random.key_data, state.dropout_key)
     return state._replace(dropout_key=keys)
 

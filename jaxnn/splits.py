@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from numbers import Real
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.checks import whole_number
-from jaxnn.datasets import Dataset
+from jaxnn.datasets import Dataset, on_device
 
 
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -83,6 +82,6 @@ def of_one_size(data: Dataset, parts: Sequence[np.ndarray]) -> list[Dataset]:
     if min(map(len, parts)) == longest:
         return filled
     return [
-        one.weighted(one.weights_or_ones() * jnp.asarray(np.arange(longest) < len(rows)))
+        one.weighted(on_device(one.host_weights() * (np.arange(longest) < len(rows))))
         for one, rows in zip(filled, parts, strict=True)
     ]

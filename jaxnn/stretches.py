@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
+from jaxnn.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
 from jaxnn.datasets import Dataset
 from jaxnn.programs import Program
 from jaxnn.progress import deferred_interrupt, progress_line
-from jaxnn.training import EPOCHS_PER_CALL, TrainState, curve_names, train_epochs
-from jaxnn.types import Array
+from jaxnn.training import TrainState, curve_names, train_epochs
 
 
 class Reached(NamedTuple):
@@ -37,7 +38,7 @@ def train_stretch(
     numbers: dict[str, np.ndarray],
     train: Dataset,
     valid: Dataset | None,
-    order_key: Array,
+    schedule: Schedule,
     epochs: int,
     progress: bool | None,
     tell: Callable[[TrainState, int, dict[str, np.ndarray]], None],
@@ -46,33 +47,37 @@ def train_stretch(
 
     Args:
       train_state: is consumed.
+      schedule: the mini-batches of `train`.
       progress: as in `fit`.
       tell: is given after each call: the state, the epochs of the stretch that were done before the
         call, and the curves of the stretch so far.
     """
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
+    first_epoch = int(jax.device_get(train_state.epoch))
+    numbers = jax.device_put(numbers)
     with progress_line(epochs, progress) as report, deferred_interrupt() as is_stopped:
         # one call at least, so that what an interrupt leaves is a network with a curve
         while done == 0 or (done < epochs and diverged < 0 and not is_stopped()):
             start = time.perf_counter()
-            train_state, new = train_epochs(
-                program, train_state, numbers, train, valid, order_key, num_epochs
-            )
+            batches = jax.device_put(schedule.batches(first_epoch + done, num_epochs))
+            train_state, new = train_epochs(program, train_state, numbers, train, valid, batches)
+            # on the host: slicing there compiles nothing
+            new, diverged = jax.device_get((new, train_state.diverged))
             for name, values in new.items():
-                # on the host: slicing there compiles nothing
-                curves[name][done : done + num_epochs] = np.asarray(values)[:num_epochs]
+                curves[name][done : done + num_epochs] = without_unfinished(
+                    values[:num_epochs], diverged, first_epoch + done, schedule.num_steps
+                )
             took = time.perf_counter() - start
             so_far = {name: values[: done + num_epochs] for name, values in curves.items()}
             tell(train_state, done, so_far)
             done += num_epochs
-            diverged = int(train_state.diverged)
             report(done, f"cost {curves['cost'][done - 1]:.4f}")
             # after the first call, which may compile, calls last about a quarter of a second
             seconds += time.perf_counter() - start
             seconds_per_epoch.append(took / num_epochs)
             per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
-            num_epochs = min(epochs - done, EPOCHS_PER_CALL, per_call)
+            num_epochs = min(epochs - done, EPOCHS_PER_CALL, schedule.room, per_call)
     done = done if diverged < 0 else epochs
     later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
     return Reached(

@@ -5,18 +5,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from jaxnn.batches import Batches
 from jaxnn.datasets import Dataset
+from jaxnn.keys import as_threefry
 from jaxnn.losses import l2_penalty, softmax_cross_entropy, weighted_mean
 from jaxnn.metrics import accuracy
-from jaxnn.mixtures import Mixture
 from jaxnn.optimizers import decayed_learning_rate
 from jaxnn.programs import Program
 from jaxnn.types import Array, Model, Params, State
-
-EPOCHS_PER_CALL = 64
-"""Room for curves in one compiled call; how many epochs it trains is data, up to this."""
 
 _DROPOUT_STREAM = 2**31 - 1
 """Folded into the key of a network for its dropout: no layer has this number."""
@@ -66,13 +65,16 @@ def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
 @functools.partial(jax.jit, static_argnames="program")
 def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
     """The state before the first step; `params` and `state` are those of the model's `init`."""
+    key = as_threefry(key)
     params, state = program.model_of(numbers).init(key)
     opt_state = program.optimizer_of(numbers, 0.0).init(params)
     dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
     best = None
     if program.keep_best:
-        best = Best(params, state, zero - 1, jnp.array(-jnp.inf), jnp.array(jnp.inf))
+        # beyond all that is reached, and finite, for JAX's own search for infinities
+        worst = jnp.finfo(jnp.result_type(float)).max
+        best = Best(params, state, zero - 1, jnp.array(-worst), jnp.array(worst))
     return TrainState(params, state, opt_state, dropout_key, zero, zero, zero - 1, best)
 
 
@@ -114,7 +116,9 @@ def train_step(
     is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
     grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
     descent = program.optimizer_of(numbers, learning_rate)
-    updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
+    # Optax raises its decays to whole powers, which strict promotion would refuse
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
     keep_finite = lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old)
     params = optax.apply_updates(train_state.params, updates)
     params = jax.tree.map(keep_finite, params, train_state.params)
@@ -135,47 +139,41 @@ def train_epoch(
     train_state: TrainState,
     numbers: dict[str, Array],
     train: Dataset,
-    order_key: Array,
+    batches: Batches,
+    index: Array,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One pass over all examples in a new order; the last, smaller mini-batch is a step as well.
+    """One pass over all examples that count, by the mini-batches of one of the epochs in `batches`.
 
     Returns the mean cost and accuracy over all examples as the network met them, before each
     example's own step: what training printed, not an evaluation.
     """
     learning_rate = decayed_learning_rate(numbers["decay_schedule"], numbers, train_state.epoch)
-    order = jax.random.permutation(
-        jax.random.fold_in(order_key, train_state.epoch), len(train), independent=False
-    )
 
-    def step(train_state: TrainState, batch: Dataset) -> tuple[TrainState, StepInfo]:
-        return train_step(program, train_state, numbers, learning_rate, batch)
+    def on_batch(batch: Dataset, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
+        train_state, info = train_step(program, carry[0], numbers, learning_rate, batch)
+        return train_state, jax.tree.map(jnp.add, carry[1], info)
 
-    # ours leave examples of weight 0 out, which a foreign model need not do: its last mini-batch
-    # is a step of its own shape, at the price of compiling the step twice
-    rest = 0 if isinstance(program.model, Mixture) else len(train) % program.batch_size
-    train_state, infos = _scanned(
-        step, train_state, train, order[: len(train) - rest], program.batch_size
-    )
-    total = jax.tree.map(jnp.sum, infos)
-    if rest:
-        train_state, info = step(train_state, train[order[-rest:]])
-        total = jax.tree.map(jnp.add, total, info)
+    def on_rows(step: Array, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
+        rows = batches.rows[index, step]
+        return on_batch(filled_up(train, rows) if program.may_pad else train[rows], carry)
+
+    carry = train_state, StepInfo(*jnp.zeros(3, train.x.dtype))
+    carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
+    if batches.rest is not None:
+        # a foreign model need not leave examples of weight 0 out: its last mini-batch is a step of
+        # its own shape, at the price of compiling the step twice
+        carry = on_batch(train[batches.rest[index]], carry)
+    train_state, total = carry
     return train_state._replace(epoch=train_state.epoch + 1), total.means()
 
 
-def _scanned(step: Any, carry: Any, data: Dataset, rows: Array, size: int) -> tuple[Any, Any]:
-    """`scan` over mini-batches; a last one that is too small is filled up with weights of 0."""
-    missing = -len(rows) % size
+def filled_up(data: Dataset, rows: Array) -> Dataset:
+    """A mini-batch of some rows; -1 becomes an example of weight 0.
 
-    def on_rows(carry: Any, rows: Array) -> tuple[Any, Any]:
-        # copies of an example that the mini-batch has anyway
-        batch = data[jnp.where(rows < 0, rows[0], rows) if missing else rows]
-        if missing:
-            batch = batch.weighted(jnp.where(rows < 0, 0, batch.weights_or_ones()))
-        return step(carry, batch)
-
-    rows = jnp.pad(rows, (0, missing), constant_values=-1)
-    return jax.lax.scan(on_rows, carry, rows.reshape(-1, size))
+    It is a copy of one that the mini-batch has anyway.
+    """
+    batch = data[jnp.where(rows < 0, rows[0], rows)]
+    return batch.weighted(jnp.where(rows < 0, 0, batch.weights_or_ones()))
 
 
 def evaluate(
@@ -200,14 +198,17 @@ def _evaluate_in_pieces(
     model = program.model_of(numbers)
     own = {name: numbers[name] for name in model.numbers}
     num_pieces = -(-len(data) // max(program.batch_size, 64))
+    size = -(-len(data) // num_pieces)
+    missing = -len(data) % size
 
-    def measure(nothing: None, batch: Dataset) -> tuple[None, StepInfo]:
+    def measure(nothing: None, rows: Array) -> tuple[None, StepInfo]:
+        batch = filled_up(data, rows) if missing else data[rows]
         logits, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
         cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
         return None, _info(cost, logits, batch)
 
-    rows = jnp.arange(len(data))
-    _, infos = _scanned(measure, None, data, rows, -(-len(data) // num_pieces))
+    rows = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
+    _, infos = jax.lax.scan(measure, None, jnp.asarray(rows))
     return jax.tree.map(jnp.sum, infos).means()
 
 
@@ -234,33 +235,33 @@ def train_epochs(
     numbers: dict[str, Array],
     train: Dataset,
     valid: Dataset | None,
-    order_key: Array,
-    num_epochs: Array,
+    batches: Batches,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Up to EPOCHS_PER_CALL epochs in one compiled call.
+    """The epochs of `batches` in one compiled call.
 
-    Returns the new state and the curves, each (EPOCHS_PER_CALL,), of which `num_epochs` entries
-    are filled; entries of a diverged network are NaN.
+    Returns the new state and the curves, each (E,), of which `num_epochs` entries are filled. Those
+    of a diverged network are 0, which the host replaces: a NaN that is meant would stop JAX's own
+    search for NaNs.
     """
 
     def epoch(
         index: Array, carry: tuple[TrainState, dict[str, Array]]
     ) -> tuple[TrainState, dict[str, Array]]:
         train_state, curves = carry
-        train_state, values = train_epoch(program, train_state, numbers, train, order_key)
+        train_state, values = train_epoch(program, train_state, numbers, train, batches, index)
         if valid is not None:
             held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
             values |= {f"valid_{name}": value for name, value in held_out.items()}
             train_state = _keep_best(program, train_state, values)
         is_fine = train_state.diverged < 0
         curves = {
-            name: curve.at[index].set(jnp.where(is_fine, values[name], jnp.nan))
+            name: curve.at[index].set(jnp.where(is_fine, values[name], 0))
             for name, curve in curves.items()
         }
         return train_state, curves
 
-    empty = {name: jnp.full(EPOCHS_PER_CALL, jnp.nan) for name in curve_names(valid)}
-    return jax.lax.fori_loop(0, num_epochs, epoch, (train_state, empty))
+    empty = {name: jnp.zeros(batches.rows.shape[0]) for name in curve_names(valid)}
+    return jax.lax.fori_loop(0, batches.num_epochs, epoch, (train_state, empty))
 
 
 def curve_names(valid: Dataset | None) -> tuple[str, ...]:

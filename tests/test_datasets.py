@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxnn import Dataset, hold_out
-from jaxnn.datasets import InputStatistics, input_statistics, scale_ratio
+from jaxnn.inputs import InputStatistics, input_statistics, scale_ratio
 
 X = np.arange(12.0).reshape(4, 3)
 Y = [0, 1, 2, 1]

@@ -486,7 +486,7 @@ def test_features_of_wildly_different_scales_are_warned_of(data):
 
 
 def _scales():
-    from jaxnn.datasets import InputStatistics
+    from jaxnn.inputs import InputStatistics
 
     return InputStatistics(jnp.zeros(4), jnp.array([1.0, 1.0, 1.0, 1e-6]))
 

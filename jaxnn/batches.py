@@ -1,0 +1,108 @@
+"""Mini-batches: which examples each step meets, drawn on the host as data to the program."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+EPOCHS_PER_CALL = 64
+"""Epochs that one compiled call trains at most; how many it trains is data, up to this."""
+
+_MOST_ROWS = 2**20
+"""Row numbers that a compiled call is given at most, which is 4 MB; at least those of an epoch."""
+
+
+class Batches(NamedTuple):
+    """The mini-batches of some epochs, as rows of a data set.
+
+    Attributes:
+      rows: (E, steps, B) int32; -1 is no example.
+      num_steps: those of an epoch that have examples.
+      num_epochs: those of E that are to be trained.
+      rest: (E, R), the last, smaller mini-batch as a step of its own shape; or None.
+    """
+
+    rows: np.ndarray
+    num_steps: np.int32
+    num_epochs: np.int32
+    rest: np.ndarray | None
+
+
+class Schedule:
+    """The mini-batches of a training set, epoch after epoch; only examples that count are in them.
+
+    Each epoch has an order of its own, a function of `order_seed`, the epoch and the number of
+    examples that count. So what else is in the data set changes nothing: neither examples of weight
+    0 nor those that fill a shorter fold up. A set smaller than a mini-batch is one mini-batch.
+
+    Args:
+      weights: (N,) of the data set.
+      batch_size: B.
+      may_pad: whether the network leaves out rows of -1; otherwise `rest` holds the last, smaller
+        mini-batch.
+
+    >>> batches = Schedule(np.array([1.0, 0.0, 1.0, 1.0]), 2, 0, may_pad=True).batches(0, 1)
+    >>> batches.rows[0].tolist(), int(batches.num_steps)
+    ([[0, 3], [2, -1]], 2)
+    """
+
+    def __init__(
+        self,
+        weights: np.ndarray,
+        batch_size: int,
+        order_seed: int,
+        may_pad: bool,
+    ):
+        counted = np.flatnonzero(weights)
+        self._examples = counted.astype(np.int32)
+        self._seed, self._may_pad, self._width = order_seed, may_pad, batch_size
+        # a function of N and B alone, so that all folds of a search share a program
+        self._steps = -(-len(weights) // batch_size)
+        self.room = min(EPOCHS_PER_CALL, max(1, _MOST_ROWS // (self._steps * batch_size)))
+        self._size = min(batch_size, len(counted))
+        self._num_full, self._num_rest = divmod(len(counted), self._size)
+        if not may_pad and self._size < batch_size:
+            self._num_full, self._num_rest = 0, self._size
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of an epoch."""
+        return self._num_full + (self._num_rest > 0)
+
+    def batches(self, first_epoch: int, num_epochs: int) -> Batches:
+        """Those of some epochs, at most `room`; the first is counted from 0."""
+        rows = np.full((self.room, self._steps, self._width), -1, np.int32)
+        rest = np.zeros((self.room, 0 if self._may_pad else self._num_rest), np.int32)
+        num_full = self._num_full * self._size
+        for index in range(num_epochs):
+            order = self._order(first_epoch + index)
+            rows[index, : self._num_full, : self._size] = order[:num_full].reshape(-1, self._size)
+            if not self._may_pad:
+                rest[index] = order[num_full:]
+            elif self._num_rest:
+                rows[index, self._num_full, : self._num_rest] = order[num_full:]
+        num_steps = self.num_steps if self._may_pad else self._num_full
+        own_shape = rest if rest.size else None
+        return Batches(rows, np.int32(num_steps), np.int32(num_epochs), own_shape)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        # NumPy promises these bits to stay, and those of its shuffles not
+        bits = np.random.Philox(key=np.array([self._seed, epoch], np.uint64))
+        return self._examples[np.argsort(bits.random_raw(len(self._examples)), kind="stable")]
+
+
+def without_unfinished(
+    values: np.ndarray, diverged: np.ndarray, first_epoch: int, num_steps: int
+) -> np.ndarray:
+    """Curves (..., E) with NaN from the epoch on in which a network diverged.
+
+    Args:
+      diverged: (...), the step, or -1.
+      first_epoch: of the curves, from 0.
+      num_steps: of an epoch.
+
+    >>> without_unfinished(np.ones(3), np.array(7), first_epoch=2, num_steps=2)
+    array([ 1., nan, nan])
+    """
+    epochs = first_epoch + np.arange(values.shape[-1])
+    step = np.asarray(diverged)[..., None]
+    return np.where((step >= 0) & (epochs >= step // num_steps), np.nan, values)
