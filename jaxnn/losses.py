@@ -102,9 +102,9 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
         return jnp.mean(values)
     weights = jnp.asarray(weights).astype(values.dtype)
     # by a power of two near the largest weight, which changes no bits but what would overflow
-    limits = jnp.finfo(weights.dtype)
-    half = jax.lax.reduce_precision(jnp.max(weights) / 2, limits.nexp, 0)
-    shares = weights / jax.lax.stop_gradient(jnp.where(half > 0, half, 1))
+    # (below it, so that its reciprocal is no subnormal number, which a device takes for 0)
+    size = jax.lax.reduce_precision(jnp.max(weights) / 4, jnp.finfo(weights.dtype).nexp, 0)
+    shares = weights / jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
     total = jnp.sum(shares)
     return jnp.sum(jnp.where(shares > 0, values * shares, 0)) / jnp.where(total > 0, total, 1)
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset, check_compatible, on_device
 from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
+from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
 from jaxnn.models import structure_of
 from jaxnn.programs import Program
@@ -58,6 +61,24 @@ def _made(make: ModelFn, structure: tuple[tuple[str, Any], ...]) -> Model:
     return model
 
 
+@functools.lru_cache(maxsize=1024)
+def _check_outputs(model: Model, shape: tuple[int, ...], num_classes: int) -> None:
+    """ValueError unless the model makes a logit for each class at least; nothing is compiled."""
+    real = lambda shape: jax.ShapeDtypeStruct(shape, jnp.result_type(float))
+    key = jax.eval_shape(lambda: new_key(0))
+    numbers = {name: real(()) for name in model.numbers}
+    apply = functools.partial(model.apply, is_training=True, weights=None)
+    made, _ = jax.eval_shape(
+        apply, *jax.eval_shape(model.init, key), real(shape), key=key, **numbers
+    )
+    found = getattr(made, "shape", type(made))
+    if not isinstance(found, tuple) or len(found) != 2 or found[1] < num_classes:
+        raise ValueError(
+            f"model got one whose outputs for inputs {shape} are {found}; expected logits "
+            f"({shape[0]}, {num_classes}), one for each class of the training set"
+        )
+
+
 def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> Recipe:
     """The recipe of a setting; ValueError if the setting is bad or does not fit the data."""
     if model is not None and isinstance(setting, Mapping):
@@ -68,6 +89,8 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
             f"batch_size got {full['batch_size']}; expected at most the {len(train)} training "
             "examples (the default is 32)"
         )
+    if model is not None:
+        _check_outputs(model, (full["batch_size"], *train.x.shape[1:]), train.num_classes)
     program = Program(
         model or structure_of(full, math.prod(train.x.shape[1:]), train.num_classes),
         (full["optimizer"],),
@@ -210,6 +233,6 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
                 else "subtract something like their mean before they are cast to that type"
             )
             warn_caller(
-                f"features {shown} are large and vary little, so that {train.x.dtype} tells few "
-                f'of their values apart (inputs="{inputs}"); {cure}'
+                f"{train.x.dtype} tells few values of these features apart, which are large and "
+                f'vary little: {shown} (inputs="{inputs}"); {cure}'
             )

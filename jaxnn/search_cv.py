@@ -1,6 +1,8 @@
 """scikit-learn's search over candidates and folds, as lanes of a few programs."""
 
 import time
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from jaxnn.datasets import Dataset
 from jaxnn.estimators import JaxMLPClassifier, classification_data, seed_of
 from jaxnn.opening import add, open_job
 from jaxnn.options import Options
+from jaxnn.plans import Plan
 from jaxnn.preparing import recipes
 from jaxnn.splits import of_one_size
 
@@ -82,7 +85,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         rows = list(check_cv(self.cv, labels, classifier=True).split(x, labels))
         self.n_splits_ = len(rows)
         start = time.perf_counter()
-        scores = self._scores(candidates, data, rows, seed_of(estimator.random_state))
+        scores = self._scores(candidates, data, rows, _seeds(candidates, params))
         self.cv_results_ = _results(params, scores, (time.perf_counter() - start) / scores.size)
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_params_ = self.cv_results_["params"][self.best_index_]
@@ -94,20 +97,33 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _scores(
-        self, candidates: list[Any], data: Dataset, rows: list[Any], seed: int
+        self, candidates: list[Any], data: Dataset, rows: list[Any], seeds: list[int]
     ) -> np.ndarray:
         """Accuracies (candidates, folds) on what each fold leaves out."""
         rows = [[np.arange(len(data))[part] for part in fold] for fold in rows]
         trains, tests = (of_one_size(data, parts) for parts in zip(*rows, strict=True))
         parts: Any = list(zip(trains, tests, strict=True))
-        train = trains[0]
-        given = [one.setting(len(train)) for one in candidates]
+        train, sizes = trains[0], [len(part) for part, _ in rows]
         ends = [whole_number("max_iter", one.max_iter, 1) for one in candidates]
-        options = Options(folds=len(parts), seed=seed, order_seed=seed, progress=False)
-        prepared = recipes(given, train, None)
-        plan = options.plan(prepared, train, max(ends))
+        options = Options(folds=len(parts), progress=False)
+        # a fold's mini-batches, and what depends on their size, are those of its own examples
+        of_size = {
+            size: [
+                one._replace(seed=seed)
+                for one, seed in zip(
+                    recipes([one.setting(size) for one in candidates], train, None),
+                    seeds,
+                    strict=True,
+                )
+            ]
+            for size in {*sizes}
+        }
+        prepared = of_size[max(sizes)]
+        plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
+        given = [one.setting for one in prepared]
         with open_job(options, parts, plan, max(ends), sum(ends) * len(parts)) as job:
             numbers = add(job, options, given, prepared, plan)
+            job.fold_recipes = [of_size[size] for size in sizes]
             job.study.ends[:] = np.array(ends)[:, None]
             for until in sorted({*ends}):
                 going = [number for number in numbers if ends[number] >= until]
@@ -124,6 +140,26 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return self.best_estimator_.predict_proba(X)
+
+
+def _seeds(candidates: list[Any], params: list[dict[str, Any]]) -> list[int]:
+    """Of each candidate: its own, where it is among its parameters, or one that all share."""
+    shared = seed_of(candidates[0].random_state) if candidates else 0
+    return [
+        seed_of(one.random_state) if "random_state" in own else shared
+        for one, own in zip(candidates, params, strict=True)
+    ]
+
+
+def _for_seeds(plan: Plan, seeds: list[int]) -> Plan:
+    """The plan with chunks no larger than the lanes that have mini-batches in common."""
+    if len({*seeds}) == 1:
+        return plan
+    programs = []
+    for one in plan.programs:
+        most = max(Counter(seeds[number] for number in one.settings).values())
+        programs.append(replace(one, chunk=min(one.chunk, 1 << (most - 1).bit_length())))
+    return replace(plan, programs=tuple(programs))
 
 
 def _results(params: list[dict[str, Any]], scores: np.ndarray, seconds: float) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxnn
 from jaxnn import Dataset, hold_out
-from jaxnn.inputs import InputStatistics, input_statistics, scale_ratio
+from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
 
 X = np.arange(12.0).reshape(4, 3)
 Y = [0, 1, 2, 1]
@@ -212,6 +213,71 @@ def test_whole_weights_count_examples_repeatedly(inputs):
     np.testing.assert_allclose(weighted.mean, repeated.mean(0), rtol=1e-6)
     deviation = repeated.std(0) if inputs == "standardised" else np.ones(3)
     np.testing.assert_allclose(weighted.deviation, deviation, rtol=1e-6)
+
+
+def test_normalised_inputs_keep_the_digits_that_float32_has_not():
+    """Seconds since 1970 that differ by minutes, of which float32 knows every 128th."""
+    near = np.random.default_rng(0).normal(size=(40, 3))
+    data = Dataset(1.7e9 + 30 * near, np.arange(40) % 2)
+    assert data.x.dtype == np.float32
+    for inputs, expected in (
+        ("standardised", (near - near.mean(0)) / near.std(0)),
+        ("centred", 30 * (near - near.mean(0))),
+    ):
+        statistics = input_statistics(inputs, data)
+        np.testing.assert_allclose(data.normalised(statistics).x, expected, rtol=1e-4, atol=1e-5)
+        some = np.array([3, 17, 3])
+        for part in (data[some], (data[:5] + data[5:])[some], data.weighted(data.x[:, 0])[some]):
+            np.testing.assert_allclose(
+                part.normalised(statistics).x, expected[some], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_only_what_float32_cannot_hold_is_kept_beside_it():
+    rng = np.random.default_rng(0)
+    for x in (rng.normal(size=(9, 2)), 100 + rng.normal(size=(9, 2)), np.full((9, 2), 1e30)):
+        assert Dataset(x, [0] * 9).exact is None
+    assert Dataset(np.arange(18).reshape(9, 2) + 2**40, [0] * 9).exact is not None
+    kept = Dataset(1e5 + rng.normal(size=(9, 2)), [0] * 9)
+    assert kept.exact is not None
+    assert len(jax.tree.leaves(kept)) == 2
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-30, 1e30, 3e37])
+def test_features_of_any_size_are_standardised(size):
+    """Below 1.2e-38 a device takes a number for 0, and squares overflow long before 3e38."""
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    data = Dataset(size * x, np.arange(50) % 2)
+    normal = data.normalised(input_statistics("standardised", data)).x
+    np.testing.assert_allclose(normal, (x - x.mean(0)) / x.std(0), rtol=1e-4, atol=1e-5)
+
+
+def test_features_that_a_type_cannot_tell_apart_are_found():
+    rng = np.random.default_rng(0)
+    columns = [rng.normal(size=40), 1.7e9 + 30 * rng.normal(size=40), np.full(40, 1.7e9)]
+    x = np.column_stack(columns)
+    data = Dataset(x, np.arange(40) % 2)
+    assert indistinct_features("raw", data) == [1]
+    assert indistinct_features("standardised", data) == []
+    # what came in float32 has no more digits
+    assert indistinct_features("standardised", Dataset(x.astype(np.float32), data.y)) == [1]
+    with pytest.warns(
+        UserWarning, match="float32 tells few values of these features .* vary little: 1 "
+    ):
+        jaxnn.fit({"batch_norm": True, "hidden": (2,)}, data, epochs=1)
+
+
+def test_a_network_normalises_what_it_predicts_as_it_did_its_training_set(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    labels = (x[:, 0] > 0) * 1
+    setting = {"inputs": "standardised", "learning_rate": 0.1}
+    near = jaxnn.fit(setting, Dataset(x, labels), epochs=5)
+    far = jaxnn.fit(setting, Dataset(1.7e9 + 30 * x, labels), epochs=5)
+    far.save(tmp_path / "network.h5")
+    for network in (far, jaxnn.load(tmp_path / "network.h5")):
+        probabilities = network.predict_proba(1.7e9 + 30 * x)
+        np.testing.assert_allclose(probabilities, near.predict_proba(x), atol=1e-3)
+        assert network.score(Dataset(1.7e9 + 30 * x, labels)) > 0.9
 
 
 def test_scale_ratio():

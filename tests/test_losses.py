@@ -79,6 +79,106 @@ def test_sigmoid_cross_entropy_matches_numpy_and_is_stable():
     np.testing.assert_allclose(extreme, 1e4)
 
 
+LOSSES = {
+    "sigmoid": lambda z: sigmoid_cross_entropy(z, jnp.array([0.0, 0.3, 1.0])),
+    "softmax": lambda z: cross_entropy(z[None], jnp.array([1])),
+    "softmax of a distribution": lambda z: cross_entropy(z[None], jnp.array([[0.2, 0.0, 0.8]])),
+    "l2": lambda z: l2_penalty({"kernel": z}),
+    "weighted mean": lambda z: weighted_mean(jnp.square(z), jnp.array([1.0, 0.0, 2.0])),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("kink", [0.0, 1.0])
+def test_gradients_at_ties_are_the_slopes(name, kink):
+    """All logits equal, as of a network without weights: where max and abs have no derivative."""
+    with jax.enable_x64(True):
+        loss, z = (lambda z: LOSSES[name](z).sum()), jnp.full(3, kink)
+        slopes = [(loss(z + 1e-6 * step) - loss(z - 1e-6 * step)) / 2e-6 for step in jnp.eye(3)]
+        np.testing.assert_allclose(jax.grad(loss)(z), slopes, atol=1e-9)
+
+
+def test_losses_and_gradients_at_zero_are_those_of_optax():
+    zeros, labels = jnp.zeros(3), jnp.array([0.0, 0.3, 1.0])
+    ours = jax.value_and_grad(lambda z: sigmoid_cross_entropy(z, labels).sum())
+    theirs = jax.value_and_grad(lambda z: optax.sigmoid_binary_cross_entropy(z, labels).sum())
+    np.testing.assert_allclose(ours(zeros)[0], theirs(zeros)[0], rtol=1e-6)
+    np.testing.assert_allclose(ours(zeros)[1], theirs(zeros)[1], rtol=1e-6)
+    ours = jax.grad(lambda z: cross_entropy(z[None], jnp.array([2])).sum())
+    theirs = jax.grad(
+        lambda z: optax.softmax_cross_entropy_with_integer_labels(z[None], jnp.array([2])).sum()
+    )
+    np.testing.assert_allclose(ours(zeros), theirs(zeros), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("logit", "label", "cost", "slope"),
+    [
+        (-np.inf, 0.0, 0.0, 0.0),
+        (np.inf, 1.0, 0.0, 0.0),
+        (-np.inf, 1.0, np.inf, -1.0),
+        (np.inf, 0.0, np.inf, 1.0),
+        (np.inf, 0.5, np.inf, 0.5),
+    ],
+)
+def test_infinite_logits_of_a_sigmoid(logit, label, cost, slope):
+    assert sigmoid_cross_entropy(logit, label) == cost
+    assert jax.grad(sigmoid_cross_entropy)(logit, label) == slope
+
+
+def test_a_logit_of_minus_infinity_has_no_gradient():
+    labels = jnp.array([[0.5, 0.5, 0.0]])
+    for targets in (jnp.array([0]), labels):
+        slope = jax.grad(lambda z, y=targets: cross_entropy(z, y).sum())
+        logits = jnp.array([[0.0, 0.0, -jnp.inf]])
+        expected = [[-0.5, 0.5, 0.0]] if targets.ndim == 1 else [[0.0, 0.0, 0.0]]
+        np.testing.assert_allclose(slope(logits), expected, atol=1e-7)
+    assert np.isnan(cross_entropy(jnp.array([[jnp.inf, 0.0]]), jnp.array([0]))).all()
+
+
+@pytest.mark.parametrize("name", jaxnn.layers.ACTIVATIONS)
+def test_slopes_of_activations_at_zero_lie_between_those_of_either_side(name):
+    with jax.enable_x64(True):
+        activation = jaxnn.layers.ACTIVATIONS[name]
+        sides = [(activation(side) - activation(0.0)) / side for side in (-1e-7, 1e-7)]
+        slope = jax.grad(activation)(0.0)
+        assert min(sides) - 1e-6 <= slope <= max(sides) + 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32", "uint32"])
+def test_labels_of_a_small_type_with_more_classes_than_it_has(dtype):
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(4, 300)))
+    labels = np.array([0, 3, 44, 127])
+    expected = cross_entropy(logits, labels)
+    np.testing.assert_array_equal(cross_entropy(logits, jnp.asarray(labels, dtype)), expected)
+    # 259 is 3 in eight bits
+    chosen = jnp.zeros((1, 300)).at[0, 259].set(5.0)
+    assert accuracy(chosen, jnp.array([3], dtype)) == 0
+    assert accuracy(chosen.at[0, 3].set(9.0), jnp.array([3], dtype)) == 1
+    one_hot = jnp.asarray(np.eye(300)[labels], dtype)
+    np.testing.assert_allclose(cross_entropy(logits, one_hot), expected, rtol=1e-6)
+
+
+def test_numbers_and_lists_of_python_are_taken():
+    assert sigmoid_cross_entropy(0.0, 1.0) == np.float32(np.log(2))
+    assert weighted_mean([1.0, 3.0]) == 2
+    assert cross_entropy([[0, 0]], [1]) == np.float32(np.log(2))
+    assert accuracy([[0, 1]], [1]) == 1
+
+
+def test_logits_that_are_nan_are_no_hits_of_class_0():
+    logits = jnp.array([[jnp.nan, jnp.nan], [jnp.nan, 1.0], [2.0, 1.0]])
+    assert accuracy(logits, jnp.array([0, 0, 0])) == np.float32(1 / 3)
+    with pytest.raises(ValueError, match="labels of type float32"):
+        accuracy(logits, jnp.zeros(3))
+
+
+@pytest.mark.parametrize("size", [1e38, 1e-37])
+def test_only_the_ratios_of_weights_matter(size):
+    mean = weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), size * jnp.array([1.0, 3.0, 0.0]))
+    np.testing.assert_allclose(mean, 2.5, rtol=1e-6)
+
+
 def test_two_class_softmax_is_the_sigmoid():
     z = jnp.linspace(-4, 4, 9)
     labels = jnp.arange(9) % 2

@@ -1,0 +1,144 @@
+"""Mini-batches: each example that counts once an epoch, and nothing of those that do not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from by_hand import order_of
+
+import jaxnn
+from jaxnn import Dataset
+from jaxnn.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
+from jaxnn.splits import of_one_size
+
+X = np.random.default_rng(0).normal(size=(60, 4))
+LABELS = (X[:, 0] > 0) * 1
+REAL = np.arange(60) % 3 != 1
+DATA = Dataset(X, LABELS, 2)
+WITH_ZEROS = Dataset(X, LABELS, 2, weights=REAL)
+WITHOUT = DATA[REAL]
+SETTINGS = [
+    {"hidden": (5,), "batch_size": 16, "learning_rate": 0.05},
+    {"hidden": (5,), "batch_size": 16, "batch_norm": True, "dropout": 0.2},
+    {"batch_size": 7, "optimizer": "momentum", "l2": 0.1, "inputs": "standardised"},
+]
+
+
+def linear():
+    """A network of the user's that knows nothing of weights."""
+
+    def apply(params, state, x, *, is_training=False, key=None, weights=None):
+        # a mean over the mini-batch, which an example too many would change
+        return (x - jnp.mean(x, axis=0, keepdims=True)) @ params["kernel"], state
+
+    return jaxnn.Model(lambda key: ({"kernel": jax.random.normal(key, (4, 2))}, ()), apply, ())
+
+
+LINEAR = linear()
+
+
+@pytest.mark.parametrize(("size", "num_steps"), [(8, 5), (40, 1), (13, 4), (50, 1)])
+@pytest.mark.parametrize("may_pad", [True, False])
+def test_each_example_that_counts_is_met_once_an_epoch(size, num_steps, may_pad):
+    schedule = Schedule(REAL * 2.0, size, 3, may_pad)
+    batches = schedule.batches(5, 4)
+    assert schedule.num_steps == num_steps
+    assert batches.rows.shape == (EPOCHS_PER_CALL, -(-60 // size), size)
+    for epoch in range(4):
+        rows = batches.rows[epoch, : batches.num_steps]
+        met = rows[rows >= 0]
+        if batches.rest is not None:
+            met = np.concatenate([met, batches.rest[epoch]])
+        expected = np.flatnonzero(REAL)[order_of(3, 5 + epoch, 40)]
+        np.testing.assert_array_equal(met, expected)
+    assert (batches.rows[4:] == -1).all()
+    assert may_pad == (batches.rest is None) or 40 % size == 0
+
+
+def test_what_a_call_is_given_stays_small():
+    schedule = Schedule(np.ones(300_000), 32, 0, may_pad=True)
+    assert schedule.room == 3
+    assert schedule.batches(0, 3).rows.nbytes <= 4 * 2**20
+    assert Schedule(np.ones(3_000_000), 32, 0, may_pad=True).room == 1
+
+
+def test_curves_end_with_the_epoch_of_the_step_that_diverged():
+    curves = np.ones((3, 4))
+    ends = without_unfinished(curves, np.array([-1, 10, 14]), first_epoch=2, num_steps=5)
+    np.testing.assert_array_equal(np.isnan(ends).sum(1), [0, 4, 4])
+    ends = without_unfinished(curves, np.array([-1, 15, 24]), first_epoch=2, num_steps=5)
+    np.testing.assert_array_equal(np.isnan(ends).sum(1), [0, 3, 2])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_training_with_examples_of_weight_0_is_training_without_them(setting):
+    one, other = (jaxnn.fit(setting, data, 0.25, epochs=4) for data in (WITH_ZEROS, WITHOUT))
+    for name in other.curves:
+        np.testing.assert_array_equal(one.curves[name], other.curves[name])
+    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+    jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+
+
+def test_so_it_is_for_networks_of_ones_own_and_in_every_kind_of_search():
+    kind = {"progress": False, "seeds": 2}
+    space = {"learning_rate": jaxnn.loguniform(1e-3, 1), "batch_size": 16}
+    calls = (
+        lambda data: jaxnn.sweep([{"batch_size": 16}], data, 0.25, epochs=3, model=LINEAR, **kind),
+        lambda data: jaxnn.search(space, data, folds=3, num_settings=2, max_epochs=2, **kind),
+    )
+    for call in calls:
+        one, other = call(WITH_ZEROS), call(WITHOUT)
+        for name in other.curves:
+            np.testing.assert_array_equal(one.curves[name], other.curves[name])
+    with pytest.raises(ValueError, match="batch_size got 50; expected at most the 40"):
+        jaxnn.fit({"batch_size": 50}, WITH_ZEROS, epochs=1)
+    planned = jaxnn.plan([{}], WITH_ZEROS)
+    assert planned.num_examples == 40
+
+
+@pytest.mark.parametrize("model", [None, LINEAR])
+def test_each_fold_is_trained_as_its_own_examples_alone(model):
+    """Folds of 61 examples differ by one, and 16 fit into neither."""
+    data = DATA + DATA[:1]
+    kind = {"seeds": 1, "progress": False, "model": model}
+    study = jaxnn.search({"batch_size": 16}, data, folds=3, num_settings=1, max_epochs=3, **kind)
+    for fold, (train, held_out) in enumerate(jaxnn.stratified_folds(data, 3)):
+        alone = jaxnn.fit(
+            {"batch_size": 16}, train[np.asarray(train.weights_or_ones()) > 0], held_out,
+            epochs=3, model=model,
+        )  # fmt: skip
+        for name, curve in alone.curves.items():
+            np.testing.assert_allclose(study.curves[name][0, fold], curve, rtol=1e-5)
+
+
+def test_a_fold_smaller_than_a_mini_batch_is_one_mini_batch():
+    small, large = of_one_size(DATA, [np.arange(10), np.arange(10, 60)])
+    assert len(small) == len(large) == 50
+    schedule = Schedule(small.host_weights(), 16, 0, may_pad=True)
+    assert schedule.num_steps == 1
+    assert (schedule.batches(0, 1).rows[0, 0] >= 0).sum() == 10
+
+
+@pytest.mark.parametrize("size", [1e38, 1e-30])
+def test_only_the_ratios_of_weights_matter_to_training(size):
+    weights = 1.0 + np.arange(60) % 2
+    setting = {"hidden": (5,), "batch_norm": True, "inputs": "standardised"}
+    plain, scaled = (
+        jaxnn.fit(setting, Dataset(X, LABELS, 2, weights=one), DATA, epochs=3)
+        for one in (weights, size * weights)
+    )
+    for name, curve in plain.curves.items():
+        np.testing.assert_allclose(scaled.curves[name], curve, rtol=1e-5)
+
+
+def test_a_model_without_a_logit_for_each_class_is_refused():
+    few = LINEAR._replace(init=lambda key: ({"kernel": jnp.zeros((4, 1))}, ()))
+    for call in (jaxnn.fit, jaxnn.Run):
+        more = {"epochs": 1} if call is jaxnn.fit else {}
+        with pytest.raises(ValueError, match=r"\(32, 1\); expected logits \(32, 2\)"):
+            call({}, DATA, model=few, **more)
+    with pytest.raises(ValueError, match=r"settings\[0\]: model got one whose outputs"):
+        jaxnn.sweep([{}], DATA, 0.25, epochs=1, model=few)
+    flat = LINEAR._replace(apply=lambda params, state, x, **_: (x[:, 0], state))
+    with pytest.raises(ValueError, match=r"\(32,\); expected logits"):
+        jaxnn.fit({}, DATA, epochs=1, model=flat)
