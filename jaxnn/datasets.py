@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.arrays import own, plain
 from jaxnn.checks import whole_number
 from jaxnn.types import Array, ArrayLike
 
@@ -16,12 +17,14 @@ from jaxnn.types import Array, ArrayLike
 class Dataset:
     """Examples and labels as arrays on the device; a pytree, so it passes through `jit` as it is.
 
-    Numbers are taken as they are; `load_hdf5` is what scales uint8 pictures to 0..1.
+    Numbers are taken as they are; `load_hdf5` is what scales uint8 pictures to 0..1. They are
+    copied: what is written to the arrays later does not change the set.
 
     Args:
       x: inputs (N, F) or (N, ...), real and finite; stored in the default float type. Where that
         type cannot hold how a feature varies, such as times since 1970, the numbers as they came
         are kept beside it, and "centred" and "standardised" inputs are made of them.
+        A data frame may mix whole, real, boolean and nullable columns where no value is missing.
       y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
         course's orientation, (C, N).
       num_classes: C; the largest label + 1, up to 2^16, if it is not given.
@@ -55,10 +58,10 @@ class Dataset:
         inputs = as_inputs(x, "x")
         labels, num_classes = as_labels(y, len(inputs), num_classes, "y")
         self._set(
-            on_device(_as_floats(inputs)),
-            on_device(labels),
+            own(inputs, jnp.result_type(float)),
+            own(labels),
             num_classes,
-            None if weights is None else on_device(_as_weights(weights, len(inputs))),
+            None if weights is None else own(_as_weights(weights, len(inputs))),
             exact_or_none(inputs),
         )
 
@@ -108,7 +111,7 @@ class Dataset:
         check_compatible(self, other, "the second Dataset of a sum")
         weights = None
         if self.weights is not None or other.weights is not None:
-            weights = on_device(np.concatenate([self.host_weights(), other.host_weights()]))
+            weights = own(np.concatenate([self.host_weights(), other.host_weights()]))
         return Dataset._unchecked(
             jnp.concatenate([self.x, other.x]),
             jnp.concatenate([self.y, other.y]),
@@ -156,20 +159,12 @@ class Dataset:
 _FIELDS = tuple(field.name for field in dataclasses.fields(Dataset))
 
 
-def on_device(array: np.ndarray) -> Array:
-    """A copy on the device: what is later written into the caller's array does not reach it.
-
-    A CPU's device memory may be NumPy's own, whatever `may_alias` says.
-    """
-    return jax.device_put(np.array(array))
-
-
 def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
     """Checks inputs (N, ...) on the host: real, finite, at least one example and one feature.
 
     They come back in their own type, in which they may have more digits than in the default one.
     """
-    x = np.asarray(x)
+    x = plain(x, name)
     if x.dtype.kind not in "buif":
         raise ValueError(f"{name} got type {x.dtype}; expected real numbers")
     if x.ndim < 2:
@@ -216,7 +211,7 @@ def as_labels(
     y: ArrayLike, num_examples: int, num_classes: int | None, name: str
 ) -> tuple[np.ndarray, int]:
     """Checks labels on the host and returns them as integers (N,), with the number of classes."""
-    labels = np.asarray(y)
+    labels = plain(y, name)
     if labels.dtype.kind not in "buif":
         raise ValueError(f"{name} got type {labels.dtype}; expected whole numbers 0, 1, 2, ...")
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
@@ -238,6 +233,8 @@ def as_labels(
         )
     if len(labels) != num_examples:
         raise ValueError(f"{name} got {len(labels)} labels for {num_examples} examples")
+    if not labels.size:
+        raise ValueError(f"{name} got no labels; expected one at least")
     low, high = int(labels.min()), int(labels.max())
     if num_classes is None:
         if high >= MOST_INFERRED:
@@ -274,7 +271,7 @@ def _from_one_hot(labels: np.ndarray, num_examples: int, name: str) -> np.ndarra
 
 
 def _as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
-    weights = np.asarray(weights)
+    weights = plain(weights, "weights")
     if weights.dtype.kind not in "buif" or weights.shape != (num_examples,):
         raise ValueError(
             f"weights got {weights.dtype} of shape {weights.shape}; expected real numbers "

@@ -1,26 +1,52 @@
-"""A classifier for scikit-learn (extra "sklearn"), with the options of its MLPClassifier."""
+"""A classifier for scikit-learn (extra "sklearn"), whose options are spelled as MLPClassifier's."""
 
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from jaxnn.arrays import plain
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
+from jaxnn.extras import needs
 from jaxnn.fitting import fit
+from jaxnn.settings import HYPERPARAMETERS, representable
+from jaxnn.showing import warn_caller
 
-_ACTIVATIONS = {"logistic": "sigmoid"}
-"""scikit-learn's names that are not ours."""
+with needs("sklearn", "scikit-learn"):
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+
+_SETTING_NAMES = {
+    "hidden_layer_sizes": "hidden",
+    "activation": "activation",
+    "solver": "optimizer",
+    "alpha": "l2",
+    "batch_size": "batch_size",
+    "learning_rate_init": "learning_rate",
+    "momentum": "momentum",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "epsilon": "epsilon",
+    "dropout": "dropout",
+    "batch_norm": "batch_norm",
+    "inputs": "inputs",
+}
+"""Option -> name in a setting."""
+
+_WORDS = {"logistic": "sigmoid", "sgd": "momentum"}
+"""scikit-learn's words -> ours."""
 
 
 class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
     """A network of dense layers; options are spelled as in scikit-learn's MLPClassifier.
 
-    It trains for max_iter epochs; there is no early stopping, and "sgd" is momentum without
-    Nesterov's look-ahead.
+    It trains for max_iter epochs, and "sgd" is momentum without Nesterov's look-ahead. Of
+    MLPClassifier's options these are not there: learning_rate (a schedule), power_t, shuffle, tol,
+    verbose, warm_start, nesterovs_momentum, early_stopping, validation_fraction, n_iter_no_change,
+    max_fun, and the solver "lbfgs".
 
     Args:
       hidden_layer_sizes: units of the hidden layers.
@@ -82,28 +108,52 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
         self.inputs = inputs
 
     def setting(self, num_examples: int) -> dict[str, Any]:
-        """The options as a setting of `fit`, for a training set of so many examples."""
-        given = 200 if self.batch_size == "auto" else self.batch_size
-        batch_size = min(whole_number("batch_size", given, 1), num_examples)
-        return {
-            "hidden": tuple(np.atleast_1d(self.hidden_layer_sizes).tolist()),
-            "activation": _ACTIVATIONS.get(self.activation, self.activation),
-            "optimizer": "momentum" if self.solver == "sgd" else self.solver,
-            "l2": self.alpha / batch_size,
-            "batch_size": batch_size,
+        """The options as a setting of `fit`, for a training set of so many examples.
+
+        Raises:
+          ValueError: naming the option that is bad.
+        """
+        setting = {name: self._checked(option) for option, name in _SETTING_NAMES.items()}
+        setting["batch_size"] = min(setting["batch_size"], num_examples)
+        setting["l2"] = setting["l2"] / setting["batch_size"]
+        if self.solver == "sgd":
             # ours averages gradients, scikit-learn sums them
-            "learning_rate": self.learning_rate_init
-            / (1 - self.momentum if self.solver == "sgd" else 1),
-            "momentum": self.momentum,
-            "beta1": self.beta_1,
-            "beta2": self.beta_2,
-            "epsilon": self.epsilon,
-            "dropout": self.dropout,
-            "batch_norm": self.batch_norm,
-            "inputs": self.inputs,
-        }
+            setting["learning_rate"] = setting["learning_rate"] / (1 - setting["momentum"])
+        for option, name in _SETTING_NAMES.items():
+            if HYPERPARAMETERS[name].is_number:
+                self._check_representable(option, setting[name])
+        return setting
+
+    def _checked(self, option: str) -> Any:
+        """An option in our words; ValueError in scikit-learn's."""
+        given, rule = getattr(self, option), HYPERPARAMETERS[_SETTING_NAMES[option]]
+        value, allowed = given, rule.allowed
+        if isinstance(given, str):
+            value = _WORDS.get(given, given)
+        if option == "batch_size":
+            value = 200 if isinstance(given, str) and given == "auto" else given
+            allowed = f'"auto", or {allowed}'
+        elif option == "hidden_layer_sizes":
+            value = given.tolist() if isinstance(given, np.ndarray) else given
+            value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if not rule.is_valid(value):
+            for theirs, ours in _WORDS.items():
+                allowed = allowed.replace(repr(ours), repr(theirs))
+            raise ValueError(f"{option} got {given!r}; expected {allowed}")
+        return float(value) if rule.is_number else value
+
+    def _check_representable(self, option: str, value: float) -> None:
+        name = _SETTING_NAMES[option]
+        try:
+            representable(name, value)
+        except ValueError:
+            raise ValueError(
+                f"{option} got {getattr(self, option)!r}, which makes the {name} {value:.3g}: the "
+                f"default float type cannot hold that; expected {HYPERPARAMETERS[name].allowed}"
+            ) from None
 
     def fit(self, X: Any, y: Any) -> "JaxMLPClassifier":
+        """Trains the network; a ConvergenceWarning says where it diverged."""
         x, labels = classification_data(self, X, y)
         seed = seed_of(self.random_state)
         data = Dataset(x, labels, num_classes=len(self.classes_))
@@ -117,22 +167,39 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
         )
         self.loss_curve_ = self.fitted_.curves["cost"]
         self.loss_, self.n_iter_ = float(self.loss_curve_[-1]), len(self.loss_curve_)
+        if self.fitted_.diverged is not None:
+            warn_caller(
+                f"the network diverged: its cost stopped being finite at step "
+                f"{self.fitted_.diverged}, and it was not trained on; consider a lower "
+                'learning_rate_init, or inputs="standardised"',
+                ConvergenceWarning,
+            )
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (N, C), in the order of `classes_`."""
         check_is_fitted(self)
-        return self.fitted_.predict_proba(validate_data(self, X, reset=False))
+        return self.fitted_.predict_proba(validate_data(self, unmasked(X, "X"), reset=False))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The likeliest class (N,)."""
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        """The likeliest class (N,).
+
+        Raises:
+          ValueError: the network makes something else than finite numbers of these inputs.
+        """
+        probabilities = self.predict_proba(X)
+        if not np.isfinite(probabilities).all():
+            bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+            raise ValueError(
+                f"predict got {len(bad)} inputs, the first in row {bad[0]}, of which the network "
+                "makes no finite numbers: they are too large, or it diverged"
+            )
+        return self.classes_[probabilities.argmax(axis=1)]
 
 
 def classification_data(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and labels 0..C-1, checked as scikit-learn does; sets the estimator's `classes_`."""
-    x, y = validate_data(estimator, X, y)
+    x, y = validate_data(estimator, unmasked(X, "X"), unmasked(y, "y"))
     check_classification_targets(y)
     estimator.classes_, labels = np.unique(y, return_inverse=True)
     if len(estimator.classes_) < 2:
@@ -140,8 +207,15 @@ def classification_data(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.
     return x, labels
 
 
+def unmasked(values: Any, name: str) -> Any:
+    """What scikit-learn would take without its mask; ValueError if that hides values."""
+    return plain(values, name) if isinstance(values, np.ma.MaskedArray) else values
+
+
 def seed_of(random_state: Any) -> int:
     """A seed of ours: the number itself, or one drawn from what scikit-learn takes besides."""
-    if isinstance(random_state, int | np.integer):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    if random_state is np.random:
+        return int(check_random_state(None).randint(2**31 - 1))
+    return whole_number("random_state", random_state)

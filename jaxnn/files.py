@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from jaxnn.datasets import Dataset, as_inputs, as_labels, check_compatible
+from jaxnn.scales import on_one_scale
 
 StrPath = str | os.PathLike[str]
 Classes = tuple[int | str, ...]
@@ -43,9 +44,9 @@ def load_hdf5(
 ) -> tuple[Dataset, Dataset, Classes]:
     """A training and a test set from HDF5 files; the names are the course's unless given.
 
-    uint8 inputs are scaled by 1/255; other real types are left as they are. Labels may be whole
-    numbers (N,), (1, N) or (N, 1), or one-hot as (N, C) or, in the course's orientation, (C, N).
-    Pictures keep their axes; a model flattens them in C order.
+    uint8 inputs are scaled by 1/255; other real types are left as they are, and must be on one
+    scale in both sets. Labels may be whole numbers (N,), (1, N) or (N, 1), or one-hot as (N, C) or,
+    in the course's orientation, (C, N). Pictures keep their axes; a model flattens them in C order.
 
     Args:
       train_path, test_path: the files, which may be the same one. They are only read.
@@ -70,7 +71,8 @@ def load_hdf5(
         for path, keys in ((train_path, train_keys), (test_path, test_keys))
         for key in keys
     ]
-    train_x, test_x = _scaled(train_x, names[0]), _scaled(test_x, names[2])
+    train_x, test_x = as_inputs(train_x, names[0]), as_inputs(test_x, names[2])
+    train_x, test_x = on_one_scale(train_x, test_x, names[0], names[2])
     num_classes = None if classes is None else len(classes)
     train_y, num_train = as_labels(train_y, len(train_x), num_classes, names[1])
     test_y, num_test = as_labels(test_y, len(test_x), num_classes, names[3])
@@ -245,14 +247,20 @@ def _read_pair(file: h5py.File, keys: tuple[str, str]) -> tuple[np.ndarray, np.n
 def _read_classes(file: h5py.File, key: str) -> Classes | None:
     if file.get(key.split("/")[0], getlink=True) is None:
         return None
-    classes = _array(file, key, "iuS")
+    classes = _array(file, key, "iufS")
     if classes.ndim != 1 or len(classes) < 2:
         raise ValueError(
             f"{file.filename}: {key} has shape {classes.shape}; expected two classes or more"
         )
-    return tuple(
-        c.decode("utf-8", "replace") if isinstance(c, bytes) else c for c in classes.tolist()
-    )
+    return tuple(_class(f"{file.filename}: {key}", one) for one in classes.tolist())
+
+
+def _class(where: str, value: Any) -> int | str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"{where} got {value}; expected whole numbers or names")
+    return value if isinstance(value, str) else int(value)
 
 
 def _array(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
@@ -275,10 +283,6 @@ def _array(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
         raise ValueError(f"{where} is empty; expected an array")
     kind = "S" if h5py.check_string_dtype(item.dtype) else item.dtype.kind
     if kind not in kinds:
-        raise ValueError(f"{where} has type {item.dtype}; expected numbers")
+        expected = "whole numbers or names" if "S" in kinds else "numbers"
+        raise ValueError(f"{where} has type {item.dtype}; expected {expected}")
     return item[()]
-
-
-def _scaled(x: np.ndarray, name: str) -> np.ndarray:
-    x = as_inputs(x, name)
-    return np.divide(x, 255, dtype=np.float32) if x.dtype == np.uint8 else x

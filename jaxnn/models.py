@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import layers
+from jaxnn.arrays import own, plain
 from jaxnn.checks import whole_number
 from jaxnn.mixtures import Mixture, single
 from jaxnn.types import Array, Model, Params
@@ -97,7 +98,8 @@ _COURSE_NAMES = {"kernel": "W", "bias": "b", "scale": "gamma", "offset": "beta"}
 def to_course(params: Params) -> dict[str, np.ndarray]:
     """The parameters of an `mlp` in the course's form: W1 (H, F), b1 (H, 1), W2, b2, ...
 
-    With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1.
+    With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1. The arrays are copies,
+    which may be written to.
 
     >>> import jax
     >>> params, _ = mlp(12288, (25, 12), 6).init(jax.random.key(0))
@@ -105,7 +107,7 @@ def to_course(params: Params) -> dict[str, np.ndarray]:
     (25, 12288)
     """
     return {
-        f"{course_name}{number}": np.asarray(layer[name]).reshape(len(layer[name]), -1)
+        f"{course_name}{number}": np.array(layer[name]).reshape(len(layer[name]), -1)
         for number, layer in enumerate(params, 1)
         for name, course_name in _COURSE_NAMES.items()
         if name in layer
@@ -115,7 +117,8 @@ def to_course(params: Params) -> dict[str, np.ndarray]:
 def from_course(parameters: Mapping[str, Any]) -> Params:
     """The course's dict W1, b1, W2, ... as the parameters of an `mlp`; the inverse of `to_course`.
 
-    The structure is read from the shapes: `hidden` is the length of every W but the last.
+    The structure is read from the shapes: `hidden` is the length of every W but the last. The
+    arrays are copied.
 
     Raises:
       ValueError: naming the entry that is missing, unknown or of the wrong shape.
@@ -134,7 +137,7 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
     params: list[dict[str, Array]] = []
     for number in range(1, num_layers + 1):
         layer = {
-            name: jnp.asarray(parameters[f"{course_name}{number}"], float)
+            name: _parameter(parameters, f"{course_name}{number}")
             for name, course_name in _COURSE_NAMES.items()
             if f"{course_name}{number}" in parameters
         }
@@ -159,3 +162,10 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
     if len({tuple(sorted(layer)) for layer in params[:-1]}) > 1:
         raise ValueError("parameters got batch norm in some hidden layers; expected all or none")
     return tuple(params)
+
+
+def _parameter(parameters: Mapping[str, Any], name: str) -> Array:
+    array = plain(parameters[name], name)
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{name} got type {array.dtype}; expected real numbers")
+    return own(array, jnp.result_type(float))

@@ -1,8 +1,10 @@
 """The networks of a study: one of them, several as one, and the best trained anew."""
 
-import jax
-import jax.numpy as jnp
+import copy
 
+import jax
+
+from jaxnn.arrays import own
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
@@ -51,11 +53,12 @@ def network(study: Study, number: int | None = None, repeat: int = 0) -> Fitted:
     done = int(study.epochs_done[number, repeat])
     return Fitted(
         model=model,
-        params=jax.tree.map(jnp.asarray, inputs.lifted(params)),
-        state=jax.tree.map(jnp.asarray, state),
-        inputs=inputs.statistics,
-        setting=setting,
-        curves={name: curve[number, repeat, :done] for name, curve in study.curves.items()},
+        # copies: what is written to a network's arrays does not change the study
+        params=jax.tree.map(own, inputs.lifted(params)),
+        state=jax.tree.map(own, state),
+        inputs=copy.deepcopy(inputs.statistics),
+        setting=dict(setting),
+        curves={name: curve[number, repeat, :done].copy() for name, curve in study.curves.items()},
         diverged=None if step < 0 else step,
         input_shape=study.input_shape,
         num_classes=study.num_classes,

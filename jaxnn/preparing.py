@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.datasets import Dataset, check_compatible, on_device
+from jaxnn.arrays import own
+from jaxnn.datasets import Dataset, check_compatible
 from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
 from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
@@ -150,7 +151,7 @@ def with_small_weights(data: Dataset) -> Dataset:
     weights = data.host_weights()
     # a power of two, which changes no bits of what is computed
     _, exponent = np.frexp(weights.max())
-    return data.weighted(on_device(np.ldexp(weights, 1 - exponent)))
+    return data.weighted(own(np.ldexp(weights, 1 - exponent)))
 
 
 def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> list[Treatment]:

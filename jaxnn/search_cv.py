@@ -7,20 +7,24 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import ParameterSampler, check_cv
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from jaxnn.checks import whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.datasets import Dataset
 from jaxnn.estimators import JaxMLPClassifier, classification_data, seed_of
+from jaxnn.extras import needs
 from jaxnn.opening import add, open_job
 from jaxnn.options import Options
 from jaxnn.plans import Plan
 from jaxnn.preparing import recipes
+from jaxnn.showing import warn_caller
 from jaxnn.splits import of_one_size
+
+with needs("sklearn", "scikit-learn"):
+    from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+    from sklearn.model_selection import ParameterSampler, check_cv
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.validation import check_is_fitted
 
 _has_best = available_if(lambda search: search.refit)
 
@@ -72,6 +76,15 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> "SweepSearchCV":
+        """Trains all candidates on all folds.
+
+        Candidates of which a network diverged have the score NaN and the last rank; a warning shows
+        the scores.
+
+        Raises:
+          ValueError: bad input; or with refit, of every candidate a network diverged. Then
+            `cv_results_` and `study_` are there.
+        """
         x, labels = classification_data(self, X, y)
         estimator = JaxMLPClassifier() if self.estimator is None else self.estimator
         if not isinstance(estimator, JaxMLPClassifier):
@@ -79,7 +92,8 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"SweepSearchCV got the estimator {estimator!r}; expected a JaxMLPClassifier"
             )
         space = self.param_distributions or {"learning_rate_init": [1e-3, 1e-2, 1e-1]}
-        params = list(ParameterSampler(space, self.n_iter, random_state=self.random_state))
+        num_candidates = whole_number("n_iter", self.n_iter, 1)
+        params = list(ParameterSampler(space, num_candidates, random_state=self.random_state))
         candidates = [clone(estimator).set_params(**one) for one in params]
         data = Dataset(x, labels, num_classes=len(self.classes_))
         rows = list(check_cv(self.cv, labels, classifier=True).split(x, labels))
@@ -87,6 +101,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         start = time.perf_counter()
         scores = self._scores(candidates, data, rows, _seeds(candidates, params))
         self.cv_results_ = _results(params, scores, (time.perf_counter() - start) / scores.size)
+        self._tell_of_divergence()
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
         self.best_params_ = self.cv_results_["params"][self.best_index_]
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
@@ -95,6 +110,21 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.best_estimator_ = clone(estimator).set_params(**self.best_params_).fit(X, y)
             self.refit_time_ = time.perf_counter() - start
         return self
+
+    def _tell_of_divergence(self) -> None:
+        scores = self.cv_results_["mean_test_score"]
+        if np.isfinite(scores).all():
+            return
+        if self.refit and not np.isfinite(scores).any():
+            raise ValueError(
+                f"of each of the {len(scores)} candidates a network diverged, so there is no best "
+                "one to train anew; expected lower values of learning_rate_init, or inputs of "
+                'smaller size (inputs="standardised")'
+            )
+        warn_caller(
+            "One or more of the test scores are non-finite, since networks diverged: "
+            f"{scores.tolist()}"
+        )
 
     def _scores(
         self, candidates: list[Any], data: Dataset, rows: list[Any], seeds: list[int]

@@ -171,7 +171,7 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
     The optimizer and the schedule of the learning rate are places in their tables.
     """
     numbers = {
-        key: _representable(key, value)
+        key: representable(key, value)
         for key, value in full.items()
         if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
     }
@@ -180,7 +180,8 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
     return numbers
 
 
-def _representable(name: str, value: float) -> np.ndarray:
+def representable(name: str, value: float) -> np.ndarray:
+    """The number in the default float type; ValueError where that cannot hold it."""
     limits = np.finfo(jnp.result_type(float))
     # in Python's floats: NumPy's comparison would cast the value first
     if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):

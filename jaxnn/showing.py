@@ -58,9 +58,9 @@ def call_text(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str
     return f"{function.__name__}({', '.join(shown)})"
 
 
-def warn_caller(message: str) -> None:
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """A warning that points to the line that called the package."""
     level, frame = 1, sys._getframe()
     while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

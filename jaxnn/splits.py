@@ -5,8 +5,9 @@ from numbers import Real
 
 import numpy as np
 
+from jaxnn.arrays import own
 from jaxnn.checks import whole_number
-from jaxnn.datasets import Dataset, on_device
+from jaxnn.datasets import Dataset
 
 
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -82,6 +83,6 @@ def of_one_size(data: Dataset, parts: Sequence[np.ndarray]) -> list[Dataset]:
     if min(map(len, parts)) == longest:
         return filled
     return [
-        one.weighted(on_device(one.host_weights() * (np.arange(longest) < len(rows))))
+        one.weighted(own(one.host_weights() * (np.arange(longest) < len(rows))))
         for one, rows in zip(filled, parts, strict=True)
     ]

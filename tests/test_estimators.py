@@ -94,7 +94,7 @@ def test_a_candidate_that_diverges_is_last(data):
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
-        (JaxMLPClassifier(solver="lbfgs"), "optimizer got 'lbfgs'; expected one of"),
+        (JaxMLPClassifier(solver="lbfgs"), "solver got 'lbfgs'; expected one of"),
         (JaxMLPClassifier(max_iter=0), "max_iter got 0; expected a whole number >= 1"),
         (JaxMLPClassifier(batch_size=0), "batch_size got 0"),
         (SweepSearchCV(StandardScaler()), "SweepSearchCV got the estimator StandardScaler"),

@@ -89,6 +89,49 @@ def test_only_uint8_is_scaled(folder, dtype):
     np.testing.assert_array_equal(load_signs(folder)[0].x, x.astype(float))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float16, float])
+def test_classes_are_numbers_of_any_type(folder, dtype):
+    change(folder, "train", list_classes=np.arange(6).astype(dtype))
+    assert repr(load_signs(folder)[2]) == "(0, 1, 2, 3, 4, 5)"
+
+
+TWO_SCALES = [
+    (PICTURES, PICTURES[:3].astype(int)),
+    (PICTURES.astype(np.uint16), PICTURES[:3]),
+    (PICTURES, PICTURES[:3].astype(np.uint16) * 257),
+    (PICTURES, PICTURES[:3] / 127.5 - 1),
+    (PICTURES / 255, PICTURES[:3] * 1.0),
+    (PICTURES.astype(int), PICTURES[:3] / 255),
+    (PICTURES.astype(int), PICTURES[:3].astype(np.uint16) * 257),
+    (PICTURES // 128, PICTURES[:3] / 255),
+    (PICTURES // 128, PICTURES[:3].astype(int) // 128),
+]
+ONE_SCALE = [
+    (PICTURES, PICTURES[:3] / 255, PICTURES / 255),
+    ((PICTURES / 255).astype(np.float32), PICTURES[:3], PICTURES / 255),
+    (PICTURES, PICTURES[:3] >= 128, PICTURES / 255),
+    (PICTURES.astype(int), PICTURES[:3].astype(np.uint16), PICTURES * 1.0),
+    (PICTURES // 128, PICTURES[:3] // 128, PICTURES // 128 / 255),
+    (PICTURES * 1.0, 0.0 * PICTURES[:3], PICTURES * 1.0),
+]
+
+
+@pytest.mark.parametrize(("train", "test"), TWO_SCALES)
+def test_two_scales_are_refused(folder, train, test):
+    change(folder, "train", train_set_x=train)
+    change(folder, "test", test_set_x=test)
+    with pytest.raises(ValueError, match=r"test_set_x got .*, which are two scales; exp") as caught:
+        load_signs(folder)
+    assert "train_signs.h5: train_set_x got " in str(caught.value)
+
+
+@pytest.mark.parametrize(("train", "test", "expected"), ONE_SCALE)
+def test_one_scale_in_two_types_is_right(folder, train, test, expected):
+    change(folder, "train", train_set_x=train)
+    change(folder, "test", test_set_x=test)
+    np.testing.assert_allclose(load_signs(folder)[0].x, expected, rtol=1e-6)
+
+
 NOT_FINITE = np.where(np.arange(18).reshape(6, 3) == 4, np.nan, 1.0)
 
 BAD = [
@@ -109,7 +152,18 @@ BAD = [
         r"train_set_y has type \|S1; expected numbers",
     ),
     ("train", {"list_classes": [[0, 1]]}, r"list_classes has shape \(1, 2\)"),
-    ("train", {"list_classes": np.arange(6.0)}, "list_classes has type float64"),
+    (
+        "train",
+        {"list_classes": np.arange(6) / 2},
+        "list_classes got 0.5; expected whole numbers or",
+    ),
+    ("train", {"list_classes": [0, 1, np.nan]}, "list_classes got nan; expected whole numbers or"),
+    (
+        "train",
+        {"list_classes": [False, True]},
+        "list_classes has type bool; expected whole numbers",
+    ),
+    ("train", {"list_classes": [1j, 2j]}, "list_classes has type complex128; expected whole numb"),
     ("train", {"list_classes": h5py.SoftLink("/nowhere")}, "list_classes is a link to another"),
     ("train", {"train_set_x": h5py.SoftLink("/train_set_y")}, "train_set_x is a link to another"),
     ("train", {"train_set_x": h5py.ExternalLink("test_signs.h5", "test_set_x")}, "is a link to an"),
