@@ -117,6 +117,6 @@ def _of_objects(array: np.ndarray, name: str, where: str) -> np.ndarray:
 def _refuse_missing(is_missing: np.ndarray, name: str, where: str) -> None:
     if is_missing.any():
         raise ValueError(
-            f"{name} got {np.count_nonzero(is_missing)} missing values{where}, the first in example "
-            f"{is_missing.argmax()}; expected numbers throughout: drop or fill them"
+            f"{name} got {np.count_nonzero(is_missing)} missing values{where}, the first in "
+            f"example {is_missing.argmax()}; expected numbers throughout: drop or fill them"
         )

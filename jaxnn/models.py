@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -165,7 +166,10 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
 
 
 def _parameter(parameters: Mapping[str, Any], name: str) -> Array:
-    array = plain(parameters[name], name)
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"{name} got type {array.dtype}; expected real numbers")
+    array = parameters[name]
+    # a tracer has no values to look at
+    if not isinstance(array, jax.Array):
+        array = plain(array, name)
+        if array.dtype.kind not in "buif":
+            raise ValueError(f"{name} got type {array.dtype}; expected real numbers")
     return own(array, jnp.result_type(float))

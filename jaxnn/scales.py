@@ -19,8 +19,8 @@ def on_one_scale(
         sets = ((train_name, train_x), (test_name, test_x))
         found = ", ".join(f"{name} got {x.dtype} from {x.min()} to {x.max()}" for name, x in sets)
         raise ValueError(
-            f"{found}, which are two scales; expected one: uint8 in both, which is scaled by 1/255, "
-            "or real numbers in 0..1 beside it, or another type in both"
+            f"{found}, which are two scales; expected one: uint8 in both, which is scaled by "
+            "1/255, or real numbers in 0..1 beside it, or another type in both"
         )
     return _scaled(train_x), _scaled(test_x)
 
@@ -31,11 +31,11 @@ def _have_one_scale(one: np.ndarray, other: np.ndarray) -> bool:
     if np.uint8 in (one.dtype, other.dtype):
         pictures, rest = (one, other) if one.dtype == np.uint8 else (other, one)
         # resampled pictures reach a little beyond 0..1; uint8 of 0 and 1 alone is no brightness
-        is_in_range = -0.5 <= rest.min() and rest.max() <= 1.5
+        is_in_range = rest.min() >= -0.5 and rest.max() <= 1.5
         return bool(rest.dtype.kind in "bf" and is_in_range and pictures.max() != 1)
     low, high = sorted(max(abs(float(x.min())), abs(float(x.max()))) for x in (one, other))
     # of one type, large numbers may also be outliers
-    is_far = 100 * low < high if one.dtype != other.dtype else low <= 1 and 100 < high
+    is_far = 100 * low < high if one.dtype != other.dtype else low <= 1 and high > 100
     return low == 0 or not is_far
 
 

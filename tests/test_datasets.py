@@ -1,8 +1,10 @@
 import dataclasses
+from decimal import Decimal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import jaxnn
@@ -66,6 +68,7 @@ BAD = [
     ({"x": X.astype(str)}, "x got type <U"),
     ({"x": np.where(X == 7, np.nan, X)}, "x got 1 values that are NaN .* in example 2"),
     ({"x": np.where(X > 9, np.inf, X)}, "x got 2 values that are NaN .* in example 3"),
+    ({"y": []}, "y got 0 labels for 4 examples"),
     ({"y": [0, 1, 2]}, "y got 3 labels for 4 examples"),
     ({"y": [0, 1, 2, 1.5]}, "y got numbers that are not whole"),
     ({"y": [0, 1, 2, np.nan]}, "y got numbers that are not whole"),
@@ -294,3 +297,166 @@ def test_hold_out_keeps_its_fraction_when_classes_are_small():
         counts = np.bincount(held_out.y, minlength=100)
         assert counts.max() - counts.min() <= 1
         assert len(rest) + len(held_out) == len(y)
+
+
+def aligned(values, dtype):
+    """An array whose memory JAX would share: it begins at a multiple of 64 bytes."""
+    values = np.asarray(values, dtype)
+    raw = np.zeros(values.nbytes + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    array = raw[start : start + values.nbytes].view(dtype).reshape(values.shape)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("kind", ["array", "view", "memmap", "another library's"])
+def test_a_set_keeps_what_it_was_given(kind, tmp_path):
+    given = {
+        "x": aligned(np.ones((64, 32)), np.float32),
+        "y": aligned(np.arange(64) % 2, np.int32),
+        "weights": aligned(np.ones(64), np.float32),
+    }
+    shown = given
+    if kind == "view":
+        shown = {name: array[:] for name, array in given.items()}
+    elif kind == "memmap":
+        for name, array in given.items():
+            given[name] = np.memmap(tmp_path / name, array.dtype, "w+", shape=array.shape)
+            given[name][:] = array
+        shown = given
+    elif kind == "another library's":
+        shown = {name: memoryview(array) for name, array in given.items()}
+    data = Dataset(**shown)
+    for array in given.values():
+        array[:] = 7
+    np.testing.assert_array_equal(data.x, 1)
+    np.testing.assert_array_equal(data.y, np.arange(64) % 2)
+    np.testing.assert_array_equal(data.weights, 1)
+
+
+def test_a_set_outlives_the_jax_array_that_it_was_given():
+    x = jnp.asarray(X, float)
+    data = Dataset(x, jnp.asarray(Y))
+    x.delete()
+    np.testing.assert_array_equal(data.x, X)
+
+
+FRAMES = {
+    "whole, real, boolean": pd.DataFrame({"a": [1, 2], "b": [0.5, 0.25], "c": [True, False]}),
+    "nullable": pd.DataFrame(
+        {
+            "a": pd.array([1, 2], "Int64"),
+            "b": pd.array([0.5, 0.25], "Float64"),
+            "c": pd.array([True, False], "boolean"),
+        }
+    ),
+    "objects": pd.DataFrame(
+        {"a": [1, 2], "b": [Decimal("0.5"), 0.25], "c": [True, 0]}, dtype=object
+    ),
+    "one name": pd.DataFrame([[1, 0.5, True], [2, 0.25, False]], columns=["a", "a", "a"]),
+    "sparse": pd.DataFrame(
+        {"a": pd.arrays.SparseArray([1, 2]), "b": [0.5, 0.25], "c": [True, False]}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_data_frame_of_numbers_in_columns_of_any_type(name):
+    data = Dataset(FRAMES[name], pd.Series([0, 1], dtype="Int64"), weights=pd.Series([1, 2]))
+    np.testing.assert_array_equal(data.x, [[1, 0.5, 1], [2, 0.25, 0]])
+    np.testing.assert_array_equal(data.y, [0, 1])
+    np.testing.assert_array_equal(data.weights, [1, 2])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series([1, 0], dtype=object),
+        pd.Series([True, False], dtype="boolean"),
+        pd.Series(pd.Categorical([1, 0])),
+        pd.DataFrame({"y": [1, 0]}),
+    ],
+)
+def test_labels_as_a_column(labels):
+    np.testing.assert_array_equal(Dataset(np.ones((2, 1)), labels).y, [1, 0])
+
+
+BAD_COLUMNS = [
+    (["u", "v"], "x got 'u' in column 'b'; expected real numbers"),
+    ([None, "v"], "x got 'v' in column 'b'; expected real numbers"),
+    (pd.array([1, None], "Int64"), "x got 1 missing values in column 'b', the first in example 1"),
+    (
+        pd.array([None, None], "boolean"),
+        "x got 2 missing values in column 'b', the first in ex.* 0",
+    ),
+    ([np.nan, 1.0], "x got 1 missing values in column 'b', the first in example 0; expected numb"),
+    (pd.Series([1, None], dtype=object), "x got 1 missing values in column 'b', the first in"),
+    (pd.Categorical([0, 1]), "x got type category in column 'b'; expected real numbers: leave"),
+    (pd.to_datetime(["2020-01-01", "2021-01-01"]), r"x got type datetime64\[.*\] in column 'b'"),
+    ([1j, 2j], "x got type complex128 in column 'b'"),
+]
+
+
+@pytest.mark.parametrize(("column", "message"), BAD_COLUMNS)
+def test_a_column_of_something_else_is_named(column, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset(pd.DataFrame({"a": [1, 2], "b": column}), [0, 1])
+
+
+class Frame:
+    """What frames of polars (columns by name) and tables of pyarrow (columns, names) can do."""
+
+    def __init__(self, columns, is_arrow):
+        self.schema = self.columns = [*columns]
+        if is_arrow:
+            self.column_names, self.columns = [*columns], [*columns.values()]
+        self._columns = columns
+
+    def __getitem__(self, name):
+        return self._columns[name]
+
+
+@pytest.mark.parametrize("is_arrow", [False, True])
+def test_frames_of_other_libraries(is_arrow):
+    columns = {"a": np.array([1, 2]), "b": np.array([True, False])}
+    np.testing.assert_array_equal(Dataset(Frame(columns, is_arrow), [0, 1]).x, [[1, 1], [2, 0]])
+    columns["b"] = np.array(["u", "v"])
+    with pytest.raises(ValueError, match="x got type <U1 in column 'b'"):
+        Dataset(Frame(columns, is_arrow), [0, 1])
+
+
+def hidden(values):
+    return np.ma.masked_array(values, np.arange(np.size(values)).reshape(np.shape(values)) == 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"x": hidden(X)}, "x"),
+        ({"x": [hidden(row) for row in X]}, "x"),
+        ({"y": hidden(Y)}, "y"),
+        ({"y": hidden(np.eye(3)[Y])}, "y"),
+        ({"weights": hidden(np.ones(4))}, "weights"),
+    ],
+)
+def test_what_a_mask_hides_is_refused(change, name):
+    with pytest.raises(ValueError, match=rf"^{name} got \d values hidden by a mask; expected"):
+        Dataset(**{"x": X, "y": Y, **change})
+
+
+def test_a_mask_that_hides_nothing_is_no_matter():
+    data = Dataset(np.ma.masked_array(X), np.ma.masked_array(Y, mask=False))
+    np.testing.assert_array_equal(data.x, X)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.float16])
+def test_one_hot_labels_of_small_types(dtype):
+    """300 classes: more than an 8-bit sum can count."""
+    labels = np.arange(300) * 7 % 300
+    for one_hot in (np.eye(300)[labels[:200]], np.eye(300)[labels[:200]].T):
+        data = Dataset(np.ones((200, 1)), one_hot.astype(dtype))
+        np.testing.assert_array_equal(data.y, labels[:200])
+        assert data.num_classes == 300
+    with pytest.raises(ValueError, match="expected class numbers"):
+        # 257 ones are 1 modulo 256
+        Dataset(np.ones((4, 1)), np.ones((4, 257), dtype))

@@ -1,8 +1,12 @@
 """scikit-learn's own checks of its estimators, and agreement with ours and with its searches."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -97,9 +101,114 @@ def test_a_candidate_that_diverges_is_last(data):
         (JaxMLPClassifier(solver="lbfgs"), "solver got 'lbfgs'; expected one of"),
         (JaxMLPClassifier(max_iter=0), "max_iter got 0; expected a whole number >= 1"),
         (JaxMLPClassifier(batch_size=0), "batch_size got 0"),
+        (SweepSearchCV(FAST, n_iter=0), "n_iter got 0; expected a whole number >= 1"),
+        (SweepSearchCV(FAST, {"alpha": [-1.0]}, n_iter=1), "alpha got -1.0; expected a finite"),
         (SweepSearchCV(StandardScaler()), "SweepSearchCV got the estimator StandardScaler"),
     ],
 )
 def test_bad_options(estimator, message, data):
     with pytest.raises(ValueError, match=message):
         estimator.fit(*data)
+
+
+def test_a_diverged_network_is_told_and_predicts_no_class(data):
+    x, y = data
+    diverging = clone(FAST).set_params(solver="gd", learning_rate_init=1e30, max_iter=3)
+    with pytest.warns(
+        ConvergenceWarning, match=r"diverged: .* at step \d, .*learning_rate"
+    ) as said:
+        diverging.fit(1e3 * x, y)
+    # the warning points to the caller
+    assert said[0].filename == __file__
+    assert np.isnan(diverging.loss_)
+    with pytest.raises(ValueError, match=r"predict got \d+ inputs, the first in row \d, of which"):
+        diverging.predict(1e3 * x)
+
+
+def test_a_search_without_a_finite_score_trains_nothing_anew(data):
+    x, y = data
+    space = {"learning_rate_init": [1e30, 1e31], "solver": ["gd"]}
+    search = SweepSearchCV(clone(FAST).set_params(max_iter=3), space, n_iter=2, cv=2)
+    with pytest.raises(ValueError, match="of each of the 2 candidates a network diverged"):
+        search.fit(1e3 * x, y)
+    assert np.isnan(search.cv_results_["mean_test_score"]).all()
+    assert (search.study_.diverged >= 0).all()
+    assert not hasattr(search, "best_estimator_")
+    with pytest.warns(UserWarning, match=r"test scores are non-finite, .* \[nan, nan\]") as said:
+        search.set_params(refit=False).fit(1e3 * x, y)
+    assert said[0].filename == __file__
+
+
+def test_what_converges_warns_of_nothing(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SweepSearchCV(FAST, {"learning_rate_init": [0.02]}, n_iter=1, cv=2).fit(*data)
+
+
+def test_masked_inputs_are_refused(data):
+    x, y = data
+    hidden = np.ma.masked_greater(x, 1)
+    estimator = clone(FAST).fit(np.ma.masked_array(x), y)
+    for call in (
+        lambda: estimator.predict(hidden),
+        lambda: estimator.fit(hidden, y),
+        lambda: estimator.fit(x, np.ma.masked_array(y, y == "low")),
+    ):
+        with pytest.raises(ValueError, match=r"(X|y) got \d+ values hidden by a mask"):
+            call()
+
+
+BAD_OPTIONS = {
+    "hidden_layer_sizes": [(0,), "abc", [[1], [2, 3]], 3.5, None],
+    "activation": ["swish", 3],
+    "solver": ["lbfgs", None],
+    "alpha": [-2, np.nan, "a", 1e-60],
+    "batch_size": [0, "foo", 2.5, np.array([1, 2])],
+    "learning_rate_init": [0, "constant", 1e39],
+    "max_iter": [0, 2.5, True],
+    "random_state": [-1, "x", 2**40, True],
+    "momentum": [1.0, -0.1, 1 - 1e-12],
+    "beta_1": [1.5],
+    "beta_2": [-1, 1 - 1e-12],
+    "epsilon": [0],
+    "dropout": [1],
+    "batch_norm": ["yes"],
+    "inputs": ["scaled"],
+}
+
+
+@pytest.mark.parametrize("option", FAST.get_params())
+def test_a_bad_option_is_named_as_it_was_given(option, data):
+    for value in BAD_OPTIONS[option]:
+        estimator = JaxMLPClassifier(**{"solver": "sgd", option: value})
+        with pytest.raises(ValueError, match=rf"^{option} got ") as caught:
+            estimator.fit(*data)
+        assert repr(value) in str(caught.value)
+
+
+def test_words_are_scikit_learns():
+    with pytest.raises(ValueError, match=r"expected one of 'gd', 'sgd', 'rmsprop', 'adam'$"):
+        JaxMLPClassifier(solver="foo").setting(9)
+    with pytest.raises(
+        ValueError, match="expected one of 'relu', 'tanh', 'logistic', 'leaky_relu'"
+    ):
+        JaxMLPClassifier(activation="foo").setting(9)
+
+
+def test_hidden_layers_in_other_forms():
+    for given, hidden in ((7, (7,)), (np.array([5, 4]), (5, 4)), ([], ()), (np.int64(3), (3,))):
+        assert JaxMLPClassifier(given).setting(9)["hidden"] == hidden
+
+
+def test_without_scikit_learn_the_extra_is_named(run_python):
+    code = """
+import sys
+sys.modules["sklearn"] = None
+for name in ("estimators", "search_cv"):
+    try:
+        __import__(f"jaxnn.{name}")
+    except ModuleNotFoundError as error:
+        print(error)
+"""
+    message = "this needs scikit-learn: pip install 'jaxnn-lanes[sklearn]'"
+    assert run_python(code).stdout.splitlines() == [message] * 2

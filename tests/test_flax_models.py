@@ -191,3 +191,179 @@ def test_a_function_makes_the_model_of_each_structure(data, tmp_path):
     assert study.refit(data[0] + data[1], progress=False).curves["cost"].shape == (3,)
     with pytest.raises(ValueError, match="model got a function that makes 3; expected"):
         fit(settings[0], *data, epochs=1, model=lambda structure: 3)
+
+
+def compact(call):
+    """A linen module with this `__call__`."""
+    return type("Module", (nn.Module,), {"__call__": nn.compact(call)})()
+
+
+X = np.random.default_rng(0).normal(3, 2, size=(32, 4))
+
+
+def test_every_stream_of_random_numbers_has_keys_of_its_own():
+    def call(self, x, train):
+        ones = jnp.ones_like(x)
+        masks = [
+            nn.Dropout(0.5, rng_collection=name, deterministic=not train)(ones)
+            for name in ("dropout", "drop", "noise")
+        ]
+        return jnp.concatenate(masks, axis=1)
+
+    model = from_flax(compact(call), X[:1])
+    params, state = model.init(jax.random.key(0))
+    step = lambda key: model.apply(params, state, X, is_training=True, key=jax.random.key(key))[0]
+    masks = np.split(np.asarray(step(1)) > 0, 3, axis=1)
+    for mask in masks:
+        assert 0.3 < mask.mean() < 0.7
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert 0.3 < (masks[one] == masks[other]).mean() < 0.7
+    np.testing.assert_array_equal(step(1), step(1))
+    assert not np.array_equal(step(1), step(2))
+    np.testing.assert_array_equal(model.apply(params, state, X)[0], 1)
+
+
+def head(x, is_training, is_deterministic):
+    x = nn.BatchNorm(use_running_average=not is_training)(nn.Dense(4)(x))
+    return nn.Dense(2)(nn.Dropout(0.5, deterministic=is_deterministic)(x))
+
+
+def by_is_train(self, x, is_train=False):
+    return head(x, is_train, not is_train)
+
+
+def by_is_eval(self, x, is_eval=True):
+    return head(x, not is_eval, is_eval)
+
+
+def by_two(self, x, train, deterministic):
+    return head(x, train, deterministic)
+
+
+@pytest.mark.parametrize("call", [by_is_train, by_is_eval, by_two])
+def test_a_module_is_told_by_each_of_its_names(call):
+    model = from_flax(compact(call), X[:1])
+    params, state = model.init(jax.random.key(0))
+    step = lambda key: model.apply(params, state, X, is_training=True, key=jax.random.key(key))
+    assert not np.array_equal(step(1)[0], step(2)[0])
+    assert step(1)[1]["batch_stats"]["BatchNorm_0"]["mean"].any()
+    logits, same = model.apply(params, state, X)
+    assert same is state
+    assert not np.array_equal(logits, step(1)[0])
+
+
+class OwnField(nn.Module):
+    train: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        return head(x, self.train, not self.train)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        OwnField(),
+        compact(lambda self, x, mode="eval": head(x, mode == "train", mode == "eval")),
+        compact(lambda self, x: head(x, False, True)),
+    ],
+    ids=["a field", "a word", "frozen"],
+)
+def test_batch_norm_and_dropout_that_do_not_hear_are_named(module):
+    with pytest.warns(
+        UserWarning, match="^BatchNorm_0, Dropout_0 of the module will work as in ev"
+    ):
+        from_flax(module, X[:1])
+
+
+def test_dropout_of_rate_0_need_not_hear():
+    call = lambda self, x: nn.Dense(2)(nn.Dropout(0.0, deterministic=True)(x))
+    assert from_flax(compact(call), X[:1]).numbers == ()
+
+
+class WithDropout(nnx.Module):
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(4, 2, rngs=rngs)
+        # frozen as it is made: train() wakes it
+        self.dropout = nnx.Dropout(0.5, rng_collection="noise", deterministic=True, rngs=rngs)
+
+    def __call__(self, x):
+        return self.layer(self.dropout(x))
+
+
+class Told(WithDropout):
+    def __call__(self, x, train=False):
+        return self.layer(self.dropout(x, deterministic=not train))
+
+
+class ToldByAnotherName(WithDropout):
+    def __call__(self, x, testing=True):
+        return self.layer(self.dropout(x, deterministic=testing))
+
+
+class WithoutKeys(WithDropout):
+    def __init__(self, rngs):
+        super().__init__(rngs)
+        self.dropout = nnx.Dropout(0.5)
+
+
+class Growing(WithDropout):
+    def __init__(self, rngs):
+        super().__init__(rngs)
+        self.seen = nnx.BatchStat(jnp.zeros(1))
+
+    def __call__(self, x):
+        self.seen.set_value(jnp.zeros(len(self.seen[...]) + 1))
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("module", [Told, WithDropout])
+def test_nnx_is_told_and_has_keys_for_every_stream(module):
+    model = from_flax(module, X[:1])
+    params, state = model.init(jax.random.key(0))
+    step = lambda key: model.apply(params, state, X, is_training=True, key=jax.random.key(key))[0]
+    assert not np.array_equal(step(1), step(2))
+    layer = jax.tree.map(np.asarray, params["layer"])
+    expected = X @ layer["kernel"] + layer["bias"]
+    np.testing.assert_allclose(model.apply(params, state, X)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+REFUSED = {
+    "an unknown flag": (
+        compact(lambda self, x, testing=True: nn.Dense(2)(x)),
+        "takes testing; expected inputs alone, or an argument that tells it whether it trains",
+    ),
+    "another argument": (compact(lambda self, x, labels: nn.Dense(2)(x)), "takes labels; expected"),
+    "an unknown flag of nnx": (
+        ToldByAnotherName,
+        "takes testing; expected inputs alone, or an arg",
+    ),
+    "dropout that is never told": (
+        compact(lambda self, x: nn.Dense(2)(nn.Dropout(0.5)(x))),
+        'cannot be initialised: ValueError: Parameter "deterministic" must be passed',
+    ),
+    "dropout without an end": (
+        compact(lambda self, x: nn.Dense(2)(nn.Dropout(0.5, deterministic=False)(x))),
+        "cannot be called in evaluation: InvalidRngError: Dropout_0 needs PRNG",
+    ),
+    "statistics of each batch": (
+        compact(lambda self, x: nn.Dense(2)(nn.BatchNorm(use_running_average=False)(x))),
+        "cannot be called in evaluation: ModifyScopeVariableError",
+    ),
+    "two outputs in training": (
+        compact(lambda self, x, train: (nn.Dense(2)(x), x) if train else nn.Dense(2)(x)),
+        r"makes <class 'tuple'> of inputs \(1, 4\); expected logits",
+    ),
+    "nnx dropout without keys": (
+        WithoutKeys,
+        "cannot be called in training: ValueError: `determin",
+    ),
+    "state that grows": (Growing, "whose state seen changes its shape or type in a step"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_train_is_refused_at_once(name):
+    module, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        from_flax(module, X[:1])
