@@ -226,3 +226,39 @@ def test_accuracy_and_confusion_match_scikit_learn(logits_and_labels):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     expected = sklearn.metrics.confusion_matrix(labels, predictions, labels=range(6))
     np.testing.assert_array_equal(confusion_matrix(labels, predictions, 6), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda labels: labels.astype(bool),
+        lambda labels: labels.astype(np.uint8),
+        lambda labels: labels.astype(float),
+        lambda labels: labels[:, None],
+        lambda labels: labels.tolist(),
+        lambda labels: jnp.asarray(labels),
+    ],
+    ids=["bool", "uint8", "float", "(N, 1)", "list", "jax"],
+)
+def test_confusion_of_labels_in_other_forms(change):
+    labels, predictions = np.array([0, 1, 1, 1, 0]), np.array([1, 1, 0, 1, 0])
+    got = confusion_matrix(change(labels), change(predictions), 2)
+    np.testing.assert_array_equal(got, [[1, 1], [1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "message"),
+    [
+        ([-1, 0], [0, 0], "labels got labels from -1 to 0; expected 0 to 2"),
+        ([0, 0], [0, -1], "predictions got labels from -1 to 0; expected 0 to 2"),
+        ([0, 3], [0, 0], "labels got labels from 0 to 3; expected 0 to 2 for 3 classes"),
+        ([0, 0.5], [0, 0], "labels got numbers that are not whole"),
+        ([0, 1], [0], "labels got 2 labels for 1 examples"),
+        ([0, 1], np.full((2, 3), 0.3), "predictions got numbers that are not whole"),
+        ([], [], "predictions got no labels"),
+        (np.ma.masked_array([0, 1], [True, False]), [0, 1], "labels got 1 values hidden by a mask"),
+    ],
+)
+def test_confusion_refuses_what_is_no_class(labels, predictions, message):
+    with pytest.raises(ValueError, match=message):
+        confusion_matrix(labels, predictions, 3)

@@ -196,6 +196,20 @@ def test_course_parameters_run_as_the_course_computes():
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_course_parameters_are_copies():
+    raw = np.zeros(64 * 16 + 16, np.float32)
+    # aligned to 64 bytes, where JAX would share the memory
+    start = -raw.ctypes.data % 64 // 4
+    kernel = raw[start : start + 64 * 16].reshape(64, 16)
+    params = from_course({"W1": kernel, "b1": np.zeros((64, 1))})
+    kernel[:] = 7
+    np.testing.assert_array_equal(params[0]["kernel"], 0)
+    for given in (params, jax.tree.map(np.array, params)):
+        # as the course updates them
+        to_course(given)["W1"] -= 1
+        np.testing.assert_array_equal(given[0]["kernel"], 0)
+
+
 DEEPER = {"W3": np.ones((2, 2)), "b3": np.zeros((2, 1))}
 
 
@@ -208,6 +222,12 @@ DEEPER = {"W3": np.ones((2, 2)), "b3": np.zeros((2, 1))}
         ({"b2": np.ones((5, 1))}, r"b2 got shape \(5, 1\); expected \(2, 1\)"),
         ({"b1": None, "gamma1": np.ones(3), "beta1": np.ones(3), **DEEPER}, "all or none"),
         ({"W1": 3.0}, r"W1 got shape \(\)"),
+        ({"W1": [["a"]]}, "W1 got type <U1; expected real numbers"),
+        ({"W1": np.ones((3, 4)) * 1j}, "W1 got type complex128; expected real numbers"),
+        (
+            {"W1": np.ma.masked_array(np.ones((3, 4)), np.eye(3, 4))},
+            "W1 got 3 values hidden by a ma",
+        ),
         ({"W1": np.ones(4)}, r"W1 got shape \(4,\)"),
         ({"Q1": np.ones(4)}, r"parameters got \['Q1'\]"),
         ({"W1": None, "W2": None}, "expected W1, b1"),

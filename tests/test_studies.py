@@ -10,6 +10,7 @@ from scipy import stats
 
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
+from jaxnn.datasets import InputStatistics
 from jaxnn.preparing import Treatment
 from jaxnn.progress import SweepDisplay, sweep_display
 from jaxnn.settings import complete
@@ -179,6 +180,30 @@ def test_fitted_refuses_what_is_not_there():
             study.fitted(number, repeat)
     with pytest.raises(ValueError, match="number got -1"):
         study.fitted(-1)
+
+
+def test_a_network_shares_no_memory_with_its_study():
+    study = make_study(rates(0.1, 0.2), [0.5, 0.6])
+    study.model = jaxnn.Model(lambda key: ({}, {}), lambda params, state, x, **_: (x, state), ())
+    kernels, seen = np.zeros((2, 64, 16), np.float32), np.zeros((2, 16), np.float32)
+    before = study.chunks[0]
+    study.chunks = [
+        Chunk(study.model, {"kernel": kernels}, {"seen": seen}, before.start, before.end)
+    ]
+    statistics = InputStatistics(np.zeros(4), np.ones(4))
+    study.treatments = {("raw", 0): Treatment(statistics, None, 4)}
+    curve = study.curves["cost"].copy()
+    fitted, other = study.fitted(1), study.fitted(1)
+    fitted.curves["cost"][:] = 7
+    fitted.setting["learning_rate"] = 7.0
+    fitted.inputs.mean[:] = 7
+    kernels[:], seen[:] = 7, 7
+    np.testing.assert_array_equal(study.curves["cost"], curve)
+    np.testing.assert_array_equal(other.curves["cost"], curve[1, 0])
+    assert study.settings[1]["learning_rate"] == other.setting["learning_rate"] == 0.2
+    np.testing.assert_array_equal(other.inputs.mean, 0)
+    np.testing.assert_array_equal(fitted.params["kernel"], 0)
+    np.testing.assert_array_equal(fitted.state["seen"], 0)
 
 
 SPACE = {
