@@ -133,7 +133,7 @@ def _watch(frozen: dict[str, None]) -> Callable[..., Any]:
     """An interceptor of linen's calls that lists batch norms and dropouts in evaluation mode."""
     from flax import linen
 
-    flags: dict[type[Any], str] = {linen.BatchNorm: "use_running_average", linen.Dropout: "deterministic"}
+    flags: dict[Any, str] = {linen.BatchNorm: "use_running_average", linen.Dropout: "deterministic"}
 
     def watch(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
