@@ -141,8 +141,8 @@ class Dataset:
         is_plain = self.weights is None
         return np.ones(len(self), self.x.dtype) if is_plain else jax.device_get(self.weights)
 
-    def weighted(self, weights: Array) -> "Dataset":
-        """The same examples with other weights."""
+    def weighted(self, weights: Array | None) -> "Dataset":
+        """The same examples with other weights, or without any."""
         return Dataset._unchecked(self.x, self.y, self.num_classes, weights, self.exact)
 
     def _with_exact(self, exact: np.ndarray) -> "Dataset":

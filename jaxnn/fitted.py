@@ -56,7 +56,7 @@ class Fitted:
 
         They are NaN, with a warning, where the network's outputs are not finite.
         """
-        return jax.device_get(_softmax(jax.device_put(self._logits(x))))
+        return np.array(_softmax(jax.device_put(self._logits(x))))
 
     def score(self, data: Dataset) -> float:
         """Accuracy on `data`, by its weights; outputs that are not finite count as missed."""

@@ -205,7 +205,10 @@ def _counted(name: str, data: Dataset) -> Dataset:
     """The examples that count: one of weight 0 is not there, and no split shall deal it out."""
     if not data.host_weights().any():
         raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
-    return data.counted()
+    data = data.counted()
+    weights = data.host_weights()
+    # equal weights are none
+    return data if (weights != weights[0]).any() else data.weighted(None)
 
 
 def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:

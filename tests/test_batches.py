@@ -29,7 +29,8 @@ def linear():
 
     def apply(params, state, x, *, is_training=False, key=None, weights=None):
         # a mean over the mini-batch, which an example too many would change
-        return (x - jnp.mean(x, axis=0, keepdims=True)) @ params["kernel"], state
+        mean = jnp.mean(x, axis=0, keepdims=True) if is_training else 0.0
+        return (x - mean) @ params["kernel"], state
 
     return jaxnn.Model(lambda key: ({"kernel": jax.random.normal(key, (4, 2))}, ()), apply, ())
 
