@@ -4,8 +4,8 @@ import hashlib
 import inspect
 import json
 import platform
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,15 @@ from jaxnn.files import StrPath
 from jaxnn.hosts import ALONE, Hosts
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan
-from jaxnn.records import encode, first_difference
+from jaxnn.records import decode, encode, first_difference
 
 # these change nothing of what comes out
 _ASIDE = ("directory", "commit_interval", "progress", "on_epoch")
 # the plan that came of it is compared; code can only be compared by whether it was given
 _APART = ("train", "valid", "plan", "model", "sampler", "storage")
+
+# with these a search of Optuna goes on as it was begun, with other ones as well
+_FREE = ("method", "num_settings", "batch", "name", "chunk", "min_epochs", "factor", "rounds")
 
 _CONFIG = ("matmul_precision", "prng_impl")
 
@@ -50,14 +53,11 @@ def checked_identity(
     """
     if not commits.is_on and hosts.count == 1:
         return {}
-    names = [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
     found = {
         **machine(),
         "function": function.__name__,
         **{f"has_{n}": arguments.get(n) is not None for n in ("model", "sampler")},
-        "train": _fingerprint(arguments["train"]),
-        "valid": _fingerprint(arguments["valid"]),
-        "arguments": {name: encode(arguments[name]) for name in names},
+        **_call(function, arguments),
         "plan": [
             {
                 "networks": encode(model if isinstance(model, Mixture) else None),
@@ -89,6 +89,46 @@ def checked_identity(
                 "with, or another directory"
             )
     return now if commits.is_first else short
+
+
+def _call(
+    function: Callable[..., Any], arguments: Mapping[str, Any], free: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The data and arguments of a call, without those that are free to change."""
+    aside = (*_ASIDE, *_APART, *free)
+    names = [n for n in inspect.signature(function).parameters if n not in aside]
+    return {
+        "train": _fingerprint(arguments["train"]),
+        "valid": _fingerprint(arguments["valid"]),
+        "arguments": {name: encode(arguments[name]) for name in names},
+    }
+
+
+def call_of_values(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What the values of a search's settings depend on, as JSON; other settings leave it as is."""
+    has_model = arguments["model"] is not None
+    found = {"has_model": has_model, **_call(function, arguments, _FREE)}
+    return cast(dict[str, Any], json.loads(json.dumps(found)))
+
+
+def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """ValueError, which names the first difference, unless a study's call was like this one.
+
+    Arguments that only one of them knows are those of another version.
+    """
+    known = then["arguments"].keys() & now["arguments"].keys()
+    pair = (
+        {**one, "arguments": {key: one["arguments"][key] for key in now["arguments"] if key in known}}
+        for one in (then, now)
+    )
+    found = first_difference(*pair)
+    if found:
+        where, old, new = found
+        raise ValueError(
+            f"name got {name!r}, a study whose {where.replace('arguments.', '')} is "
+            f"{decode(old)!r}, and now it is {decode(new)!r}; expected the call that it was begun "
+            "with, or another name"
+        )
 
 
 def _agree(first: Any, now: Any, hosts: Hosts) -> None:

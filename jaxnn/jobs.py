@@ -17,9 +17,9 @@ from jaxnn.options import Folds
 from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import Recipe
 from jaxnn.programs import Program
-from jaxnn.progress import SweepDisplay
+from jaxnn.progress import SweepDisplay, TrainingInterrupted
 from jaxnn.sharing import deal, share_curves, share_networks
-from jaxnn.snapshots import Past, States, is_exhausted, restore, snapshot
+from jaxnn.snapshots import Past, States, is_exhausted, restore, settled, snapshot
 from jaxnn.studies import Study
 from jaxnn.trials import Lane
 from jaxnn.types import Model, ModelFn
@@ -99,6 +99,22 @@ class Job:
     def is_stopped(self) -> bool:
         """Whether what is being trained is to stop at the next compiled call."""
         return self.stop.is_set() or self.is_interrupted() or self.is_lost()
+
+    def interrupted(self, why: str = "training was interrupted") -> TrainingInterrupted:
+        """What ends a search before its end: it has the study as far as it was trained."""
+        study = self.study
+        if self.training:
+            # broken off in the middle, where entries are ahead of networks
+            study = settled(study, self.states, self.training)
+        message = (
+            f"{why}, with {study.is_complete.sum():,} of {study.diverged.size:,} networks complete"
+        )
+        if self.commits.is_on and not self.commits.failure:
+            message += (
+                f"; the same call, or jaxnn.resume({str(self.commits.directory)!r}, train, valid), "
+                "goes on from there"
+            )
+        return TrainingInterrupted(message, study=study)
 
     def lanes(self, numbers: Iterable[int]) -> list[Lane]:
         """All repetitions of some settings."""

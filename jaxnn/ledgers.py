@@ -28,6 +28,9 @@ RETRY_OF = "jaxnn: retry of"
 ENDED = "jaxnn: ended"
 """Attribute of a failed trial that nobody shall repeat: why."""
 
+CALL = "jaxnn: call"
+"""Attribute of a trial: SHA-256 of what its value depends on beside its parameters."""
+
 TAKER = "jaxnn: taken by "
 """Attribute of an enqueued trial, with the worker's name: whether it is about to take it."""
 
@@ -54,7 +57,7 @@ class Ledger:
 
     Attributes:
       lasts: the last trial of each chain, in the order of the settings.
-      num_missing: how many settings there are still to draw.
+      num_missing: how many settings there are still to draw; none once a sampler has ended that.
     """
 
     def __init__(self, trials: Iterable[Any], num_settings: int):

@@ -96,6 +96,11 @@ def open_job(
             yield job
             # what memory was too short for is tried again by the next call
             is_finished = not job.is_over and bool((study.epochs_done > 0).all())
+        except TrainingInterrupted:
+            raise
+        except KeyboardInterrupt as error:
+            # a second Ctrl-C, which acts at once, or a sampler's
+            raise job.interrupted() from error
         finally:
             # also after an error: what was trained is not lost by it
             study.seconds += time.perf_counter() - start
@@ -105,16 +110,7 @@ def open_job(
     for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
         warn_caller(note)
     if job.is_over or is_interrupted():
-        message = (
-            f"training was interrupted with {study.is_complete.sum():,} of "
-            f"{study.diverged.size:,} networks complete"
-        )
-        if job.commits.is_on and not job.commits.failure:
-            message += (
-                f"; the same call, or jaxnn.resume({str(job.commits.directory)!r}, train, valid), "
-                "goes on from there"
-            )
-        raise TrainingInterrupted(message, study=study)
+        raise job.interrupted()
 
 
 def add(

@@ -186,7 +186,7 @@ def search(
             return whole_study(commits.finished, options.model)
         brain = None
         if method == "optuna":
-            brain = with_optuna.Brain(space, metric, sampler, storage, name, seed)
+            brain = with_optuna.Brain(search, arguments)
         work = total * seeds * folds
         with open_job(options, parts, plan, max_epochs, work, commits, own, hosts) as job:
             job.study.space, job.study.call = dict(space), call

@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ def call_text(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str
     """A call as text, without what is left at its default; long values are cut short.
 
     >>> call_text(counted, {"number": 3, "noun": "lane"})
-    "counted(number=3, noun='lane')"
+    "jaxnn.counted(number=3, noun='lane')"
     """
     shown = []
     for name, parameter in inspect.signature(function).parameters.items():
@@ -54,8 +55,34 @@ def call_text(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str
         text = repr(value) if is_plain else f"<{type(value).__name__}>"
         if not is_plain and hasattr(value, "__len__"):
             text = f"<{type(value).__name__} of {len(value):,}>"
-        shown.append(f"{name}={text if len(text) <= 600 else text[:600] + '...'}")
-    return f"{function.__name__}({', '.join(shown)})"
+        shown.append(f"{name}={_cut(text, 600)}")
+    return f"jaxnn.{function.__name__}({', '.join(shown)})"
+
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+def _cut(text: str, longest: int) -> str:
+    """The text of a value, cut between two of its items if it is too long.
+
+    >>> _cut("{'a': (1, 2), 'b': [10, 20, 30]}", 27)
+    "{'a': (1, 2), 'b': [10, ...]}"
+    """
+    if len(text) <= longest:
+        return text
+    open_ones: list[str] = []
+    head, end = text[:longest], "..."
+    # a string is one piece, whatever is in it
+    for piece in re.finditer(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|, |.""", text, re.DOTALL):
+        if piece.end() > longest:
+            break
+        if piece[0] in _CLOSING:
+            open_ones.append(_CLOSING[piece[0]])
+        elif open_ones and piece[0] == open_ones[-1]:
+            open_ones.pop()
+        elif piece[0] == ", ":
+            head, end = text[: piece.end()], "..." + "".join(reversed(open_ones))
+    return head + end
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:

@@ -44,25 +44,8 @@ class Past(NamedTuple):
         return int(self.study.epochs_done[self.rows[number], repeat]) if number in self.rows else 0
 
 
-def snapshot(
-    study: Study,
-    states: States,
-    training: Collection[Lane],
-    programs: Mapping[int, Program],
-    lanes: Collection[Lane] | None = None,
-    is_whole: bool = True,
-) -> Content:
-    """A study and its lanes as arrays by name, and the rest as JSON.
-
-    Lanes are independent, so those that are being trained are each taken as they were last put into
-    `states`, and need not have come equally far.
-
-    Args:
-      training: the lanes whose entries in the study may be ahead of their states.
-      programs: by the setting's number.
-      lanes: of this process, where others have lanes, too.
-      is_whole: whether it is to know all settings, and the plan.
-    """
+def settled(study: Study, states: States, training: Collection[Lane]) -> Study:
+    """The study with each lane that is being trained as it was last put into `states`."""
     names = ("diverged", "epochs_done", "kept_epochs", "places")
     rows = {name: getattr(study, name).copy() for name in names}
     curves = {name: curve.copy() for name, curve in study.curves.items()}
@@ -73,7 +56,28 @@ def snapshot(
         rows["diverged"][lane] = rows["places"][lane] = -1
         for curve in curves.values():
             curve[lane][epoch:] = np.nan
-    then, numbers = dataclasses.replace(study, curves=curves, **rows), None
+    return dataclasses.replace(study, curves=curves, **rows)
+
+
+def snapshot(
+    study: Study,
+    states: States,
+    training: Collection[Lane],
+    programs: Mapping[int, Program],
+    lanes: Collection[Lane] | None = None,
+    is_whole: bool = True,
+) -> Content:
+    """A study and its lanes as arrays by name, and the rest as JSON.
+
+    Lanes are independent, and need not have come equally far.
+
+    Args:
+      training: the lanes whose entries in the study may be ahead of their states.
+      programs: by the setting's number.
+      lanes: of this process, where others have lanes, too.
+      is_whole: whether it is to know all settings, and the plan.
+    """
+    then, numbers = settled(study, states, training), None
     if lanes is not None:
         then, numbers = part_of(then, lanes, is_whole=is_whole)
     groups: dict[Program, list[Lane]] = {}

@@ -19,7 +19,32 @@ _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = 
 """Name -> (value to r, r to value); a range is sampled evenly in r."""
 
 
-@dataclasses.dataclass(frozen=True)
+_NAMES = {
+    ("linear", False): "uniform",
+    ("log", False): "loguniform",
+    ("reverse log", False): "reverseloguniform",
+    ("linear", True): "randint",
+    ("log", True): "lograndint",
+}
+"""Scale, and whether it is of whole numbers -> the function that makes such a range."""
+
+
+def plain(value: Any) -> Any:
+    """The value without NumPy's types, so that its text can be written into a program.
+
+    >>> plain({"hidden": (np.int64(3),)})
+    {'hidden': (3,)}
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (tuple, list):
+        return type(value)(map(plain, value))
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    return value
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Range:
     """The numbers from `low` to `high`, evenly spread on a scale; see `uniform` and its siblings.
 
@@ -52,6 +77,12 @@ class Range:
                 "values: reverseloguniform(0.9, 0.999) is 1 - 10^-r with r from 1 to 3"
             )
 
+    def __repr__(self) -> str:
+        bounds, name = (plain(self.low), plain(self.high)), _NAMES.get((self.scale, self.is_whole))
+        if name is None:
+            return f"jaxnn.spaces.Range{(*bounds, self.scale, self.is_whole)}"
+        return f"jaxnn.{name}{bounds}"
+
     def _ends(self) -> tuple[float, float]:
         to_r, _ = _SCALES[self.scale]
         margin = 0.5 if self.is_whole else 0.0
@@ -75,11 +106,14 @@ class Range:
         return (_SCALES[self.scale][0](value) - first) / (last - first)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Choice:
     """One of `options`, each as likely."""
 
     options: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"jaxnn.choice({[*plain(self.options)]})"
 
     def value(self, position: float) -> Any:
         return self.options[min(int(position * len(self.options)), len(self.options) - 1)]

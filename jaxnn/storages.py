@@ -2,10 +2,12 @@
 
 import contextlib
 import importlib.util
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from jaxnn.urls import Secrets, named
+from jaxnn.urls import shown as shown
 
 PATIENCE = 120.0
 """Seconds for which a storage that cannot be reached is asked again; then the search ends."""
@@ -25,23 +27,13 @@ def import_optuna() -> Any:
     return optuna
 
 
-def shown(storage: Any) -> Any:
-    """A storage as it may be shown and saved: a URL without its password.
-
-    >>> shown("postgresql://me:secret@host/trials")
-    'postgresql://me:***@host/trials'
-    """
-    if isinstance(storage, str):
-        return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", storage)
-    return storage
-
-
 class Patient:
     """A storage of Optuna that is asked again, for a while, when a call fails.
 
     A call that failed may have been carried out all the same, such as when the connection broke
     on the way back. Then a trial is there twice, of which `Ledger` finds one superfluous, or is
-    finished already, which its worker looks at.
+    finished already, which its worker looks at. No error that leaves it shows hidden parts of a
+    URL.
 
     Attributes:
       plain: the storage itself.
@@ -51,7 +43,7 @@ class Patient:
 
     def __init__(self, storage: Any):
         self.plain = storage
-        self._has_failed = False
+        self._secrets, self._has_failed = Secrets(storage), False
         self.is_given_up: Callable[[], bool] = lambda: False
         self.say: Callable[[str], None] = lambda text: None
 
@@ -64,22 +56,31 @@ class Patient:
     def attempt(self, call: Callable[[], Any]) -> Any:
         """Calls, again and again if need be."""
         optuna, start, has_told = import_optuna(), time.monotonic(), False
-        answers = (optuna.exceptions.UpdateFinishedTrialError, ValueError, LookupError, TypeError)
+        answers = (
+            optuna.exceptions.UpdateFinishedTrialError,
+            optuna.exceptions.DuplicatedStudyError,
+            ValueError,
+            LookupError,
+            TypeError,
+        )
         while True:
             try:
                 return call()
-            except (*answers, optuna.exceptions.DuplicatedStudyError):
-                raise
             except Exception as error:
                 # every kind of storage has errors of its own
-                self._has_failed |= time.monotonic() - start > PATIENCE
-                if self._has_failed or self.is_given_up():
+                failure, is_answer = error, isinstance(error, answers)
+                self._has_failed |= not is_answer and time.monotonic() - start > PATIENCE
+                is_last = is_answer or self._has_failed or self.is_given_up()
+                if is_last and not self._secrets.are_shown_by(error):
                     raise
-                if not has_told:
-                    cause = error.__cause__ or error
-                    self.say(f"The storage fails: {cause}. It is tried for {PATIENCE:.0f} s.")
-                    has_told = True
-                time.sleep(_RETRY_AFTER)
+            if is_last:
+                # out of the handler, where Python keeps what is handled with it
+                raise optuna.exceptions.StorageInternalError(self._secrets.told(failure))
+            if not has_told:
+                cause = self._secrets.told(failure.__cause__ or failure)
+                self.say(f"The storage fails: {cause}. It is tried for {PATIENCE:.0f} s.")
+                has_told = True
+            time.sleep(_RETRY_AFTER)
 
 
 @contextlib.contextmanager
@@ -101,42 +102,67 @@ def open_study(storage: Any, name: str | None, sampler: Any, direction: str) -> 
       ModuleNotFoundError: the URL's driver is missing.
       ValueError: the storage cannot be reached, or its study has another direction.
     """
-    optuna, start = import_optuna(), time.monotonic()
-    while True:
-        try:
-            study = optuna.create_study(
-                storage=Patient(_opened(storage)),
-                sampler=sampler,
-                study_name=name,
-                direction=direction,
-                load_if_exists=name is not None,
-            )
-            break
-        except ImportError as error:
-            extra = "postgresql" if str(storage).startswith("postgres") else "optuna"
-            raise ModuleNotFoundError(
-                f"storage got {shown(storage)!r}, whose driver is missing ({error.__cause__}): "
-                f"pip install 'jaxnn-lanes[{extra}]', or the driver that the URL names"
-            ) from None
-        except optuna.exceptions.DuplicatedStudyError:
-            raise
-        except Exception as error:
-            # processes that start together may all want to make the tables
-            if time.monotonic() - start < _OPENING and _is_race(error):
-                time.sleep(_RETRY_AFTER / 4)
-                continue
-            raise ValueError(
-                f"storage got {shown(storage)!r}, which cannot be opened "
-                f"({' '.join(str(error).split())}); expected None, a URL such as "
-                "'sqlite:///trials.db' or 'postgresql://user@host/database' of a server that "
-                "runs, or a storage of Optuna"
-            ) from error
+    study = refused_or(
+        storage,
+        lambda: import_optuna().create_study(
+            storage=Patient(_opened(storage)),
+            sampler=sampler,
+            study_name=name,
+            direction=direction,
+            load_if_exists=name is not None,
+        ),
+    )
     if [one.name.lower() for one in study.directions] != [direction]:
         raise ValueError(
             f"name got {name!r}, a study of the direction {study.directions[0].name.lower()!r}; "
             f"expected another name, or the metric that it was begun with: ours is to {direction}"
         )
     return study
+
+
+def open_storage(storage: Any) -> Patient:
+    """A storage that is asked once, whose errors show no hidden part of a URL.
+
+    Raises:
+      ModuleNotFoundError, ValueError: as `open_study` does.
+    """
+    opened = Patient(refused_or(storage, lambda: _opened(storage)))
+    opened.is_given_up = lambda: True
+    return opened
+
+
+def refused_or(storage: Any, call: Callable[[], Any]) -> Any:
+    """What the call makes of a storage; where it fails, a sentence for the user.
+
+    Raises:
+      ModuleNotFoundError: the URL's driver is missing.
+      ValueError: anything else; neither it nor what Python prints with it shows hidden parts.
+    """
+    optuna, start, secrets = import_optuna(), time.monotonic(), Secrets(storage)
+    while True:
+        try:
+            return call()
+        except optuna.exceptions.DuplicatedStudyError:
+            raise
+        except Exception as error:
+            failure = error
+        # processes that start together may all want to make the tables
+        if time.monotonic() - start > _OPENING or not _is_race(failure):
+            break
+        time.sleep(_RETRY_AFTER / 4)
+    cause = None if secrets.are_shown_by(failure) else failure
+    if isinstance(failure, ImportError):
+        extra = "postgresql" if str(storage).startswith("postgres") else "optuna"
+        driver = secrets.told(failure.__cause__ or failure)
+        raise ModuleNotFoundError(
+            f"storage got {named(storage)}, whose driver is missing ({driver}): "
+            f"pip install 'jaxnn-lanes[{extra}]', or the driver that the URL names"
+        ) from None
+    raise ValueError(
+        f"storage got {named(storage)}, which cannot be opened ({secrets.told(failure)}); expected "
+        "None, a URL such as 'sqlite:///trials.db' or 'postgresql://user@host/database' of a "
+        "server that runs, or a storage of Optuna"
+    ) from cause
 
 
 def _is_race(error: BaseException) -> bool:

@@ -1,24 +1,30 @@
 """Optuna as the brain of a search, and a study of ours written as one of Optuna's."""
 
 import contextlib
+import hashlib
+import importlib.util
+import inspect
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxnn.datasets import Dataset
+from jaxnn.identities import call_of_values, compare_calls
 from jaxnn.jobs import Job
 from jaxnn.leases import Leases
-from jaxnn.ledgers import Ledger, has_ended, owners
+from jaxnn.ledgers import CALL, Ledger, has_ended, owners
+from jaxnn.preparing import recipe
 from jaxnn.showing import counted
-from jaxnn.spaces import Choice, Domain, Space
+from jaxnn.spaces import Choice, Domain, Space, plain
 from jaxnn.storages import import_optuna, open_study
 from jaxnn.studies import Study
 from jaxnn.trials import Trial
-from jaxnn.workers import Result, Worker
+from jaxnn.workers import Result, Worker, check_parameters, samplers_in
 
 if TYPE_CHECKING:
     import optuna
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
 _COMPLETE = "jaxnn: complete"
 """An attribute of a study that `to_optuna` has written to its end."""
 
+_BEGUN = "jaxnn: begun with"
+"""An attribute of a study: the call that its settings are trained by."""
 
 POLL = 1.0
 """Seconds between two looks at what others train."""
@@ -87,26 +95,59 @@ def parameters(space: Space) -> dict[str, Parameter]:
     return {n: Parameter(n, domain) for n, domain in space.items() if isinstance(domain, Domain)}
 
 
+_PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
+"""Samplers that import a package when they draw their first settings from what they were told."""
+
+
+def _check_packages(sampler: Any) -> None:
+    for one in samplers_in(sampler):
+        for kind in type(one).__mro__:
+            package = _PACKAGES.get(kind.__name__)
+            if package is not None and importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(
+                    f"sampler got a {kind.__name__}, which needs {package}: pip install {package}"
+                )
+
+
 class Brain:
     """A study of Optuna that says what to train; the lanes are its body.
 
+    Args:
+      function, arguments: `search`, and all its arguments by name.
+
     Raises:
-      ValueError: the storage cannot be opened.
+      ModuleNotFoundError: the sampler needs a package that is missing.
+      ValueError: the storage cannot be opened, or has a study that another call has begun.
     """
 
-    def __init__(
-        self, space: Space, metric: str, sampler: Any, storage: Any, name: str | None, seed: int
-    ):
+    def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any]):
         optuna = import_optuna()
+        self._function, self._arguments = function, arguments
+        space, name, sampler = (arguments[one] for one in ("space", "name", "sampler"))
+        _check_packages(sampler)
         if sampler is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 # a batch's settings are asked before any of it is told: the liar keeps them apart
-                sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+                sampler = optuna.samplers.TPESampler(seed=arguments["seed"], constant_liar=True)
         self._space, self._parameters = space, parameters(space)
-        self._is_shared, self._seed = storage is not None, seed
-        direction = "maximize" if metric == "accuracy" else "minimize"
-        self._study = open_study(storage, name, sampler, direction)
+        self._distributions = {one.name: one.distribution for one in self._parameters.values()}
+        self._is_shared, self._call = arguments["storage"] is not None, ""
+        direction = "maximize" if arguments["metric"] == "accuracy" else "minimize"
+        self._study = open_study(arguments["storage"], name, sampler, direction)
+        if self._is_shared:
+            self._check_call()
+
+    def _check_call(self) -> None:
+        """ValueError unless the study was begun with this call, as far as that is known."""
+        name, now = self._study.study_name, call_of_values(self._function, self._arguments)
+        self._call = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()
+        then = self._study.user_attrs.get(_BEGUN)
+        if then is not None:
+            compare_calls(name, then, now)
+        check_parameters(self._study.get_trials(deepcopy=False), self._distributions, name)
+        if then is None:
+            self._study.set_user_attr(_BEGUN, now)
 
     def search(
         self,
@@ -115,40 +156,94 @@ class Brain:
         batch: int,
         train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
     ) -> None:
-        """Asks a batch, trains it in one sweep, tells it in one go, until all have ended."""
+        """Asks a batch, trains it in one sweep, tells it in one go, until all have ended.
+
+        Raises:
+          TrainingInterrupted: the sampler or the storage has failed; its study has what was
+            trained before.
+          ValueError: the same before anything was trained.
+        """
         storage = self._study._storage
         heeds = storage.is_given_up, storage.say = job.is_interrupted, job.display.say
         with contextlib.ExitStack() as stack:
             leases = Leases(storage.plain, self._study._study_id, *heeds)
-            distributions = {one.name: one.distribution for one in self._parameters.values()}
-            worker = Worker(self._study, distributions, num_settings, leases.worker, leases.is_dead)
-            worker.check_space(self._study.study_name)
-            if self._is_shared:
-                stack.enter_context(leases)
-                job.is_lost = leases.is_lost
-                if not leases.is_alone or worker.meets_others():
-                    # with one seed they would all draw the same
-                    self._study.sampler.reseed_rng()
+            worker = Worker(
+                self._study, self._distributions, num_settings, leases.worker, leases.is_dead,
+                self._call,
+            )  # fmt: skip
+            with self._rescued(job):
+                if self._is_shared:
+                    storage.attempt(lambda: stack.enter_context(leases))
+                    job.is_lost = leases.is_lost
+                    if not leases.is_alone or worker.meets_others():
+                        # with one seed they would all draw the same
+                        self._study.sampler.reseed_rng()
             stack.callback(worker.leave)
             num_refused = 0
             # alone in a storage a signal counts at once, in a job when all have heard of it
             is_over = job.is_interrupted if self._is_shared else lambda: job.is_over
-            while not is_over() and (asked := worker.ask(batch)) is not None:
+            while not is_over():
+                with self._rescued(job):
+                    asked = worker.ask(batch)
+                if asked is None:
+                    break
                 if not asked:
                     job.show("waiting for other processes")
                     time.sleep(POLL)
                     continue
-                leases.hold(asked)
-                numbers = train_settings([self._setting(trial) for trial in asked])
-                was_lost = job.is_lost()
-                leases.hold(())
-                num_refused += self._tell(
-                    worker, job, dict(zip(numbers, asked, strict=True)), was_lost
-                )
+                settings = [self._setting(trial) for trial in asked]
+                with self._rescued(job):
+                    self._check_settings(worker, job, asked, settings)
+                    leases.hold(asked)
+                numbers = train_settings(settings)
+                with self._rescued(job):
+                    was_lost = job.is_lost()
+                    leases.hold(())
+                    num_refused += self._tell(
+                        worker, job, dict(zip(numbers, asked, strict=True)), was_lost
+                    )
             if num_refused:
                 job.note(f"{counted(num_refused, 'setting')} had gone to other processes.")
-            if self._is_shared:
-                job.note(self._share(worker.ledger(), worker.name, job.study.num_epochs))
+            with self._rescued(job):
+                ledger = worker.ledger()
+                if len(ledger.lasts) < num_settings and worker.has_stopped:
+                    ended = counted(len(ledger.lasts), "setting")
+                    job.note(
+                        f"The sampler ended the search after {ended}; num_settings was "
+                        f"{num_settings:,}."
+                    )
+                if self._is_shared:
+                    job.note(self._share(ledger, worker.name))
+
+    @contextlib.contextmanager
+    def _rescued(self, job: Job) -> Iterator[None]:
+        """What was trained outlives an error of the sampler or the storage."""
+        try:
+            # in a job of several processes all ask, and one alone may fail
+            with job.hosts.raised_together("what Optuna does"):
+                yield
+        except Exception as error:
+            kind = type(self._study.sampler).__name__
+            text = f"Optuna, with the sampler {kind}, raised {type(error).__name__}: {error}"
+            if job.study.epochs_done.any():
+                raise job.interrupted(text) from error
+            if isinstance(error, ImportError):
+                raise
+            raise ValueError(
+                f"{text}; nothing was trained. Expected a sampler that suits the space, and a "
+                "storage that works"
+            ) from error
+
+    def _check_settings(
+        self, worker: Worker, job: Job, asked: Sequence[Any], settings: Sequence[dict[str, Any]]
+    ) -> None:
+        """ValueError if a setting cannot be trained; nobody shall try it again."""
+        for trial, setting in zip(asked, settings, strict=True):
+            try:
+                recipe(setting, job.folds[0][0], job.model)
+            except ValueError as error:
+                worker.give_up(trial, f"{error}")
+                raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None
 
     def _setting(self, trial: Any) -> dict[str, Any]:
         chosen = {
@@ -170,7 +265,7 @@ class Brain:
             # otherwise it is trained again, by whoever is there
         return worker.tell(results).count(False)
 
-    def _share(self, ledger: Ledger, name: str, epochs: int) -> str:
+    def _share(self, ledger: Ledger, name: str) -> str:
         """Says what others have trained; or ""."""
         ended = [trial for trial in ledger.lasts if has_ended(trial)]
         others = sum(owners(trial) != {name} for trial in ended)
@@ -182,12 +277,38 @@ class Brain:
             pick = max if self._study.direction.name == "MAXIMIZE" else min
             best = pick(valued, key=lambda trial: trial.value)
             if owners(best) != {name}:
-                text += (
-                    f" One of theirs, trial {best.number}, has the best value, {best.value:.4f}: "
-                    f"jaxnn.fit({self._setting(best)}, train, valid, epochs={epochs}, "
-                    f"seed={self._seed}) trains that network again."
-                )
+                text += f" One of theirs, trial {best.number}, has the best value, {best.value:.4f}"
+                if best.user_attrs.get(CALL) == self._call:
+                    return f"{text}: {self._again(self._setting(best))} trains that network again."
+                # such as one of an earlier version
+                text += f", with {best.params}; how it was trained is not recorded."
         return text
+
+    def _again(self, setting: Mapping[str, Any]) -> str:
+        """The call that trains a setting again just as here, as text."""
+        given = self._arguments
+        is_one = given["seeds"] == given["folds"] == 1
+        # `fit` trains one network to its last epoch; else it is a search of a single setting
+        is_fit = is_one and given["keep"] == "last" and given["patience"] is None
+        name, options = "fit", {"epochs": given["max_epochs"], "seed": given["seed"]}
+        if not is_fit:
+            name = "search"
+            options = {"method": "random", "num_settings": 1, "max_epochs": given["max_epochs"]}
+        kept = _OF_ALL if is_fit else (*_OF_ALL, *_OF_SEARCH)
+        for parameter in inspect.signature(self._function).parameters.values():
+            value = given[parameter.name]
+            if parameter.name in kept and value != parameter.default:
+                options[parameter.name] = value
+        valid = "valid" if isinstance(given["valid"], Dataset) else repr(plain(given["valid"]))
+        texts = [repr(plain(setting)), "train", *([valid] if given["folds"] == 1 else [])]
+        texts += [f"{key}={plain(value)!r}" for key, value in options.items()]
+        texts += ["model=model"] if given["model"] is not None else []
+        return f"jaxnn.{name}({', '.join(texts)})"
+
+
+_OF_ALL = ("order_seed", "row_space")
+_OF_SEARCH = ("folds", "seeds", "patience", "seed", "select", "keep", "metric")
+"""Arguments of a search that change its networks, or how they are valued."""
 
 
 def last_finite(study: Study, number: int) -> dict[int, float]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from jaxnn.ledgers import ENDED, RETRY_OF, TAKER, WORKER, Ledger, owners
+from jaxnn.ledgers import CALL, ENDED, RETRY_OF, TAKER, WORKER, Ledger, owners
 from jaxnn.storages import import_optuna, quiet
 
 
@@ -42,6 +42,10 @@ class Worker:
       num_settings: of the study, over all its workers.
       name: of this worker.
       is_dead: tells of another one whether it has died.
+      call: SHA-256 of what values depend on beside the parameters.
+
+    Attributes:
+      has_stopped: whether the sampler has ended the study by `Study.stop`, or has no setting more.
     """
 
     def __init__(
@@ -51,42 +55,34 @@ class Worker:
         num_settings: int,
         name: str,
         is_dead: Callable[[str], bool],
+        call: str = "",
     ):
         optuna = import_optuna()
         self._optuna, self._states = optuna, optuna.trial.TrialState
         self._finished = optuna.exceptions.UpdateFinishedTrialError
         self._study, self._storage = study, study._storage
         self._distributions, self._num_settings = dict(distributions), num_settings
-        self.name, self._is_dead = name, is_dead
+        self.name, self._is_dead, self._call = name, is_dead, call
         self._drawn_before: dict[str, Any] = {}
+        self.has_stopped = False
+        # Optuna's own works inside of its `optimize` alone
+        study.stop = self._stop
 
     def trials(self) -> list[Any]:
         return self._study.get_trials(deepcopy=False)
 
-    def ledger(self) -> Ledger:
-        return Ledger(self.trials(), self._num_settings)
+    def ledger(self, trials: Sequence[Any] | None = None) -> Ledger:
+        ledger = Ledger(self.trials() if trials is None else trials, self._num_settings)
+        if self.has_stopped:
+            ledger.num_missing = 0
+        return ledger
+
+    def _stop(self) -> None:
+        self.has_stopped = True
 
     def meets_others(self) -> bool:
         """Whether there are trials of other workers."""
         return any(owners(trial) - {self.name} for trial in self.trials())
-
-    def check_space(self, name: str | None) -> None:
-        """ValueError if the study has a parameter of the same name and another kind or options."""
-        trials = self.trials()
-        for parameter, distribution in self._distributions.items():
-            before = next((one for one in trials if parameter in one.distributions), None)
-            if before is None:
-                continue
-            try:
-                self._optuna.distributions.check_distribution_compatibility(
-                    before.distributions[parameter], distribution
-                )
-            except ValueError as error:
-                raise ValueError(
-                    f"name got {name!r}, a study whose parameter {parameter!r} is "
-                    f"{before.distributions[parameter]}, and now it is {distribution}; expected "
-                    "the space that it was begun with, or another name"
-                ) from error
 
     def ask(self, count: int) -> list[Any] | None:
         """Trials to train, about as many as `count`.
@@ -99,7 +95,7 @@ class Worker:
         trials = self.trials()
         if self._fail_those_of_the_dead(trials):
             trials = self.trials()
-        ledger = Ledger(trials, self._num_settings)
+        ledger = self.ledger(trials)
         if ledger.is_done:
             return None
         held, _ = ledger.held_by(self.name, trials)
@@ -108,18 +104,22 @@ class Worker:
         if left or num_new:
             self._insert(trials, left, num_new)
             trials = self.trials()
-            ledger = Ledger(trials, self._num_settings)
+            ledger = self.ledger(trials)
         held, superfluous = ledger.held_by(self.name, trials)
         for trial in superfluous:
             self._fail(trial)
-        return held
+        return None if ledger.is_done else held
 
     def tell(self, results: Sequence[Result]) -> list[bool]:
         """Ends settings by what came of them; of each, whether its trial was still ours."""
-        for one in results:
-            # as Study.tell does
-            self._study.sampler.after_trial(self._study, one.trial, one.state, one.values)
-        return [self._finish(result) for result in results]
+        try:
+            for one in results:
+                # as Study.tell does
+                self._study.sampler.after_trial(self._study, one.trial, one.state, one.values)
+        finally:
+            # what was trained is told whatever the sampler makes of it
+            were_ours = [self._finish(result) for result in results]
+        return were_ours
 
     def _finish(self, result: Result) -> bool:
         number = result.trial._trial_id
@@ -186,7 +186,7 @@ class Worker:
             state=self._states.RUNNING,
             params=drawn.params,
             distributions=drawn.distributions,
-            user_attrs={WORKER: self.name, **attrs},
+            user_attrs={WORKER: self.name, CALL: self._call, **attrs},
             system_attrs=drawn.system_attrs,
         )
 
@@ -199,6 +199,7 @@ class Worker:
                 storage.set_trial_user_attr(number, TAKER + self.name, False)
                 return
             storage.set_trial_user_attr(number, WORKER, self.name)
+            storage.set_trial_user_attr(number, CALL, self._call)
             for name, distribution in self._distributions.items():
                 value = distribution.to_internal_repr(params[name])
                 storage.set_trial_param(number, name, value, distribution)
@@ -212,6 +213,7 @@ class Worker:
             mirror = self._optuna.create_study(
                 storage=memory, sampler=self._study.sampler, direction=self._study.direction
             )
+        mirror.stop = self._stop
         shared = self._storage.get_study_system_attrs(self._study._study_id)
         known = {**self._drawn_before, **_common(shared)}
         for key, value in known.items():
@@ -222,13 +224,31 @@ class Worker:
         for some in fixed:
             if some:
                 mirror.enqueue_trial(dict(some))
+            elif self.has_stopped:
+                break
             asked = mirror.ask(self._distributions)
-            drawn.append(memory.get_trial(asked._trial_id))
+            trial = memory.get_trial(asked._trial_id)
+            if not some and self._is_repeated(trial, mirror.get_trials(deepcopy=False)):
+                self._stop()
+                break
+            drawn.append(trial)
         self._drawn_before = memory.get_study_system_attrs(mirror._study_id)
         for key, value in _common(self._drawn_before).items():
             if shared.get(key) != value:
                 self._storage.set_study_system_attr(self._study._study_id, key, value)
         return iter(drawn)
+
+    def _is_repeated(self, drawn: Any, trials: Sequence[Any]) -> bool:
+        """Whether a sampler that goes through all settings once has come to their end."""
+        samplers = self._optuna.samplers
+        exhaustive = (samplers.BruteForceSampler, samplers.GridSampler)
+        if not any(isinstance(one, exhaustive) for one in samplers_in(self._study.sampler)):
+            return False
+        # in a grid two places may have equal values
+        place = lambda trial: trial.system_attrs.get("grid_id", trial.params)
+        return any(
+            trial.number != drawn.number and place(trial) == place(drawn) for trial in trials
+        )
 
     def _as_running(self, trial: Any) -> Any:
         """An enqueued trial is nothing that the mirror may hand out."""
@@ -236,6 +256,43 @@ class Worker:
             trial = copy.copy(trial)
             trial.state, trial.datetime_start = self._states.RUNNING, datetime.now()
         return trial
+
+
+def samplers_in(sampler: Any) -> Iterator[Any]:
+    """A sampler, and those that it asks for some of the parameters."""
+    yield sampler
+    for name in ("_base_sampler", "_independent_sampler"):
+        inner = getattr(sampler, name, None)
+        if inner is not None:
+            yield from samplers_in(inner)
+
+
+def check_parameters(trials: Sequence[Any], distributions: Mapping[str, Any], name: str) -> None:
+    """ValueError if trials have other parameters: of another kind or options, more, or fewer.
+
+    What a user has added by hand is knowledge for the sampler, and need not have them all.
+    """
+    optuna = import_optuna()
+    for trial in trials:
+        for parameter in trial.distributions.keys() & distributions.keys():
+            before, now = trial.distributions[parameter], distributions[parameter]
+            try:
+                optuna.distributions.check_distribution_compatibility(before, now)
+            except ValueError as error:
+                raise ValueError(
+                    f"name got {name!r}, a study whose parameter {parameter!r} is {before}, and "
+                    f"now it is {now}; expected the space that it was begun with, or another name"
+                ) from error
+        more = trial.params.keys() - distributions.keys()
+        # of one that is being taken or was never trained the rest is still to be drawn
+        fewer = distributions.keys() - trial.params.keys() if trial.values else set()
+        if WORKER in trial.user_attrs and (more or fewer):
+            raise ValueError(
+                f"name got {name!r}, a study whose settings "
+                + (f"have {sorted(more)}, too" if more else f"lack {sorted(fewer)}")
+                + f": trial {trial.number} has {sorted(trial.params)}; expected the space that it "
+                "was begun with, or another name"
+            )
 
 
 def _common(attrs: Mapping[str, Any]) -> dict[str, Any]:

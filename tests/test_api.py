@@ -243,6 +243,7 @@ ORDER = (
     ),
     *(
         "sweeping",
+        "urls",
         "storages",
         "ledgers",
         "leases",
