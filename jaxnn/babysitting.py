@@ -155,6 +155,7 @@ class Run:
                 "expected undo() first, and then set(learning_rate=...) to a lower one"
             )
         setup, before = self._setup, self._now
+        self._hook.is_interrupted = False
         reached = train_stretch(
             setup.program(before.recipe),
             # a copy, which compiles nothing: what is given is consumed
@@ -281,8 +282,8 @@ class Run:
     def _recipe_of(self, given: Setting) -> Recipe:
         return recipe(given, self._setup.given, self._setup.model)
 
-    def _tell(self, state: TrainState, done: int, curves: dict[str, np.ndarray]) -> None:
-        """Called between compiled calls of a stretch."""
+    def _tell(self, state: TrainState, done: int, curves: dict[str, np.ndarray]) -> bool:
+        """Called between compiled calls of a stretch; says whether the hook has ended it."""
         new = {name: values[done:] for name, values in curves.items()}
         self._hook(0, 0, self._now.given, self.epoch + done, new)
         if self._commits.is_due():
@@ -291,6 +292,7 @@ class Run:
             journal = self._journal.copy()
             journal.write(now.epoch, "train", f"{epochs} epochs, broken off", curves, self._now)
             self._commit(now, journal)
+        return self._hook.is_interrupted
 
     def _commit(self, now: Moment | None = None, journal: Journal | None = None) -> None:
         had_failed = bool(self._commits.failure)

@@ -1,7 +1,10 @@
-"""The checks of arguments that several entry points share."""
+"""What several entry points do with arguments: checks, and plain values of them."""
 
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:
@@ -29,3 +32,18 @@ def one_of_two(name: str, value: Any, first: str, second: str) -> None:
     """
     if value not in (first, second):
         raise ValueError(f"{name} got {value!r}; expected {first!r} or {second!r}")
+
+
+def plain(value: Any) -> Any:
+    """The value without NumPy's types, so that its text can be written into a program.
+
+    >>> plain({"hidden": (np.int64(3),)})
+    {'hidden': (3,)}
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (tuple, list):
+        return type(value)(map(plain, value))
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    return value

@@ -43,6 +43,7 @@ class Hook:
     """Calls `on_epoch(info)` from the host, between compiled calls, until it raises.
 
     What it raises ends the calls and is kept in `failure`, to be said once: training goes on.
+    KeyboardInterrupt ends the training, as Ctrl-C does, and `is_interrupted` tells of it.
 
     Raises:
       ValueError: on_epoch is neither None nor a function.
@@ -51,7 +52,7 @@ class Hook:
     def __init__(self, on_epoch: OnEpoch | None):
         check_on_epoch(on_epoch)
         self._on_epoch = on_epoch
-        self.failure = ""
+        self.failure, self.is_interrupted = "", False
 
     @property
     def is_on(self) -> bool:
@@ -73,10 +74,21 @@ class Hook:
             info = EpochInfo(number, repeat, done + int(index) + 1, setting, values)
             try:
                 self._on_epoch(info)
+            except KeyboardInterrupt:
+                self.is_interrupted = True
+                return
             except Exception as error:
                 self._on_epoch = None
                 self.failure = (
-                    f"on_epoch raised {type(error).__name__}: {error}, at epoch {info.epoch} of "
+                    f"on_epoch raised {said(error)}, at epoch {info.epoch} of "
                     f"setting {number}; it was not called again, and training went on."
                 )
                 return
+
+
+def said(error: BaseException) -> str:
+    """Kind and text of an error of the caller's, whose text may be an error of its own."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

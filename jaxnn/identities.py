@@ -116,12 +116,12 @@ def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) ->
 
     Arguments that only one of them knows are those of another version.
     """
-    known = then["arguments"].keys() & now["arguments"].keys()
-    pair = (
-        {**one, "arguments": {key: one["arguments"][key] for key in now["arguments"] if key in known}}
-        for one in (then, now)
+    known = [key for key in now["arguments"] if key in then["arguments"]]
+    old, new = (
+        {**call, "arguments": {key: call["arguments"][key] for key in known}}
+        for call in (then, now)
     )
-    found = first_difference(*pair)
+    found = first_difference(old, new)
     if found:
         where, old, new = found
         raise ValueError(

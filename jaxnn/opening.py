@@ -83,7 +83,7 @@ def open_job(
             options.seed,
             options.order_seed,
             display,
-            is_interrupted,
+            lambda: is_interrupted() or hook.is_interrupted,
             hook,
             commits or Commits(None, 0.0),
             identity or {},
@@ -109,7 +109,7 @@ def open_job(
         job.close(is_finished)
     for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
         warn_caller(note)
-    if job.is_over or is_interrupted():
+    if job.is_over or job.is_interrupted():
         raise job.interrupted()
 
 

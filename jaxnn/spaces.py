@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.checks import whole_number
+from jaxnn.checks import plain, whole_number
 from jaxnn.settings import HYPERPARAMETERS, checked
 
 _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
@@ -27,21 +27,6 @@ _NAMES = {
     ("log", True): "lograndint",
 }
 """Scale, and whether it is of whole numbers -> the function that makes such a range."""
-
-
-def plain(value: Any) -> Any:
-    """The value without NumPy's types, so that its text can be written into a program.
-
-    >>> plain({"hidden": (np.int64(3),)})
-    {'hidden': (3,)}
-    """
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value) in (tuple, list):
-        return type(value)(map(plain, value))
-    if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    return value
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -21,7 +21,7 @@ class Reached(NamedTuple):
       epochs: that were done; all of them if the network diverged: nothing would change any more.
       curves: name -> (epochs done,).
       seconds, compile_seconds: wall time; what the first call took beyond later ones.
-      is_interrupted: whether Ctrl-C or SIGTERM came.
+      is_interrupted: whether Ctrl-C or SIGTERM came, or `tell` said so.
     """
 
     train_state: TrainState
@@ -41,7 +41,7 @@ def train_stretch(
     schedule: Schedule,
     epochs: int,
     progress: bool | None,
-    tell: Callable[[TrainState, int, dict[str, np.ndarray]], None],
+    tell: Callable[[TrainState, int, dict[str, np.ndarray]], bool],
 ) -> Reached:
     """Trains a network on, until it diverges or a signal comes; one call at least.
 
@@ -50,15 +50,16 @@ def train_stretch(
       schedule: the mini-batches of `train`.
       progress: as in `fit`.
       tell: is given after each call: the state, the epochs of the stretch that were done before the
-        call, and the curves of the stretch so far.
+        call, and the curves of the stretch so far. It says whether to end here.
     """
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
     first_epoch = int(jax.device_get(train_state.epoch))
     numbers = jax.device_put(numbers)
+    is_ended = False
     with progress_line(epochs, progress) as report, deferred_interrupt() as is_stopped:
         # one call at least, so that what an interrupt leaves is a network with a curve
-        while done == 0 or (done < epochs and diverged < 0 and not is_stopped()):
+        while done == 0 or (done < epochs and diverged < 0 and not (is_ended or is_stopped())):
             start = time.perf_counter()
             batches = jax.device_put(schedule.batches(first_epoch + done, num_epochs))
             train_state, new = train_epochs(program, train_state, numbers, train, valid, batches)
@@ -70,7 +71,7 @@ def train_stretch(
                 )
             took = time.perf_counter() - start
             so_far = {name: values[: done + num_epochs] for name, values in curves.items()}
-            tell(train_state, done, so_far)
+            is_ended = tell(train_state, done, so_far)
             done += num_epochs
             report(done, f"cost {curves['cost'][done - 1]:.4f}")
             # after the first call, which may compile, calls last about a quarter of a second
@@ -86,5 +87,5 @@ def train_stretch(
         curves={name: values[:done] for name, values in curves.items()},
         seconds=seconds,
         compile_seconds=max(0.0, seconds_per_epoch[0] - later),
-        is_interrupted=is_stopped(),
+        is_interrupted=is_ended or is_stopped(),
     )

@@ -1,4 +1,4 @@
-"""Optuna as the brain of a search, and a study of ours written as one of Optuna's."""
+"""Optuna as the brain of a search: it says what to train, and is told what came of it."""
 
 import contextlib
 import hashlib
@@ -9,90 +9,31 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from jaxnn.checks import plain
 from jaxnn.datasets import Dataset
+from jaxnn.exporting import to_optuna as to_optuna
+from jaxnn.hooks import said
 from jaxnn.identities import call_of_values, compare_calls
 from jaxnn.jobs import Job
 from jaxnn.leases import Leases
 from jaxnn.ledgers import CALL, Ledger, has_ended, owners
+from jaxnn.parameters import Parameter as Parameter
+from jaxnn.parameters import parameters
 from jaxnn.preparing import recipe
 from jaxnn.showing import counted
-from jaxnn.spaces import Choice, Domain, Space, plain
 from jaxnn.storages import import_optuna, open_study
 from jaxnn.studies import Study
-from jaxnn.trials import Trial
 from jaxnn.workers import Result, Worker, check_parameters, samplers_in
-
-if TYPE_CHECKING:
-    import optuna
-
-_COMPLETE = "jaxnn: complete"
-"""An attribute of a study that `to_optuna` has written to its end."""
 
 _BEGUN = "jaxnn: begun with"
 """An attribute of a study: the call that its settings are trained by."""
 
 POLL = 1.0
 """Seconds between two looks at what others train."""
-
-
-class Parameter:
-    """A domain as a parameter of Optuna's.
-
-    Optuna has no reverse logarithmic scale: momentum from 0.9 to 0.999 is its "1 - momentum", from
-    0.001 to 0.1 on a logarithmic one. Units of hidden layers are text, such as "25-12".
-    """
-
-    def __init__(self, name: str, domain: Domain):
-        distributions = import_optuna().distributions
-        self._domain, self.name = domain, name
-        self.distribution: Any
-        if isinstance(domain, Choice):
-            self._labels = [_label(option) for option in domain.options]
-            if len({*map(repr, self._labels)}) < len(self._labels):
-                self._labels = [f"{i}: {label}" for i, label in enumerate(self._labels)]
-            self.distribution = distributions.CategoricalDistribution(self._labels)
-        elif domain.scale == "reverse log":
-            self.name = f"1 - {name}"
-            self.distribution = distributions.FloatDistribution(
-                1 - domain.high, 1 - domain.low, log=True
-            )
-        else:
-            kind = "IntDistribution" if domain.is_whole else "FloatDistribution"
-            self.distribution = getattr(distributions, kind)(
-                domain.low, domain.high, log=domain.scale == "log"
-            )
-
-    def from_optuna(self, value: Any) -> Any:
-        """The hyperparameter's value."""
-        if isinstance(self._domain, Choice):
-            return self._domain.options[self._labels.index(value)]
-        if self._domain.scale == "reverse log":
-            # 1 - (1 - 0.9) is a little more than 0.9
-            return min(max(1 - value, self._domain.low), self._domain.high)
-        return value
-
-    def to_optuna(self, value: Any) -> Any:
-        if isinstance(self._domain, Choice):
-            return self._labels[self._domain.options.index(value)]
-        if self._domain.scale == "reverse log":
-            low, high = self.distribution.low, self.distribution.high
-            return min(max(1 - value, low), high)
-        return value
-
-
-def _label(option: Any) -> Any:
-    if isinstance(option, tuple):
-        return "-".join(map(str, option)) or "none"
-    return option if option is None or isinstance(option, bool | int | float | str) else str(option)
-
-
-def parameters(space: Space) -> dict[str, Parameter]:
-    """Of each domain of a space, by the hyperparameter's name."""
-    return {n: Parameter(n, domain) for n, domain in space.items() if isinstance(domain, Domain)}
 
 
 _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
@@ -224,7 +165,7 @@ class Brain:
                 yield
         except Exception as error:
             kind = type(self._study.sampler).__name__
-            text = f"Optuna, with the sampler {kind}, raised {type(error).__name__}: {error}"
+            text = f"Optuna, with the sampler {kind}, raised {said(error)}"
             if job.study.epochs_done.any():
                 raise job.interrupted(text) from error
             if isinstance(error, ImportError):
@@ -316,89 +257,3 @@ def last_finite(study: Study, number: int) -> dict[int, float]:
     values = study.curves[f"valid_{study.metric}"][number].mean(axis=0)
     known = np.flatnonzero(np.isfinite(values))
     return {int(known[-1]) + 1: float(values[known[-1]])} if known.size else {}
-
-
-def to_optuna(study: Study, storage: Any = None, name: str | None = None) -> "optuna.study.Study":
-    """A study as one of Optuna's, for its dashboard, plots and importances.
-
-    Every setting is a trial with its value, its learning curve as intermediate values, and in its
-    user attributes the values of the repetitions and their standard error. Settings that were
-    dropped or diverged are pruned, those that were cut off have failed. Needs the extra "optuna".
-
-    Args:
-      study: of `sweep` or `search`.
-      storage: None for memory, or a URL or a storage of Optuna.
-      name: of the study in the storage; None lets Optuna find one.
-
-    Returns:
-      Optuna's study. Either all is written or nothing: what a write left that broke off is deleted,
-      at once or, after a kill, by the next call with that name.
-
-    Raises:
-      ValueError: the storage has a study of that name already.
-
-    >>> from jaxnn import Dataset, loguniform, sample, sweep
-    >>> x = np.random.default_rng(0).normal(size=(80, 2))
-    >>> settings = sample({"learning_rate": loguniform(1e-4, 1e0)}, 4)
-    >>> study = sweep(settings, Dataset(x, (x[:, 0] > 0) * 1), 0.25, epochs=3)
-    >>> there = to_optuna(study)
-    >>> len(there.trials), there.best_trial.number == study.best_trial.number
-    (4, True)
-    """
-    optuna = import_optuna()
-    ours = parameters({name: study.domain(name) for name in study.varied})
-    trials = [_frozen(optuna, study, trial, ours) for trial in study.trials]
-    if name is not None and name in optuna.get_all_study_names(storage):
-        there = optuna.load_study(study_name=name, storage=storage)
-        if there.user_attrs.get(_COMPLETE, True):
-            raise ValueError(
-                f"to_optuna got the name {name!r}, which the storage has; give another"
-            )
-        optuna.delete_study(study_name=name, storage=storage)
-    direction = "maximize" if study.metric == "accuracy" else "minimize"
-    there = optuna.create_study(storage=storage, study_name=name, direction=direction)
-    try:
-        there.set_user_attr(_COMPLETE, False)
-        there.set_user_attr("fixed", _fixed(study))
-        there.add_trials(trials)
-        there.set_user_attr(_COMPLETE, True)
-    except BaseException:
-        # a storage in memory is the study's own
-        optuna.delete_study(study_name=there.study_name, storage=storage or there._storage)
-        raise
-    return there
-
-
-def _fixed(study: Study) -> Mapping[str, Any]:
-    first, varied = study.settings[0], study.varied
-    return {
-        name: json.loads(json.dumps(value)) for name, value in first.items() if name not in varied
-    }
-
-
-def _frozen(optuna: Any, study: Study, trial: Trial, ours: Mapping[str, Parameter]) -> Any:
-    setting, states = study.settings[trial.number], optuna.trial.TrialState
-    curve = study.curves[f"valid_{study.metric}"][trial.number].mean(axis=0)
-    is_finite = math.isfinite(trial.value)
-    state = {"COMPLETE": states.COMPLETE, "PRUNED": states.PRUNED, "RUNNING": states.FAIL}
-    kind = state[trial.state] if is_finite or trial.state != "COMPLETE" else states.PRUNED
-    frozen = optuna.trial.create_trial(
-        state=kind,
-        value=trial.value if is_finite else None,
-        params={one.name: one.to_optuna(setting[name]) for name, one in ours.items()},
-        distributions={one.name: one.distribution for one in ours.values()},
-        intermediate_values={
-            epoch: float(value) for epoch, value in enumerate(curve, 1) if np.isfinite(value)
-        },
-        user_attrs={
-            "epochs": trial.epochs,
-            "standard_error": trial.standard_error if math.isfinite(trial.standard_error) else None,
-            "values": [value if math.isfinite(value) else None for value in trial.values],
-        },
-    )
-    if trial.datetime_start is not None:
-        frozen.datetime_start, frozen.datetime_complete = (
-            trial.datetime_start,
-            trial.datetime_complete,
-        )
-    return frozen

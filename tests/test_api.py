@@ -248,6 +248,8 @@ ORDER = (
         "ledgers",
         "leases",
         "workers",
+        "parameters",
+        "exporting",
         "with_optuna",
         "searching",
         "resuming",
