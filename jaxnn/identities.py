@@ -1,5 +1,6 @@
 """Identities: what makes one search the same as another, and in what two of them differ."""
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -19,6 +20,8 @@ from jaxnn.hosts import ALONE, Hosts
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan
 from jaxnn.records import decode, encode, first_difference
+from jaxnn.settings import HYPERPARAMETERS, checked
+from jaxnn.spaces import Choice, Range
 
 # these change nothing of what comes out
 _ASIDE = ("directory", "commit_interval", "progress", "on_epoch")
@@ -107,8 +110,20 @@ def _call(
 def call_of_values(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the values of a search's settings depend on, as JSON; other settings leave it as is."""
     has_model = arguments["model"] is not None
-    found = {"has_model": has_model, **_call(function, arguments, _FREE)}
+    space = {name: _as_trained(name, one) for name, one in arguments["space"].items()}
+    found = {"has_model": has_model, **_call(function, {**arguments, "space": space}, _FREE)}
     return cast(dict[str, Any], json.loads(json.dumps(found)))
+
+
+def _as_trained(name: str, value: Any) -> Any:
+    """A domain or fixed value in the one form that it is trained in: 1 and 1.0 are the same."""
+    if isinstance(value, Range):
+        kind = int if value.is_whole else float
+        return dataclasses.replace(value, low=kind(value.low), high=kind(value.high))
+    if isinstance(value, Choice):
+        return Choice(tuple(_as_trained(name, option) for option in value.options))
+    rule = HYPERPARAMETERS.get(name)
+    return value if rule is None else checked(name, value, rule)
 
 
 def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:

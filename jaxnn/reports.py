@@ -131,7 +131,8 @@ def _curves(study: Study) -> str:
 def _coordinates(study: Study) -> str:
     from plotly import graph_objects
 
-    numbers, names = study.ranked, study.varied
+    reached, names = study.reached(f"valid_{study.metric}").mean(axis=1), study.varied
+    numbers = np.flatnonzero(np.isfinite(reached))
     if not len(numbers) or not names:
         return "null"
     dimensions: list[dict[str, Any]] = []
@@ -143,12 +144,32 @@ def _coordinates(study: Study) -> str:
             {"label": name, "values": positions, "range": [0, 1],
              "tickvals": list(places), "ticktext": list(texts)}
         )  # fmt: skip
-    values = study.values[numbers].mean(axis=1)
+    ends = [_end(study, number) for number in numbers]
+    # those that were not trained to the end have the value that they had reached by then
+    kinds = sorted({*ends})
+    if len(kinds) > 1:
+        dimensions.append(
+            {"label": "trained", "values": [kinds.index(end) for end in ends],
+             "tickvals": [*range(len(kinds))], "ticktext": [text for _, text in kinds]}
+        )  # fmt: skip
+    values = reached[numbers]
     dimensions.append({"label": study.metric, "values": values.tolist()})
     is_cost = study.metric == "cost"
+    # the worst may be far away, and would leave one colour to all others
+    low, high = np.quantile(values, (0, 0.8) if is_cost else (0.2, 1))
     line = {"color": values.tolist(), "colorscale": "Viridis", "showscale": True,
-            "reversescale": is_cost}  # fmt: skip
+            "reversescale": is_cost, "cmin": float(low), "cmax": float(high)}  # fmt: skip
     return _figure([graph_objects.Parcoords(dimensions=dimensions, line=line)])
+
+
+def _end(study: Study, number: int) -> tuple[int, str]:
+    """How far a setting was trained: something to sort by, and text."""
+    if study.dropped[number]:
+        dropped = int(study.dropped[number])
+        return dropped, f"dropped after epoch {dropped:,}"
+    if study.is_complete[number].all():
+        return study.num_epochs + 2, "to the end"
+    return study.num_epochs + 1, "broken off"
 
 
 def _table(study: Study) -> str:

@@ -99,7 +99,9 @@ def search(
       batch, sampler, storage, name: of optuna: settings asked at a time; None is its TPE sampler,
         seeded, with the constant liar; None keeps the study in memory, otherwise a URL or a storage
         of Optuna; the study's name, under which an existing one is gone on with, by any number of
-        processes at once (see `ledgers`), whose samplers are seeded anew.
+        processes at once (see `ledgers`), whose samplers are seeded anew. It goes on by the call
+        that it was begun with: only num_settings, batch, sampler and chunk may differ. A sampler
+        that ends the study, such as Optuna's of a grid, ends the search.
       folds: of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.
@@ -117,8 +119,10 @@ def search(
       state "PRUNED", and come after those that were trained to the end.
 
     Raises:
-      ValueError: bad input, before anything is compiled.
-      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `study`.
+      ValueError: bad input, or a study of that name that was begun with another call, before
+        anything is compiled.
+      TrainingInterrupted: on Ctrl-C or SIGTERM, or where Optuna's sampler or storage fails after
+        something was trained, with what was reached in its `study`.
 
     Sources: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012;
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving).

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from jaxnn.studies import Study
 
 
+_BOUNDS = {"accuracy": (0.0, 1.0), "cost": (0.0, np.inf)}
+"""Of a metric's values; Student's interval knows nothing of them."""
+
+
 def losses(study: "Study", epochs: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
     """What ranks the settings and what breaks ties, see `Study.losses`."""
     found = []
@@ -51,13 +55,14 @@ def trial(study: "Study", number: int) -> Trial:
         state = "PRUNED"
     values = study.reached(f"valid_{study.metric}", number)
     value, reach = values.mean(), uncertainty.half_width(values, study.folds)
+    low, high = np.clip((value - reach, value + reach), *_BOUNDS[study.metric]).tolist()
     return Trial(
         number,
         dict(study.given[number]),
         float(value),
         tuple(values.tolist()),
         float(uncertainty.standard_error(values, study.folds)),
-        (float(value - reach), float(value + reach)),
+        (low, high),
         float(study.reached("valid_cost", number).mean()),
         state,
         int(study.epochs_done[number].max()),
@@ -77,7 +82,10 @@ def comparison(study: "Study", first: int, second: int) -> uncertainty.Compariso
             raise ValueError(f"compare got setting {number}, which was not trained to its end")
     if values.shape[1] < 2:
         raise ValueError("compare got one repetition; expected seeds or folds of two at least")
-    return uncertainty.compare(values[first], values[second], study.folds)
+    found = uncertainty.compare(values[first], values[second], study.folds)
+    most = _BOUNDS[study.metric][1]
+    low, high = np.clip(found.interval, -most, most).tolist()
+    return found._replace(interval=(low, high))
 
 
 def contenders(study: "Study") -> list[int]:

@@ -20,7 +20,7 @@ class Trial:
       value: mean of `values`; NaN if a repetition diverged or nothing was trained.
       values: the metric of each repetition's network on the validation set, fold after fold.
       standard_error: of the value, over repetitions or folds; NaN where there is one only.
-      interval: its 95 % interval.
+      interval: its 95 % interval, as far as the metric has values: an accuracy's ends at 0 and 1.
       cost: mean validation cost of the repetitions.
       state: "COMPLETE"; "PRUNED" if a repetition diverged, or a search dropped the setting;
         "RUNNING" if it was not trained to the end.

@@ -40,7 +40,12 @@ _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 """Samplers that import a package when they draw their first settings from what they were told."""
 
 
-def _check_packages(sampler: Any) -> None:
+def _check_sampler(sampler: Any) -> None:
+    if isinstance(sampler, type) or not hasattr(sampler, "sample_independent"):
+        raise ValueError(
+            f"sampler got {sampler!r}; expected None, or a sampler of Optuna such as "
+            "optuna.samplers.TPESampler(seed=0)"
+        )
     for one in samplers_in(sampler):
         for kind in type(one).__mro__:
             package = _PACKAGES.get(kind.__name__)
@@ -65,8 +70,9 @@ class Brain:
         optuna = import_optuna()
         self._function, self._arguments = function, arguments
         space, name, sampler = (arguments[one] for one in ("space", "name", "sampler"))
-        _check_packages(sampler)
-        if sampler is None:
+        if sampler is not None:
+            _check_sampler(sampler)
+        else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 # a batch's settings are asked before any of it is told: the liar keeps them apart

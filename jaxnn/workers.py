@@ -229,7 +229,6 @@ class Worker:
             asked = mirror.ask(self._distributions)
             trial = memory.get_trial(asked._trial_id)
             if not some and self._is_repeated(trial, mirror.get_trials(deepcopy=False)):
-                self._stop()
                 break
             drawn.append(trial)
         self._drawn_before = memory.get_study_system_attrs(mirror._study_id)
@@ -239,16 +238,22 @@ class Worker:
         return iter(drawn)
 
     def _is_repeated(self, drawn: Any, trials: Sequence[Any]) -> bool:
-        """Whether a sampler that goes through all settings once has come to their end."""
+        """Whether a sampler that goes through all settings once has drawn one again.
+
+        Then it has no other one, or waits for those that are running to have ended.
+        """
         samplers = self._optuna.samplers
         exhaustive = (samplers.BruteForceSampler, samplers.GridSampler)
         if not any(isinstance(one, exhaustive) for one in samplers_in(self._study.sampler)):
             return False
+        others = [trial for trial in trials if trial.number != drawn.number]
         # in a grid two places may have equal values
         place = lambda trial: trial.system_attrs.get("grid_id", trial.params)
-        return any(
-            trial.number != drawn.number and place(trial) == place(drawn) for trial in trials
-        )
+        if not any(place(trial) == place(drawn) for trial in others):
+            return False
+        if not any(trial.state == self._states.RUNNING for trial in others):
+            self._stop()
+        return True
 
     def _as_running(self, trial: Any) -> Any:
         """An enqueued trial is nothing that the mirror may hand out."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn import Dataset, Run, fit, search, sweep
+from jaxnn import Dataset, Run, TrainingInterrupted, fit, search, sweep
 
 DATA = Dataset(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
 SETTING = {"hidden": (4,), "batch_size": 10, "learning_rate": 0.1}
@@ -75,3 +75,47 @@ def test_a_diverged_network_is_told_of_no_more():
 def test_what_is_no_function_is_refused(train):
     with pytest.raises(ValueError, match="on_epoch got 3; expected a function of an EpochInfo"):
         train(SETTING if train is fit else [SETTING], DATA, 0.2, epochs=1, on_epoch=3)
+
+
+@pytest.mark.parametrize("way", ["fit", "run", "sweep"])
+def test_a_keyboard_interrupt_of_the_hook_ends_training_with_what_was_reached(way):
+    def stop(info):
+        if info.epoch == 2:
+            raise KeyboardInterrupt
+
+    run = Run(SETTING, DATA, 0.2, on_epoch=stop, progress=False)
+    options = {"on_epoch": stop, "progress": False}
+    calls = {
+        "fit": lambda: fit(SETTING, DATA, 0.2, epochs=10**6, **options),
+        "run": lambda: run.train(10**6),
+        "sweep": lambda: sweep([SETTING], DATA, 0.2, epochs=10**4, **options),
+    }
+    with pytest.raises(TrainingInterrupted) as caught:
+        calls[way]()
+    if way == "sweep":
+        study = caught.value.study
+        assert 2 <= study.epochs_done[0, 0] < 10**4
+        network, cost = study.fitted(0), study.reached("valid_cost")[0, 0]
+    else:
+        network = caught.value.fitted
+        cost = network.curves["valid_cost"][-1]
+    assert np.isfinite(cost)
+    assert network.predict(DATA.x).shape == (len(DATA),)
+    if way == "run":
+        before = run.epoch
+        assert before < 10**6
+        run.train(1)
+        assert run.epoch == before + 1
+
+
+def test_an_error_whose_text_is_an_error_stops_the_calls_alone():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    def fail(info):
+        raise Mute
+
+    with pytest.warns(UserWarning, match="on_epoch raised Mute, at epoch 1 of setting 0"):
+        study = sweep([SETTING], DATA, 0.2, epochs=3, progress=False, on_epoch=fail)
+    assert study.is_complete.all()

@@ -1,5 +1,6 @@
 """The page of a study: what it holds, and that it works in a browser."""
 
+import base64
 import json
 import re
 import shutil
@@ -60,6 +61,36 @@ def test_it_holds_the_study_and_needs_nothing_else(tmp_path):
     assert [row[1] for row in table["rows"]] == study.ranking.tolist()
     assert table["rows"][0][:3] == [1, 8, 0.82222]
     assert table["rows"][-1][6] == "diverged at step 7"
+
+
+def test_parallel_coordinates_show_what_was_dropped(tmp_path):
+    study = study_of(10)
+    study.dropped[:6] = [1] * 4 + [3] * 2
+    study.epochs_done[:6, 0] = study.dropped[:6]
+    study.kept_epochs[:6, 0] = study.dropped[:6] - 1
+    study.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    (figure,) = json.loads(re.search(r"^draw\(\"coordinates\", (.*)\);$", page, re.MULTILINE)[1])[
+        "data"
+    ]
+    shown = {one["label"]: one for one in figure["dimensions"]}
+    # the last one diverged
+    values = study.reached("valid_accuracy")[:9, 0]
+    assert decoded(shown["accuracy"]["values"]) == pytest.approx(values)
+    assert shown["trained"]["ticktext"] == [
+        *("dropped after epoch 1", "dropped after epoch 3", "to the end")
+    ]
+    assert decoded(shown["trained"]["values"]) == [0] * 4 + [1] * 2 + [2] * 3
+    domain = study.domain("learning_rate")
+    places = [domain.position(one["learning_rate"]) for one in study.settings[:9]]
+    assert decoded(shown["learning_rate"]["values"]) == pytest.approx(places)
+
+
+def decoded(values):
+    """Plotly packs long lists."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).tolist()
+    return values
 
 
 def test_a_study_without_a_value_has_a_page(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import jaxnn
 from jaxnn import choice, lograndint, loguniform, randint, reverseloguniform, sample, uniform
 from jaxnn.settings import complete
+from jaxnn.showing import call_text
 
 
 def draws(domain, n=4000, method="random"):
@@ -155,3 +156,43 @@ def test_the_course_tunes_in_three_tiers():
 def test_bad_spaces_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        (jaxnn.uniform(0, 0.5), "jaxnn.uniform(0, 0.5)"),
+        (jaxnn.loguniform(1e-4, 1), "jaxnn.loguniform(0.0001, 1)"),
+        (jaxnn.reverseloguniform(0.9, 0.999), "jaxnn.reverseloguniform(0.9, 0.999)"),
+        (jaxnn.randint(np.int64(1), 3), "jaxnn.randint(1, 3)"),
+        (jaxnn.lograndint(16, 256), "jaxnn.lograndint(16, 256)"),
+        (
+            jaxnn.choice([[25, 12], (), None, "adam", np.float64(0.5)]),
+            "jaxnn.choice([(25, 12), (), None, 'adam', 0.5])",
+        ),
+    ],
+)
+def test_the_text_of_a_domain_is_what_makes_it(domain, text):
+    assert repr(domain) == text
+    assert eval(text) == domain
+
+
+def test_a_domain_in_a_message_is_what_the_user_wrote():
+    with pytest.raises(ValueError, match=r"l2 got jaxnn\.loguniform\(1e-06, 0\.001\); expected"):
+        jaxnn.settings.complete({"l2": jaxnn.loguniform(1e-6, 1e-3)})
+
+
+def test_a_call_is_cut_between_items_and_stays_in_balance():
+    space = {f"name {n}": jaxnn.choice([f"it's, {n}", (n, "{["), n]) for n in range(40)}
+    text = call_text(lambda space: None, {"space": space})
+    text = text.removeprefix("jaxnn.<lambda>(space=").removesuffix(")")
+    assert 500 < len(text) < 610
+    names = {"jaxnn": jaxnn}
+    assert text.endswith(("...}", "...])}"))
+    start = text.replace("...])}", "])}").replace("...}", "}")
+    shown = eval(start, names)
+    # the last one shown may have lost options
+    for name, domain in [*shown.items()][:-1]:
+        assert domain == space[name]
+    assert 5 < len(shown) < 40
+    assert call_text(lambda space: None, {"space": "x" * 700}).endswith("xxx...)")

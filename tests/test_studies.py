@@ -14,9 +14,10 @@ from jaxnn.datasets import InputStatistics
 from jaxnn.preparing import Treatment
 from jaxnn.progress import SweepDisplay, sweep_display
 from jaxnn.settings import complete
+from jaxnn.showing import as_text
 from jaxnn.spaces import Settings
 from jaxnn.studies import Study
-from jaxnn.summaries import at_edge
+from jaxnn.summaries import at_edge, summary
 from jaxnn.trials import Chunk, Rung
 
 
@@ -128,8 +129,9 @@ def test_summary_tells_what_a_person_wants_to_know(capsys):
     text = capsys.readouterr().out
     assert "3 settings x 2 repetitions, 5 epochs: 6 networks in 2.0 s (3.0 a second)" in text
     first, second = (line for line in text.splitlines() if line.startswith("│"))
-    # two values 0.1 apart: error 0.05, and Student's t of one degree of freedom is 12.7
-    assert re.search(r"1 .* 1 .* 0.8500 ± 0.0500 .* 0.2147 to 1.4853 .* 0.1500 .* 0.2 ", first)
+    # two values 0.1 apart: error 0.05, and Student's t of one degree of freedom is 12.7:
+    # 0.2147 to 1.4853, as far as there are accuracies
+    assert re.search(r"1 .* 1 .* 0.8500 ± 0.0500 .* 0.2147 to 1.0000 .* 0.1500 .* 0.2 ", first)
     assert re.search(r"2 .* 0 .* 0.5500 ± 0.0500 ", second)
     assert "learning_rate" in text
     assert "hidden" not in text
@@ -397,3 +399,20 @@ def test_settings_remember_their_space():
     assert make_study(settings, [1, 2, 3]).space == SPACE
     assert isinstance(settings, Settings)
     assert make_study(list(settings), [1, 2, 3]).space is None
+
+
+def test_intervals_end_where_the_metric_does():
+    """By hand: 0.99 +- t(2) s / sqrt(3) ends beyond 1, and a small cost's begins below 0."""
+    given = [{"learning_rate": 0.1}, {"learning_rate": 0.2}]
+    study = make_study(given, [[0.97, 1.0, 1.0], [0.0, 0.03, 0.0]])
+    reach = stats.t.ppf(0.975, 2) * np.std([0.97, 1, 1], ddof=1) / np.sqrt(3)
+    assert study.trials[0].interval == (pytest.approx(0.99 - reach), 1.0)
+    assert study.trials[1].interval == (0.0, pytest.approx(0.01 + reach))
+    assert study.to_dicts()[0]["user_attrs_interval"][1] == 1.0
+    assert "to 1.0000" in as_text(summary(study, 2))
+    assert study.compare(0, 1).interval[1] == 1.0
+    study.metric = "cost"
+    low, high = study.trials[0].interval
+    assert (low, high) == (0.0, pytest.approx(0.01 + reach))
+    # of nothing there is none
+    assert np.isnan(make_study(given, [0.9, 0.8]).trials[0].interval).all()

@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 import pytest
 from test_searching import MIXED, SPACE, TRAIN, VALID, curves_of
+from test_studies import make_study
 
 import jaxnn
 from jaxnn import chunks, search, to_optuna
@@ -175,9 +176,11 @@ def halved():
 def test_to_optuna_has_every_setting_and_curve(halved, tmp_path):
     there = to_optuna(halved, f"sqlite:///{tmp_path}/ours.db", "halving")
     there = optuna.load_study(study_name="halving", storage=f"sqlite:///{tmp_path}/ours.db")
-    states = {"COMPLETE": DONE.COMPLETE, "PRUNED": DONE.PRUNED}
     for ours, trial in zip(halved.trials, there.trials, strict=True):
-        assert trial.state == states[ours.state]
+        # Optuna's pictures know complete trials alone
+        assert trial.state == DONE.COMPLETE
+        dropped = int(halved.dropped[ours.number])
+        assert trial.user_attrs.get("dropped at epoch", 0) == dropped
         assert trial.value == pytest.approx(ours.value)
         curve = halved.curves["valid_accuracy"][ours.number].mean(axis=0)[: ours.epochs]
         assert [*trial.intermediate_values.values()] == pytest.approx(curve.tolist())
@@ -190,6 +193,39 @@ def test_to_optuna_has_every_setting_and_curve(halved, tmp_path):
     )
     with pytest.raises(ValueError, match="got the name 'halving', which the storage has"):
         to_optuna(halved, f"sqlite:///{tmp_path}/ours.db", "halving")
+
+
+def test_optunas_pictures_show_what_was_dropped_and_its_best_is_ours():
+    """By hand: a dropped setting has the highest value, and two of the last rung are equal."""
+    study = make_study(
+        [{"learning_rate": 10.0**-n} for n in range(5)],
+        [0.6, 0.8, 0.95, 0.8, 0.7],
+        [0.5, 0.4, 0.1, 0.3, 0.6],
+    )
+    study.dropped[[2, 4]] = 2
+    study.epochs_done[[2, 4]], study.kept_epochs[[2, 4]] = 2, 1
+    for curve in study.curves.values():
+        curve[[2, 4], :, 2:] = curve[[2, 4], :, -1:]
+        curve[[2, 4], :, 1] = curve[[2, 4], :, -1]
+    assert study.best_trial.number == 3
+    assert study.trials[2].value == 0.95
+    there = to_optuna(study)
+    assert there.best_trial.number == 3
+    assert [trial.value for trial in there.trials] == pytest.approx([0.6, 0.8, 0.95, 0.8, 0.7])
+    assert [trial.user_attrs.get("dropped at epoch") for trial in there.trials] == [
+        *(None, None, 2, None, 2)
+    ]
+    fine, dropped = optuna.visualization.plot_slice(there).data
+    assert (sorted(fine.y), sorted(dropped.y)) == (
+        pytest.approx([0.6, 0.8, 0.8]),
+        pytest.approx([0.7, 0.95]),
+    )
+    history = {one.name: one for one in optuna.visualization.plot_optimization_history(there).data}
+    assert [*history["Infeasible Trial"].x] == [2, 4]
+    assert [*history["Best Value"].y] == pytest.approx([0.6, 0.8, 0.8, 0.8, 0.8])
+    # the same where less is better
+    study.metric = "cost"
+    assert to_optuna(study).best_trial.number == study.best_trial.number == 3
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
