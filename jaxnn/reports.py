@@ -144,7 +144,7 @@ def _coordinates(study: Study) -> str:
             {"label": name, "values": positions, "range": [0, 1],
              "tickvals": list(places), "ticktext": list(texts)}
         )  # fmt: skip
-    ends = [_end(study, number) for number in numbers]
+    ends = [_end(study, number) for number in numbers.tolist()]
     # those that were not trained to the end have the value that they had reached by then
     kinds = sorted({*ends})
     if len(kinds) > 1:

@@ -138,12 +138,16 @@ def test_an_error_before_anything_was_trained_is_a_sentence():
     ],
 )
 def test_a_package_that_a_sampler_needs_later_is_named_first(sampler, package, monkeypatch):
+    try:
+        made = sampler()
+    except ModuleNotFoundError:
+        pytest.skip("this Optuna says so when the sampler is made")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModuleNotFoundError, match=f"which needs {package}: pip install {package}"):
-        search(SPACE, TRAIN, VALID, sampler=sampler(), **OPTIONS)
+        search(SPACE, TRAIN, VALID, sampler=made, **OPTIONS)
 
 
-@pytest.mark.filterwarnings("ignore:Fixed parameter batch_size with value 999")
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
 def test_an_enqueued_setting_that_cannot_be_trained_is_named_once():
     storage = optuna.storages.InMemoryStorage()
     there = optuna.create_study(study_name="a", storage=storage, direction="maximize")
