@@ -155,8 +155,9 @@ def train_epoch(
 
     def on_rows(step: Array, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
         rows = batches.rows[index, step]
-        return on_batch(filled_up(train, rows) if program.may_pad else train[rows], carry)
+        return on_batch(filled_up(train, weights, rows) if program.may_pad else train[rows], carry)
 
+    weights = padded_weights(train)
     carry = train_state, StepInfo(*jnp.zeros(3, train.x.dtype))
     carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
     if batches.rest is not None:
@@ -167,13 +168,20 @@ def train_epoch(
     return train_state._replace(epoch=train_state.epoch + 1), total.means()
 
 
-def filled_up(data: Dataset, rows: Array) -> Dataset:
-    """A mini-batch of some rows; -1 becomes an example of weight 0.
+def padded_weights(data: Dataset) -> Array:
+    """The weights and, as the last one, the 0 of the row -1."""
+    return jnp.append(data.weights_or_ones(), 0)
 
-    It is a copy of one that the mini-batch has anyway.
+
+def filled_up(data: Dataset, weights: Array, rows: Array) -> Dataset:
+    """A mini-batch of some rows, where -1 is the last example with a weight of 0.
+
+    Args:
+      weights: by `padded_weights`. What is gathered is kept; weights that are made of `rows` would
+        be made again for every element of the gradient (64-32-16-10, 32 lanes: 12 us a lane and
+        step in place of 7).
     """
-    batch = data[jnp.where(rows < 0, rows[0], rows)]
-    return batch.weighted(jnp.where(rows < 0, 0, batch.weights_or_ones()))
+    return data[rows].weighted(weights[rows])
 
 
 def evaluate(
@@ -200,9 +208,10 @@ def _evaluate_in_pieces(
     num_pieces = -(-len(data) // max(program.batch_size, 64))
     size = -(-len(data) // num_pieces)
     missing = -len(data) % size
+    weights = padded_weights(data)
 
     def measure(nothing: None, rows: Array) -> tuple[None, StepInfo]:
-        batch = filled_up(data, rows) if missing else data[rows]
+        batch = filled_up(data, weights, rows) if missing else data[rows]
         logits, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
         cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
         return None, _info(cost, logits, batch)
