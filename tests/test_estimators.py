@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
+from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -74,6 +74,54 @@ def test_a_sweep_is_the_search_of_scikit_learn_in_few_programs(data):
     assert len(ours.study_.plan.programs) < 4 * 6
     again = JaxMLPClassifier(**estimator.get_params()).set_params(**ours.best_params_).fit(x, y)
     np.testing.assert_array_equal(ours.predict_proba(x), again.predict_proba(x))
+
+
+@pytest.mark.parametrize("batch_size", ["auto", 32])
+def test_each_fold_is_the_estimator_alone_whatever_its_size(data, batch_size):
+    """Time series: folds of 15, 30, ... examples, of which "auto" makes one mini-batch each."""
+    x, y = data
+    options = {"alpha": 1.0, "batch_size": batch_size, "batch_norm": True, "inputs": "standardised"}
+    estimator = JaxMLPClassifier((4,), max_iter=6, random_state=0, **options)
+    folds = TimeSeriesSplit(5)
+    candidates = {"learning_rate_init": [0.1]}
+    search = SweepSearchCV(estimator, candidates, n_iter=1, cv=folds, refit=False).fit(x, y)
+    for fold, (train, test) in enumerate(folds.split(x)):
+        alone = clone(estimator).set_params(learning_rate_init=0.1).fit(x[train], y[train])
+        costs = search.study_.curves["cost"][0, fold]
+        np.testing.assert_allclose(costs, alone.loss_curve_, rtol=1e-4)
+        assert search.cv_results_[f"split{fold}_test_score"][0] == pytest.approx(
+            alone.score(x[test], y[test]), abs=1e-6
+        )
+
+
+# another value of each option, with which a candidate must be another network
+OTHER = {
+    "hidden_layer_sizes": (5,), "activation": "tanh", "solver": "sgd", "alpha": 10.0,
+    "batch_size": 20, "learning_rate_init": 0.1, "max_iter": 3, "random_state": 7,
+    "momentum": 0.5, "beta_1": 0.5, "beta_2": 0.5, "epsilon": 1.0, "dropout": 0.5,
+    "batch_norm": True, "inputs": "standardised",
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("module_compiled_fast")
+@pytest.mark.parametrize("name", OTHER)
+def test_each_option_of_a_candidate_counts(data, name):
+    x, y = data
+    estimator = JaxMLPClassifier((4,), max_iter=4, random_state=0, alpha=0.1)
+    estimator.set_params(solver="sgd" if name == "momentum" else "adam")
+    own = estimator.get_params()[name]
+    search = SweepSearchCV(estimator, {name: [own, OTHER[name]]}, n_iter=2, cv=2, refit=False)
+    search.fit(x, y)
+    costs = search.study_.curves["cost"]
+    (train, _), _ = StratifiedKFold(2).split(x, y)
+    for number, params in enumerate(search.cv_results_["params"]):
+        alone = clone(estimator).set_params(**params).fit(x[train], y[train]).loss_curve_
+        np.testing.assert_allclose(costs[number, 0][: len(alone)], alone, rtol=1e-4)
+    assert abs(costs[0, 0, 3] - costs[1, 0, 3]) > 1e-5 or name == "max_iter"
+
+
+def test_every_option_is_among_them():
+    assert set(OTHER) == set(JaxMLPClassifier().get_params())
 
 
 def test_it_works_at_the_end_of_a_pipeline(data):
