@@ -1,6 +1,6 @@
 """Commits: what a search has reached, in a directory, so that a kill loses its last minutes alone.
 
-    directory/lock                       text: the process that holds it by a file lock
+    directory/.jaxnn-lock                text: the process that holds it, see `locks`
     directory/commit-000012.h5           the newest two commits, each whole
     directory/commit-000012.2-of-4.h5    those of the second of four processes, with its lanes
 
@@ -26,15 +26,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.files import PARTIAL, StrPath, read_arrays, write_arrays
+from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.hosts import ALONE, Hosts
+from jaxnn.locks import LOCK, open_lock, take_lock
 from jaxnn.showing import warn_caller
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover
-    # Windows has no such locks: two writers are then not told apart
-    fcntl = None  # type: ignore[assignment]
+from jaxnn.writing import PARTIAL
 
 SHARE = 33
 """A commit comes after 33 times the time that the last one took: about 3 % of the whole at most."""
@@ -153,7 +149,7 @@ class Commits:
     def _check_lock(self) -> None:
         """OSError if the directory is not the one any more that was locked."""
         if self.directory is not None and self._lock is not None:
-            now = os.stat(self.directory / "lock")
+            now = os.stat(self.directory / LOCK)
             if not os.path.samestat(os.fstat(self._lock), now):
                 raise OSError("it was removed and made anew")
 
@@ -180,38 +176,24 @@ def commits_in(
     with contextlib.ExitStack() as stack:
         with hosts.raised_together("the lock of the directory"):
             if hosts.is_first:
-                handle = _opened_lock(path, stack)
-                # by its second line the processes of a job see that it is one and the same file
-                _take_lock(path, handle, uuid.uuid4().hex if hosts.count > 1 else "")
+                handle = open_lock(path, stack)
+                # by its token the processes of a job see that it is one and the same file
+                take_lock(path, handle, stack, uuid.uuid4().hex if hosts.count > 1 else "")
                 for leftover in path.glob(f".commit-*{PARTIAL}"):
                     leftover.unlink(missing_ok=True)
         with hosts.raised_together("the commits of the directory"):
             if not hosts.is_first:
                 # it is the first process's, and only watched
-                handle = _opened_lock(path, stack)
+                handle = open_lock(path, stack)
             series = Series(hosts.index + 1, hosts.count)
             commits = Commits(path, float(interval), handle, series)
-            seen = [(path / "lock").read_text(), *(commit.path.name for commit in commits.last)]
+            seen = [(path / LOCK).read_text(), *(commit.path.name for commit in commits.last)]
         if len({*hosts.exchange("the files of the directory", " ".join(seen).encode())}) > 1:
             raise ValueError(
                 f"directory got {str(path)!r}, in which the processes see different files; "
                 "expected one that they all share"
             )
         yield commits
-
-
-def _opened_lock(directory: Path, stack: contextlib.ExitStack) -> int:
-    """The file of the lock, closed at the end, which gives the lock back as a kill would."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise ValueError(
-            f"directory got {str(directory)!r}, which cannot be written to ({error}); expected a "
-            "directory of your own"
-        ) from error
-    stack.callback(os.close, handle)
-    return handle
 
 
 def _as_path(directory: Any) -> Path:
@@ -258,27 +240,6 @@ def _newest(directory: Path) -> list[Commit]:
         # its networks are trained anew, or others have them
         warn_caller(str(one))
     return found
-
-
-def _take_lock(directory: Path, handle: int, token: str) -> None:
-    if fcntl is not None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.read(handle, 100).decode("ascii", "replace").split("\n")[0] or "unknown"
-            raise ValueError(
-                f"directory got {str(directory)!r}, to which the process {owner} is writing; "
-                "expected one of its own for each search: wait for that one (close() a Run), or "
-                "give another"
-            ) from error
-        except OSError:
-            # a file system without locks: as on Windows
-            pass
-    with contextlib.suppress(OSError):
-        # only for people; a full disk is told of by the first commit
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n{token}".encode())
-        os.fsync(handle)
 
 
 def _commits(directory: Path) -> dict[Series, list[Path]]:

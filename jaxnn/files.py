@@ -1,10 +1,8 @@
 """HDF5 in and out: the course's data sets, and all that jaxnn saves."""
 
-import contextlib
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +12,8 @@ import numpy as np
 
 from jaxnn.datasets import Dataset, as_inputs, as_labels, check_compatible
 from jaxnn.scales import on_one_scale
+from jaxnn.writing import StrPath, write_whole
 
-StrPath = str | os.PathLike[str]
 Classes = tuple[int | str, ...]
 Result = TypeVar("Result")
 
@@ -94,26 +92,15 @@ def write_arrays(
 
     The file is HDF5 with 512 bytes of text before it: "jaxnn", the SHA-256 of all that follows, and
     its length. It is made in memory, since the HDF5 library does not come to its senses again after
-    a full disk, written beside its place, flushed, and moved there.
+    a full disk.
 
     Raises:
-      OSError: the disk is full, the folder is missing or cannot be written to. The file that was
-        there before is untouched.
+      OSError, ValueError: see `write_whole`; the file that was there before is untouched.
     """
-    path, memory = Path(path), _made(arrays, attributes)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        # given back also after an error, without which the memory could not be closed
-        with memory.getbuffer() as whole, whole[_HEAD:] as body, open(partial, "wb") as raw:
-            raw.write(_head(body))
-            raw.write(body)
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(partial, path)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-    _sync_folder(path.parent)
+    memory = _made(arrays, attributes)
+    # given back also after an error, without which the memory could not be closed
+    with memory.getbuffer() as whole, whole[_HEAD:] as body:
+        write_whole(path, [_head(body), body])
 
 
 def packed(arrays: Iterable[tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> bytes:
@@ -145,10 +132,6 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
 
 
 _OF = "bytes of [type, shape]"
-
-
-PARTIAL = ".partial"
-"""How the name of a file ends that is being written."""
 
 
 def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -200,16 +183,6 @@ _MAGIC = b"jaxnn\n"
 def _head(body: memoryview) -> bytes:
     text = f"sha256 {hashlib.sha256(body).hexdigest()}\nbytes {len(body)}\n"
     return (_MAGIC + text.encode()).ljust(_HEAD, b"\0")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a move last a power cut; not every system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:

@@ -16,6 +16,7 @@ from jaxnn.plots import axis_ticks
 from jaxnn.settings import is_used
 from jaxnn.studies import Study
 from jaxnn.summaries import headline, remarks, short
+from jaxnn.writing import write_whole
 
 MOST_CURVES = 300
 """Learning curves that a page shows: the best third of them, and others from all ranks."""
@@ -52,11 +53,8 @@ def report(study: Study, path: str | os.PathLike[str]) -> None:
         plan=study.plan._repr_html_(),
         machine="".join(f"<li>{html.escape(line)}</li>" for line in environment()),
     )
-    path = Path(path)
-    # a write that breaks off leaves an old page alone
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(page, encoding="utf-8")
-    beside.replace(path)
+    # what is no text in UTF-8, such as a part of a file's name, is spelled out
+    write_whole(path, [page.encode("utf-8", "backslashreplace")])
 
 
 def environment() -> list[str]:

@@ -1,5 +1,6 @@
 """A directory has one writer; a damaged commit, a full disk or a lost directory loses nothing."""
 
+import fcntl
 import os
 import re
 import signal
@@ -38,7 +39,7 @@ def names(directory):
 def test_the_newest_two_are_kept(tmp_path):
     write(tmp_path, 3)
     write(tmp_path, 2)
-    assert names(tmp_path) == ["commit-000004.h5", "commit-000005.h5", "lock"]
+    assert names(tmp_path) == [".jaxnn-lock", "commit-000004.h5", "commit-000005.h5"]
     np.testing.assert_array_equal(newest(tmp_path)[0].arrays["a"], [4, 4, 4])
 
 
@@ -100,7 +101,7 @@ def test_a_directory_that_was_made_anew_belongs_to_another(tmp_path, data, often
 
     with pytest.warns(UserWarning, match=r"Nothing can be saved in .*run: it was removed and made"):
         jaxnn.sweep([{}], data, 0.25, epochs=200, directory=directory, on_epoch=another, **often)
-    assert names(directory) == ["commit-000001.h5", "commit-000002.h5", "lock"]
+    assert names(directory) == [".jaxnn-lock", "commit-000001.h5", "commit-000002.h5"]
 
 
 def test_files_of_the_user_stay(tmp_path):
@@ -108,7 +109,7 @@ def test_files_of_the_user_stay(tmp_path):
         (tmp_path / name).write_text("mine")
     write(tmp_path, 3)
     mine = [".download.partial", "commit-keep.h5", "commit-²2.h5"]
-    assert names(tmp_path) == sorted([*mine, "commit-000002.h5", "commit-000003.h5", "lock"])
+    assert names(tmp_path) == sorted([*mine, ".jaxnn-lock", "commit-000002.h5", "commit-000003.h5"])
 
 
 def test_a_study_is_no_commit(tmp_path, data):
@@ -138,14 +139,14 @@ def test_one_process_writes_and_a_dead_one_holds_nothing(tmp_path, data):
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "owns\n"
-    assert (tmp_path / "lock").read_text() == f"{process.pid}\n"
+    assert (tmp_path / ".jaxnn-lock").read_text() == f"{process.pid}\n"
     with pytest.raises(ValueError, match=rf"to which the process {process.pid} is writing; expect"):
         jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path)
     (tmp_path / f".commit-000001.h5.{process.pid}.partial").write_bytes(b"half")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path, progress=False)
-    assert names(tmp_path) == ["commit-000001.h5", "lock"]
+    assert names(tmp_path) == [".jaxnn-lock", "commit-000001.h5"]
     # nor does a call that is over, or one that failed
     write(tmp_path)
 
@@ -230,3 +231,49 @@ def test_commits_go_on_when_there_is_space_again(tmp_path, monkeypatch):
     ours.write(content)
     assert ours.failure == ""
     assert names(tmp_path) == ["commit-000001.h5"]
+
+
+@pytest.mark.parametrize("text", ["my own notes\n", "", "12 apples\n", "42\nnotes", b"\xff\n"])
+def test_a_file_of_the_user_that_is_called_lock_is_left_alone(tmp_path, text):
+    lock, whole = tmp_path / "lock", text if isinstance(text, bytes) else text.encode()
+    lock.write_bytes(whole)
+    with lock.open() as held:
+        # as `flock lock python train.py` does
+        fcntl.flock(held, fcntl.LOCK_EX)
+        write(tmp_path)
+    assert lock.read_bytes() == whole
+    assert names(tmp_path) == [".jaxnn-lock", "commit-000001.h5", "lock"]
+
+
+def test_a_folder_of_the_user_that_is_called_lock_is_left_alone(tmp_path):
+    (tmp_path / "lock").mkdir()
+    write(tmp_path)
+    assert names(tmp_path) == [".jaxnn-lock", "commit-000001.h5", "lock"]
+
+
+@pytest.mark.parametrize("token", ["", "0123456789abcdef" * 2])
+def test_a_directory_of_version_0_2_is_resumed_but_not_beside_it(tmp_path, token):
+    write(tmp_path)
+    (tmp_path / ".jaxnn-lock").unlink()
+    # as version 0.2 wrote and held it
+    (tmp_path / "lock").write_text(f"123\n{token}")
+    with (tmp_path / "lock").open("r+") as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="to which the process 123 is writing"):
+            write(tmp_path)
+    with commits_in(tmp_path, 60.0), (tmp_path / "lock").open("r+") as old:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    write(tmp_path)
+    assert names(tmp_path) == [".jaxnn-lock", "commit-000001.h5", "commit-000002.h5", "lock"]
+    assert (tmp_path / "lock").read_text() == f"123\n{token}"
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr("os.replace", lambda *paths: (_ for _ in ()).throw(OSError("killed")))
+        killed.setattr("pathlib.Path.unlink", lambda path, missing_ok=False: None)
+        write(tmp_path)
+    assert len(names(tmp_path)) == 2
+    write(tmp_path)
+    assert names(tmp_path) == [".jaxnn-lock", "commit-000001.h5"]

@@ -99,6 +99,20 @@ def test_a_study_without_a_value_has_a_page(tmp_path):
     assert "no setting has a value" in (tmp_path / "report.html").read_text()
 
 
+def test_a_page_is_written_behind_a_link_with_its_mode(tmp_path):
+    study, page, link = make_study([{}, {}], [0.5, 0.6]), tmp_path / "far.html", tmp_path / "link"
+    page.write_text("old")
+    page.chmod(0o600)
+    link.symlink_to("far.html")
+    # what no text can hold in UTF-8
+    study.call = "search(directory='\udcff')"
+    study.report(link)
+    assert link.is_symlink()
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert r"search(directory='\udcff')" in page.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["far.html", "link"]
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize("num_settings", [10, 2000])
 def test_it_works_in_a_browser(num_settings, tmp_path):

@@ -109,7 +109,7 @@ def test_a_finished_study_is_returned_and_nothing_is_trained(data, tmp_path, mon
         assert_same(again, study)
         assert again.space == dict(SPACE)
     assert_same(jaxnn.resume(tmp_path, data), study)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["commit-000001.h5", "lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".jaxnn-lock", "commit-000001.h5"]
 
 
 def test_a_foreign_model_is_given_again(data, tmp_path, kill_after):
