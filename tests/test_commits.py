@@ -261,9 +261,12 @@ def test_a_directory_of_version_0_2_is_resumed_but_not_beside_it(tmp_path, token
         fcntl.flock(old, fcntl.LOCK_EX)
         with pytest.raises(ValueError, match="to which the process 123 is writing"):
             write(tmp_path)
-    with commits_in(tmp_path, 60.0), (tmp_path / "lock").open("r+") as old:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (
+        commits_in(tmp_path, 60.0),
+        (tmp_path / "lock").open("r+") as old,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
     write(tmp_path)
     assert names(tmp_path) == [".jaxnn-lock", "commit-000001.h5", "commit-000002.h5", "lock"]
     assert (tmp_path / "lock").read_text() == f"123\n{token}"
