@@ -27,12 +27,12 @@ from jaxnn.preparing import (
     warn_of_scales,
 )
 from jaxnn.programs import initial
-from jaxnn.progress import TrainingInterrupted
+from jaxnn.progress import TrainingInterrupted, held_signals
 from jaxnn.run_archives import restored, save_run
 from jaxnn.run_results import Clock, Setup, diverged_at, fitted_of_run, study_of_run
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.showing import as_html, as_text, warn_caller
-from jaxnn.stretches import train_stretch
+from jaxnn.stretches import Reached, train_stretch
 from jaxnn.studies import Study
 from jaxnn.training import TrainState, curve_names, init_train_state
 from jaxnn.types import Model, ModelFn, as_model
@@ -168,8 +168,14 @@ class Run:
             self._progress,
             self._tell,
         )
+        # a second signal does not come between the network and what is known of it
+        with held_signals():
+            self._keep(before, reached)
+
+    def _keep(self, before: Moment, reached: Reached) -> None:
+        """Takes what a stretch has reached, and tells of it."""
         if self._hook.failure:
-            warn_caller(self._hook.failure)
+            warn_caller(self._hook.failure, is_over=True)
             self._hook = Hook(None)
         self._now = before._replace(
             train_state=reached.train_state, epoch=before.epoch + reached.epochs
@@ -299,7 +305,7 @@ class Run:
         about = {"identity": self._identity, "seconds": self._clock[1:]}
         save_run(self._commits, now or self._now, journal or self._journal, about)
         if self._commits.failure and not had_failed:
-            warn_caller(self._commits.failure)
+            warn_caller(self._commits.failure, is_over=True)
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,7 @@ from jaxnn.lanes import init_lanes, train_lanes
 from jaxnn.mixtures import Mixture
 from jaxnn.preparing import Recipe
 from jaxnn.programs import Program, initial
+from jaxnn.progress import held_signals
 from jaxnn.training import TrainState
 from jaxnn.trials import Chunk, Lane
 
@@ -92,6 +93,9 @@ def _train_everywhere(job: Job) -> None:
             list(threads.map(work, devices))
         finally:
             job.stop.set()
+            # or threads that write to the study would outlive the call
+            with held_signals():
+                threads.shutdown()
 
 
 def _num_cores() -> int:

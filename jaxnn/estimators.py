@@ -172,7 +172,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
                 f"the network diverged: its cost stopped being finite at step "
                 f"{self.fitted_.diverged}, and it was not trained on; consider a lower "
                 'learning_rate_init, or inputs="standardised"',
-                ConvergenceWarning,
+                category=ConvergenceWarning,
             )
         return self
 

@@ -16,7 +16,12 @@ from jaxnn.jobs import Group, Job
 from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, treatments, warn_of_scales
-from jaxnn.progress import TrainingInterrupted, deferred_interrupt, sweep_display
+from jaxnn.progress import (
+    TrainingInterrupted,
+    ended_by_interrupt,
+    held_signals,
+    sweep_display,
+)
 from jaxnn.settings import Setting
 from jaxnn.showing import warn_caller
 from jaxnn.snapshots import pasts_of
@@ -72,8 +77,8 @@ def open_job(
     # one process speaks for all, which have about as much to do
     progress = options.progress if options.progress is not None or hosts.is_first else False
     with (
+        ended_by_interrupt() as is_interrupted,
         sweep_display(total / hosts.count, epochs, progress) as display,
-        deferred_interrupt() as is_interrupted,
     ):
         hook = Hook(options.on_epoch)
         job = Job(
@@ -105,12 +110,14 @@ def open_job(
             # also after an error: what was trained is not lost by it
             study.seconds += time.perf_counter() - start
             if is_finished or job.has_trained:
-                job.commit(is_finished)
+                with held_signals():
+                    job.commit(is_finished)
         job.close(is_finished)
-    for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
-        warn_caller(note)
-    if job.is_over or job.is_interrupted():
-        raise job.interrupted()
+    with held_signals():
+        for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
+            warn_caller(note, is_over=True)
+        if job.is_over or job.is_interrupted():
+            raise job.interrupted()
 
 
 def add(
@@ -119,7 +126,7 @@ def add(
     """Adds settings to a job, whose plan this is from now on; returns their numbers."""
     study, train = job.study, job.folds[0][0]
     first = len(study.given)
-    warn_of_scales(prepared, train)
+    warn_of_scales(prepared, train, is_over=job.has_trained)
     job.recipes += prepared
     study.grow([dict(one) for one in given], [one.setting for one in prepared])
     study.plan = plan

@@ -211,7 +211,7 @@ def _counted(name: str, data: Dataset) -> Dataset:
     return data if (weights != weights[0]).any() else data.weighted(None)
 
 
-def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
+def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = False) -> None:
     """Warns the caller of the package of raw features that differ wildly in size for an MLP.
 
     And of features of which the network would see few values: large numbers that vary little.
@@ -226,7 +226,8 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
     if ratio > 1e3:
         warn_caller(
             f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
-            'alone; consider inputs="standardised" or batch_norm=True'
+            'alone; consider inputs="standardised" or batch_norm=True',
+            is_over,
         )
     for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
         if found := indistinct_features(inputs, train):
@@ -238,5 +239,6 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset) -> None:
             )
             warn_caller(
                 f"{train.x.dtype} tells few values of these features apart, which are large and "
-                f'vary little: {shown} (inputs="{inputs}"); {cure}'
+                f'vary little: {shown} (inputs="{inputs}"); {cure}',
+                is_over,
             )

@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from jaxnn.streams import console_on_stderr, tell
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -31,14 +32,14 @@ def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int,
       epochs: how many there are in all.
       progress: True shows the line, False does not, None shows it where it can be live.
     """
-    console = Console(stderr=True)
+    console = console_on_stderr()
     if progress is None:
         progress = _can_be_live(console)
     if not progress:
         yield lambda done, text: None
         return
     columns = (
-        SpinnerColumn(),
+        _spinner(console),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
@@ -56,6 +57,11 @@ def _can_be_live(console: Console) -> bool:
     """On a terminal, and in a notebook where rich finds the widgets that it needs there."""
     has_widgets = importlib.util.find_spec("ipywidgets") is not None
     return console.is_terminal or (console.is_jupyter and has_widgets)
+
+
+def _spinner(console: Console) -> SpinnerColumn:
+    """Of signs that the terminal has."""
+    return SpinnerColumn("dots" if console.encoding.startswith("utf") else "line")
 
 
 class SweepDisplay:
@@ -95,26 +101,26 @@ class SweepDisplay:
             self._display.update(self._task, description=stage, completed=done, text=text)
         elif self._is_shown and now - self._last_line > self.SECONDS_BETWEEN_LINES:
             self._last_line = now
-            print(f"jaxnn {stage}: {text}{left}", file=sys.stderr, flush=True)
+            tell(f"jaxnn {stage}: {text}{left}")
 
     def say(self, message: str) -> None:
         """What cannot wait for the end."""
         if self._display is not None:
             self._display.console.print(f"[bold red]{escape(message)}[/]")
         else:
-            print(f"jaxnn: {message}", file=sys.stderr, flush=True)
+            tell(f"jaxnn: {message}")
 
 
 @contextlib.contextmanager
 def sweep_display(total: float, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
     """The display of a sweep or search; `progress=False` shows nothing."""
-    console = Console(stderr=True)
+    console = console_on_stderr()
     is_shown = progress is not False
     if not is_shown or not _can_be_live(console):
         yield SweepDisplay(total, epochs, None, is_shown)
         return
     columns = (
-        SpinnerColumn(),
+        _spinner(console),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[text]}"),
@@ -124,7 +130,8 @@ def sweep_display(total: float, epochs: int, progress: bool | None) -> Iterator[
         yield SweepDisplay(total, epochs, display, is_shown)
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Ctrl-C is given back last: once it is, it may raise in the middle of giving back."""
 
 
 @contextlib.contextmanager
@@ -135,28 +142,71 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     assignment of its result: the training state would be lost. Python handles signals in the main
     thread alone; elsewhere nothing changes.
     """
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted.is_set
-        return
-    # None: a handler that Python did not set and could not restore
-    before = {
-        number: handler
-        for number in SIGNALS
-        if (handler := signal.getsignal(number)) not in (None, signal.SIG_IGN)
-    }
-
-    def give_back() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    # an Event has a lock, for which a second signal in the middle of the first would wait for ever
+    is_interrupted = False
 
     def on_signal(number: int, frame: object) -> None:
-        interrupted.set()
+        nonlocal is_interrupted
+        is_interrupted = True
         give_back()
 
-    for number in before:
-        signal.signal(number, on_signal)
+    # None is a handler that Python did not set and could not give back
+    with _handled_by(on_signal, lambda old: old not in (None, signal.SIG_IGN)) as give_back:
+        yield lambda: is_interrupted
+
+
+@contextlib.contextmanager
+def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
+    """The same for a block that a second Ctrl-C ends quietly; the caller asks afterwards.
+
+    With the KeyboardInterrupt itself what was trained would be lost.
+    """
+    is_ended = False
     try:
-        yield interrupted.is_set
+        with deferred_interrupt() as is_interrupted:
+            yield lambda: is_ended or is_interrupted()
+    except KeyboardInterrupt:
+        is_ended = True
+
+
+@contextlib.contextmanager
+def held_signals() -> Iterator[None]:
+    """Has signals wait for the end of what must not be left half done.
+
+    A signal that no function handles, such as a second SIGTERM, ends the process all the same.
+    """
+    held: list[int] = []
+    try:
+        with _handled_by(lambda number, frame: held.append(number), callable):
+            yield
+    except TrainingInterrupted:
+        # which is what they ask for
+        held.clear()
+        raise
+    finally:
+        for number in dict.fromkeys(held):
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def _handled_by(
+    handler: Callable[[int, Any], Any], is_taken: Callable[[Any], bool]
+) -> Iterator[Callable[[], None]]:
+    """Has a function handle signals whose handlers are to be taken; it can be asked to give back.
+
+    So does the end. In the main thread alone, elsewhere it does nothing.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in SIGNALS if is_main}
+    before = {number: old for number, old in before.items() if is_taken(old)}
+
+    def give_back() -> None:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield give_back
     finally:
         give_back()

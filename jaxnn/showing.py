@@ -10,14 +10,39 @@ from typing import Any
 
 from rich.console import Console
 
+from jaxnn.streams import encodable, has_bytes_for, tell
+
 _WIDTH = 120
 
 
-def as_text(renderable: Any) -> str:
-    """What rich makes of it, without colours."""
-    text = io.StringIO()
-    Console(file=text, width=_WIDTH).print(renderable)
-    return text.getvalue()
+def as_text(renderable: Any, width: int = _WIDTH) -> str:
+    """What rich makes of it, without colours, of signs that stdout has."""
+    encoding = getattr(sys.stdout, "encoding", None)
+    text = _rendered(renderable, io.StringIO(), width)
+    if has_bytes_for(text, encoding):
+        return text
+    return encodable(_rendered(renderable, _AsciiText(), width), encoding)
+
+
+class _AsciiText(io.StringIO):
+    """Has rich draw boxes of -, + and |."""
+
+    encoding = "ascii"
+
+
+def _rendered(renderable: Any, file: io.StringIO, width: int) -> str:
+    console = Console(file=file, width=width, color_system=None, force_jupyter=False)
+    console.print(renderable)
+    return file.getvalue()
+
+
+def show(renderable: Any) -> None:
+    """Prints it to stdout, with colours on a terminal."""
+    console = Console()
+    if console.is_jupyter or (console.is_terminal and console.encoding.startswith("utf")):
+        console.print(renderable)
+    else:
+        print(as_text(renderable, console.width if console.is_terminal else _WIDTH), end="")
 
 
 def as_html(renderable: Any) -> str:
@@ -85,9 +110,24 @@ def _cut(text: str, longest: int) -> str:
     return head + end
 
 
-def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """A warning that points to the line that called the package."""
+def warn_caller(
+    message: str, is_over: bool = False, category: type[Warning] = UserWarning
+) -> None:
+    """A warning that points to the line that called the package.
+
+    Args:
+      is_over: whether something was trained that an error would lose. Where warnings are errors,
+        this one is then only printed to stderr.
+    """
     level, frame = 1, sys._getframe()
     while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    try:
+        warnings.warn(message, category, stacklevel=level)
+    except Warning:
+        if not is_over:
+            raise
+        tell(f"jaxnn: {message}")
+    except Exception:
+        # a stderr that is closed, or a way to show warnings that fails: nothing ends by that
+        tell(f"jaxnn: {message}")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnn.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
 from jaxnn.datasets import Dataset
 from jaxnn.programs import Program
-from jaxnn.progress import deferred_interrupt, progress_line
+from jaxnn.progress import ended_by_interrupt, held_signals, progress_line
 from jaxnn.training import TrainState, curve_names, train_epochs
 
 
@@ -57,28 +57,35 @@ def train_stretch(
     first_epoch = int(jax.device_get(train_state.epoch))
     numbers = jax.device_put(numbers)
     is_ended = False
-    with progress_line(epochs, progress) as report, deferred_interrupt() as is_stopped:
+    with ended_by_interrupt() as is_stopped, progress_line(epochs, progress) as report:
         # one call at least, so that what an interrupt leaves is a network with a curve
         while done == 0 or (done < epochs and diverged < 0 and not (is_ended or is_stopped())):
             start = time.perf_counter()
-            batches = jax.device_put(schedule.batches(first_epoch + done, num_epochs))
-            train_state, new = train_epochs(program, train_state, numbers, train, valid, batches)
-            # on the host: slicing there compiles nothing
-            new, diverged = jax.device_get((new, train_state.diverged))
-            for name, values in new.items():
-                curves[name][done : done + num_epochs] = without_unfinished(
-                    values[:num_epochs], diverged, first_epoch + done, schedule.num_steps
+            # a state and its curves are of one epoch, whenever a second signal comes
+            with held_signals():
+                batches = jax.device_put(schedule.batches(first_epoch + done, num_epochs))
+                train_state, new = train_epochs(
+                    program, train_state, numbers, train, valid, batches
                 )
-            took = time.perf_counter() - start
-            so_far = {name: values[: done + num_epochs] for name, values in curves.items()}
-            is_ended = tell(train_state, done, so_far)
-            done += num_epochs
+                # on the host: slicing there compiles nothing
+                new, diverged = jax.device_get((new, train_state.diverged))
+                for name, values in new.items():
+                    curves[name][done : done + num_epochs] = without_unfinished(
+                        values[:num_epochs], diverged, first_epoch + done, schedule.num_steps
+                    )
+                done += num_epochs
+                # the first call may compile
+                seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
+            so_far = {name: values[:done] for name, values in curves.items()}
+            is_ended = tell(train_state, done - num_epochs, so_far)
             report(done, f"cost {curves['cost'][done - 1]:.4f}")
-            # after the first call, which may compile, calls last about a quarter of a second
             seconds += time.perf_counter() - start
-            seconds_per_epoch.append(took / num_epochs)
+            # after the first one calls last about a quarter of a second
             per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
             num_epochs = min(epochs - done, EPOCHS_PER_CALL, schedule.room, per_call)
+    if not done:
+        # two signals came before any training
+        raise KeyboardInterrupt
     done = done if diverged < 0 else epochs
     later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
     return Reached(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from jaxnn import statistics
 from jaxnn.datasets import Dataset
@@ -14,7 +13,7 @@ from jaxnn.ensembles import Ensemble
 from jaxnn.fitted import Fitted
 from jaxnn.plans import Plan
 from jaxnn.preparing import Treatment
-from jaxnn.showing import as_html
+from jaxnn.showing import as_html, show
 from jaxnn.spaces import Domain
 from jaxnn.trials import Chunk, Rung, Trial
 from jaxnn.types import Model, ModelFn
@@ -285,10 +284,7 @@ class Study:
         """Prints the best settings, their spread over repetitions, and what to look at."""
         from jaxnn.summaries import summary
 
-        console = Console()
-        if not console.is_terminal and not console.is_jupyter:
-            console = Console(width=120)
-        console.print(summary(self, top))
+        show(summary(self, top))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the study with all its networks to an HDF5 file; `load` brings it back.
