@@ -22,6 +22,7 @@ import numpy as np
 from jaxnn.commits import Commit, finished_among, newest
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
+from jaxnn.forks import check_fork
 from jaxnn.inputs import InputStatistics
 from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
@@ -71,6 +72,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     >>> bool((again.predict_proba(x) == fitted.predict_proba(x)).all())
     True
     """
+    check_fork("load")
     others: list[Commit] = []
     if os.path.isdir(path):
         (path, arrays, about), *others = _best_first(newest(path))

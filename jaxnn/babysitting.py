@@ -14,6 +14,7 @@ from jaxnn.commits import Commits, commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.fitted import Fitted
+from jaxnn.forks import check_fork
 from jaxnn.hooks import Hook, OnEpoch
 from jaxnn.identities import checked_identity
 from jaxnn.journals import Entry, Journal, Moment
@@ -85,6 +86,7 @@ class Run:
         on_epoch: OnEpoch | None = None,
     ):
         arguments = locals()
+        check_fork("Run")
         own = None if model is None else as_model(model)
         check_row_space(row_space, own)
         seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
@@ -148,6 +150,7 @@ class Run:
           ValueError: the network has diverged.
           TrainingInterrupted: on Ctrl-C or SIGTERM; the run keeps what was reached, and can go on.
         """
+        check_fork("train")
         epochs = whole_number("epochs", epochs, 1)
         if self.diverged is not None:
             raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxnn.arrays import own, plain
 from jaxnn.checks import whole_number
+from jaxnn.forks import check_fork
 from jaxnn.types import Array, ArrayLike
 
 
@@ -55,6 +56,7 @@ class Dataset:
         num_classes: int | None = None,
         weights: ArrayLike | None = None,
     ):
+        check_fork("Dataset")
         inputs = as_inputs(x, "x")
         labels, num_classes = as_labels(y, len(inputs), num_classes, "y")
         self._set(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.datasets import Dataset, as_inputs
+from jaxnn.forks import check_fork
 from jaxnn.inputs import InputStatistics
 from jaxnn.metrics import accuracy
 from jaxnn.normalization import population_statistics
@@ -73,6 +74,7 @@ class Fitted:
         return dataclasses.replace(self, state=state)
 
     def _logits(self, x: ArrayLike) -> np.ndarray:
+        check_fork("a fitted network")
         x = as_inputs(x, "x")
         if x.shape[1:] != self.input_shape:
             raise ValueError(

@@ -4,6 +4,7 @@ from jaxnn.babysitting import Run
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
+from jaxnn.forks import check_fork
 from jaxnn.hooks import OnEpoch
 from jaxnn.settings import Setting
 from jaxnn.types import Model, ModelFn
@@ -64,6 +65,7 @@ def fit(
     >>> fitted.curves["cost"].shape, fitted.score(data) > 0.9
     ((20,), True)
     """
+    check_fork("fit")
     epochs = whole_number("epochs", epochs, 1)
     run = Run(
         setting,

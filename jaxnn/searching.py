@@ -14,6 +14,7 @@ from jaxnn.chunks import train_up_to
 from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
+from jaxnn.forks import check_fork
 from jaxnn.hooks import OnEpoch
 from jaxnn.hosts import all_hosts
 from jaxnn.identities import checked_identity
@@ -135,6 +136,7 @@ def search(
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
     arguments = locals()
+    check_fork("search")
     hosts = all_hosts()
     with hosts.raised_together("the arguments of search"):
         call = call_text(search, {**arguments, "storage": shown(storage)})

@@ -9,6 +9,7 @@ from jaxnn.chunks import train_up_to
 from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
+from jaxnn.forks import check_fork
 from jaxnn.hooks import OnEpoch
 from jaxnn.hosts import all_hosts
 from jaxnn.identities import checked_identity
@@ -106,6 +107,7 @@ def sweep(
     ((8, 1, 10), True)
     """
     arguments = locals()
+    check_fork("sweep")
     hosts = all_hosts()
     with hosts.raised_together("the arguments of sweep"):
         call, options = call_text(sweep, arguments), Options.among(arguments)
