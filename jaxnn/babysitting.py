@@ -28,7 +28,7 @@ from jaxnn.preparing import (
     warn_of_scales,
 )
 from jaxnn.programs import initial
-from jaxnn.progress import TrainingInterrupted, held_signals
+from jaxnn.progress import TrainingInterrupted, ended_by_interrupt, held_signals
 from jaxnn.run_archives import restored, save_run
 from jaxnn.run_results import Clock, Setup, diverged_at, fitted_of_run, study_of_run
 from jaxnn.settings import HYPERPARAMETERS, Setting
@@ -171,9 +171,14 @@ class Run:
             self._progress,
             self._tell,
         )
-        # a second signal does not come between the network and what is known of it
-        with held_signals():
+        # no signal comes between a network and what is known of it
+        with ended_by_interrupt() as is_late, held_signals():
             self._keep(before, reached)
+        if reached.is_interrupted or is_late():
+            with held_signals():
+                raise TrainingInterrupted(
+                    f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
+                )
 
     def _keep(self, before: Moment, reached: Reached) -> None:
         """Takes what a stretch has reached, and tells of it."""
@@ -193,10 +198,6 @@ class Run:
             detail += f", diverged at step {self.diverged}"
         self._journal.write(self.epoch, "train", detail, reached.curves, before)
         self._commit()
-        if reached.is_interrupted:
-            raise TrainingInterrupted(
-                f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
-            )
 
     def set(self, **numbers: Any) -> None:
         """Changes hyperparameters from here on: any number, and `decay_schedule`.
