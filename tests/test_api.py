@@ -179,6 +179,8 @@ ORDER = (
     *(
         "types",
         "checks",
+        "forks",
+        "streams",
         "showing",
         "extras",
         "arrays",
@@ -195,8 +197,10 @@ ORDER = (
         "inputs",
         "splits",
         "scales",
+        "writing",
         "files",
         "hosts",
+        "locks",
         "commits",
     ),
     *(
