@@ -66,12 +66,9 @@ def _made(make: ModelFn, structure: tuple[tuple[str, Any], ...]) -> Model:
 def _check_outputs(model: Model, shape: tuple[int, ...], num_classes: int) -> None:
     """ValueError unless the model makes a logit for each class at least; nothing is compiled."""
     real = lambda shape: jax.ShapeDtypeStruct(shape, jnp.result_type(float))
-    key = jax.eval_shape(lambda: new_key(0))
+    network = jax.eval_shape(lambda: model.init(new_key(0)))
     numbers = {name: real(()) for name in model.numbers}
-    apply = functools.partial(model.apply, is_training=True, weights=None)
-    made, _ = jax.eval_shape(
-        apply, *jax.eval_shape(model.init, key), real(shape), key=key, **numbers
-    )
+    made, _ = jax.eval_shape(model.apply, *network, real(shape), **numbers)
     found = getattr(made, "shape", type(made))
     if not isinstance(found, tuple) or len(found) != 2 or found[1] < num_classes:
         raise ValueError(

@@ -110,9 +110,7 @@ def _cut(text: str, longest: int) -> str:
     return head + end
 
 
-def warn_caller(
-    message: str, is_over: bool = False, category: type[Warning] = UserWarning
-) -> None:
+def warn_caller(message: str, is_over: bool = False, category: type[Warning] = UserWarning) -> None:
     """A warning that points to the line that called the package.
 
     Args:
