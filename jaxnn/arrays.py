@@ -33,7 +33,7 @@ def own(array: Any, dtype: Any = None) -> Array:
     return jax.device_put(np.array(array, dtype))
 
 
-def plain(values: Any, name: str) -> np.ndarray:
+def host_array(values: Any, name: str) -> np.ndarray:
     """The values as a NumPy array; its type and shape are still to be checked.
 
     A data frame (pandas, polars, pyarrow) becomes (N, columns), whatever types its columns have, as
@@ -42,9 +42,9 @@ def plain(values: Any, name: str) -> np.ndarray:
     Raises:
       ValueError: a mask hides values, or a column has missing values or other things than numbers.
 
-    >>> plain([[1, 2], [3, 4]], "x").shape
+    >>> host_array([[1, 2], [3, 4]], "x").shape
     (2, 2)
-    >>> plain(np.ma.masked_equal([1, 2, -9], -9), "x")
+    >>> host_array(np.ma.masked_equal([1, 2, -9], -9), "x")
     Traceback (most recent call last):
     ValueError: x got 1 values hidden by a mask; expected numbers throughout: drop or fill them
     """

@@ -19,6 +19,7 @@ from jaxnn.hooks import Hook, OnEpoch
 from jaxnn.identities import checked_identity
 from jaxnn.journals import Entry, Journal, Moment
 from jaxnn.keys import new_key
+from jaxnn.memory import check_fits
 from jaxnn.preparing import (
     Recipe,
     check_row_space,
@@ -31,7 +32,7 @@ from jaxnn.programs import initial
 from jaxnn.progress import TrainingInterrupted, ended_by_interrupt, held_signals
 from jaxnn.run_archives import restored, save_run
 from jaxnn.run_results import Clock, Setup, diverged_at, fitted_of_run, study_of_run
-from jaxnn.settings import HYPERPARAMETERS, Setting
+from jaxnn.settings import HYPERPARAMETERS, Setting, plain_setting
 from jaxnn.showing import as_html, as_text, warn_caller
 from jaxnn.stretches import Reached, train_stretch
 from jaxnn.studies import Study
@@ -105,7 +106,7 @@ class Run:
         )
         program = initial(self._setup.program(first))
         state = init_train_state(program, new_key(seed), jax.device_put(first.numbers))
-        self._now = Moment(state, dict(setting), first, 0)
+        self._now = Moment(state, plain_setting(setting), first, 0)
         self._progress, self._hook, self._clock = progress, Hook(on_epoch), Clock(datetime.now())
         self._journal = Journal(curve_names(self._setup.valid))
         with contextlib.ExitStack() as opened:
@@ -126,7 +127,7 @@ class Run:
     @property
     def journal(self) -> list[Entry]:
         """All that was done, what was undone as well; `print(run)` shows it."""
-        return self._journal.entries
+        return [entry._replace(curves=dict(entry.curves)) for entry in self._journal.entries]
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -152,6 +153,7 @@ class Run:
         """
         check_fork("train")
         epochs = whole_number("epochs", epochs, 1)
+        check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
         if self.diverged is not None:
             raise ValueError(
                 f"train got a network whose cost stopped being finite at step {self.diverged}; "

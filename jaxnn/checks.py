@@ -1,10 +1,55 @@
 """What several entry points do with arguments: checks, and plain values of them."""
 
-from collections.abc import Mapping
-from numbers import Integral
+import contextlib
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+
+
+def brief(value: Any) -> str:
+    """The value as a message shows it; a long one is cut short.
+
+    >>> brief("abc"), len(brief(10**10_000)) < 250
+    ("'abc'", True)
+    """
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no whole number of more than 4,300 digits
+        text = f"<{type(value).__name__} too long to show>"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def plain(name: str, value: Any) -> Any:
+    """The value as plain Python: None, a bool, an int, a float, text, or a tuple of them.
+
+    What other libraries and subclasses bring (NumPy's scalars, fractions, enumerations) could be
+    trained with, but neither saved nor compared; a list can be changed by whoever else has it.
+
+    Raises:
+      ValueError: there is no plain value of it.
+
+    >>> plain("hidden", [np.int64(25), 12]), plain("l2", np.float64(0.5))
+    ((25, 12), 0.5)
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, str):
+        # not str(value), which an enumeration makes its own name of
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, tuple | list):
+        return tuple(plain(name, item) for item in value)
+    with contextlib.suppress(OverflowError):
+        if isinstance(value, Real):
+            return float(value)
+    raise ValueError(
+        f"{name} got {brief(value)}; expected numbers, text, True, False, None, or tuples of them"
+    )
 
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:
@@ -19,7 +64,9 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     """
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_whole or not least <= int(value) < 2**31:
-        raise ValueError(f"{name} got {value!r}; expected a whole number >= {least} and below 2^31")
+        raise ValueError(
+            f"{name} got {brief(value)}; expected a whole number >= {least} and below 2^31"
+        )
     return int(value)
 
 
@@ -32,18 +79,3 @@ def one_of_two(name: str, value: Any, first: str, second: str) -> None:
     """
     if value not in (first, second):
         raise ValueError(f"{name} got {value!r}; expected {first!r} or {second!r}")
-
-
-def plain(value: Any) -> Any:
-    """The value without NumPy's types, so that its text can be written into a program.
-
-    >>> plain({"hidden": (np.int64(3),)})
-    {'hidden': (3,)}
-    """
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value) in (tuple, list):
-        return type(value)(map(plain, value))
-    if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    return value

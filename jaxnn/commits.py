@@ -186,7 +186,7 @@ def commits_in(
                 # it is the first process's, and only watched
                 handle = open_lock(path, stack)
             series = Series(hosts.index + 1, hosts.count)
-            commits = Commits(path, float(interval), handle, series)
+            commits = Commits(path, interval, handle, series)
             seen = [(path / LOCK).read_text(), *(commit.path.name for commit in commits.last)]
         if len({*hosts.exchange("the files of the directory", " ".join(seen).encode())}) > 1:
             raise ValueError(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.arrays import own, plain
+from jaxnn.arrays import host_array, own
 from jaxnn.checks import whole_number
 from jaxnn.forks import check_fork
 from jaxnn.types import Array, ArrayLike
@@ -166,7 +166,7 @@ def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
 
     They come back in their own type, in which they may have more digits than in the default one.
     """
-    x = plain(x, name)
+    x = host_array(x, name)
     if x.dtype.kind not in "buif":
         raise ValueError(f"{name} got type {x.dtype}; expected real numbers")
     if x.ndim < 2:
@@ -213,7 +213,7 @@ def as_labels(
     y: ArrayLike, num_examples: int, num_classes: int | None, name: str
 ) -> tuple[np.ndarray, int]:
     """Checks labels on the host and returns them as integers (N,), with the number of classes."""
-    labels = plain(y, name)
+    labels = host_array(y, name)
     if labels.dtype.kind not in "buif":
         raise ValueError(f"{name} got type {labels.dtype}; expected whole numbers 0, 1, 2, ...")
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
@@ -273,7 +273,7 @@ def _from_one_hot(labels: np.ndarray, num_examples: int, name: str) -> np.ndarra
 
 
 def _as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
-    weights = plain(weights, "weights")
+    weights = host_array(weights, "weights")
     if weights.dtype.kind not in "buif" or weights.shape != (num_examples,):
         raise ValueError(
             f"weights got {weights.dtype} of shape {weights.shape}; expected real numbers "

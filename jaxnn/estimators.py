@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.arrays import plain
+from jaxnn.arrays import host_array
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.extras import needs
@@ -209,7 +209,7 @@ def classification_data(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.
 
 def unmasked(values: Any, name: str) -> Any:
     """What scikit-learn would take without its mask; ValueError if that hides values."""
-    return plain(values, name) if isinstance(values, np.ma.MaskedArray) else values
+    return host_array(values, name) if isinstance(values, np.ma.MaskedArray) else values
 
 
 def seed_of(random_state: Any) -> int:

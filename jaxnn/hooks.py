@@ -12,7 +12,7 @@ class EpochInfo(NamedTuple):
     Attributes:
       number, repeat: of its setting, and of the repetition or fold; both 0 for `fit` and `Run`.
       epoch: counted from 1.
-      setting: as it was given.
+      setting: as it was given; a copy, which may be changed.
       values: cost, accuracy, and with validation data valid_cost, valid_accuracy.
 
     >>> from jaxnn import Dataset, fit
@@ -71,7 +71,7 @@ class Hook:
             return
         for index in np.flatnonzero(np.isfinite(curves["cost"])):
             values = {name: float(curve[index]) for name, curve in curves.items()}
-            info = EpochInfo(number, repeat, done + int(index) + 1, setting, values)
+            info = EpochInfo(number, repeat, done + int(index) + 1, dict(setting), values)
             try:
                 self._on_epoch(info)
             except KeyboardInterrupt:

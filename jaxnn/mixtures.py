@@ -14,6 +14,9 @@ from jaxnn import layers, normalization
 from jaxnn.keys import as_threefry
 from jaxnn.types import Array, Model, Params, State
 
+MOST_LAYERS = 256
+"""Hidden layers of a network: each is traced and compiled apart, which takes a second or two."""
+
 
 class Mixture(NamedTuple):
     """The structure of one MLP, or the least that several fit in; static, compared by value.

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn import layers
-from jaxnn.arrays import own, plain
-from jaxnn.checks import whole_number
-from jaxnn.mixtures import Mixture, single
+from jaxnn.arrays import host_array, own
+from jaxnn.checks import brief, whole_number
+from jaxnn.memory import check_fits, device_memory
+from jaxnn.mixtures import MOST_LAYERS, Mixture, single
 from jaxnn.types import Array, Model, Params
 
 
@@ -55,7 +56,9 @@ def mlp(
     ((32, 6), [(25, 12288), (12, 25), (6, 12)])
     """
     if not isinstance(hidden, Sequence) or isinstance(hidden, str):
-        raise ValueError(f"hidden got {hidden!r}; expected a sequence of unit counts, (25, 12)")
+        raise ValueError(f"hidden got {brief(hidden)}; expected a sequence of unit counts, (25, 12)")
+    if len(hidden) > MOST_LAYERS:
+        raise ValueError(f"hidden got {len(hidden):,} layers; expected at most {MOST_LAYERS}")
     units = (
         whole_number("num_features", num_features, 1),
         *(whole_number("hidden", width, 1) for width in hidden),
@@ -68,7 +71,10 @@ def mlp(
         raise ValueError(f"init got {init!r}; expected one of {', '.join(layers.INITIALIZERS)}")
     if not isinstance(batch_norm, bool):
         raise ValueError(f"batch_norm got {batch_norm!r}; expected True or False")
-    return _mlp(single(units, activation, batch_norm, init))
+    structure = single(units, activation, batch_norm, init)
+    num_bytes = structure.num_weights * jnp.result_type(float).itemsize
+    check_fits(num_bytes, f"{brief(units)} units: a network", device_memory())
+    return _mlp(structure)
 
 
 @functools.cache
@@ -169,7 +175,7 @@ def _parameter(parameters: Mapping[str, Any], name: str) -> Array:
     array = parameters[name]
     # a tracer has no values to look at
     if not isinstance(array, jax.Array):
-        array = plain(array, name)
+        array = host_array(array, name)
         if array.dtype.kind not in "buif":
             raise ValueError(f"{name} got type {array.dtype}; expected real numbers")
     return own(array, jnp.result_type(float))

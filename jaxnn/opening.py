@@ -13,6 +13,7 @@ from jaxnn.commits import Commits
 from jaxnn.hooks import Hook
 from jaxnn.hosts import ALONE, Hosts
 from jaxnn.jobs import Group, Job
+from jaxnn.memory import check_fits
 from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, treatments, warn_of_scales
@@ -22,7 +23,7 @@ from jaxnn.progress import (
     held_signals,
     sweep_display,
 )
-from jaxnn.settings import Setting
+from jaxnn.settings import Setting, plain_setting
 from jaxnn.showing import warn_caller
 from jaxnn.snapshots import pasts_of
 from jaxnn.studies import Study
@@ -123,12 +124,20 @@ def open_job(
 def add(
     job: Job, options: Options, given: Sequence[Setting], prepared: list[Recipe], plan: Plan
 ) -> list[int]:
-    """Adds settings to a job, whose plan this is from now on; returns their numbers."""
+    """Adds settings to a job, whose plan this is from now on; returns their numbers.
+
+    Raises:
+      ValueError: the machine has no room for their curves.
+    """
     study, train = job.study, job.folds[0][0]
-    first = len(study.given)
+    first, (num_settings, num_repeats) = len(study.given), study.diverged.shape
+    lanes = (num_settings + len(given)) * num_repeats
+    # four curves of eight bytes a number at most, and what else is known of a lane
+    needed = lanes * (32 * study.num_epochs + 200)
+    check_fits(needed, f"{lanes:,} networks of {study.num_epochs:,} epochs: their curves")
     warn_of_scales(prepared, train, is_over=job.has_trained)
     job.recipes += prepared
-    study.grow([dict(one) for one in given], [one.setting for one in prepared])
+    study.grow([plain_setting(one) for one in given], [one.setting for one in prepared])
     study.plan = plan
     job.note(plan.note)
     for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):

@@ -7,11 +7,15 @@ from typing import Any
 from jaxnn.checks import one_of_two, whole_number
 from jaxnn.datasets import Dataset
 from jaxnn.hooks import OnEpoch, check_on_epoch
+from jaxnn.memory import check_fits, device_memory
 from jaxnn.planning import plan_recipes
 from jaxnn.plans import Plan
 from jaxnn.preparing import Recipe, check_row_space, checked_data
 from jaxnn.splits import stratified_folds
 from jaxnn.types import Model, ModelFn, as_model
+
+MOST_LANES = 2**20
+"""Of a chunk, which the host lists one by one."""
 
 Folds = list[tuple[Dataset, Dataset | None]]
 """Training and validation set of each; one pair without cross-validation."""
@@ -46,6 +50,8 @@ class Options:
         whole_number("seed + seeds", self.seed + self.seeds)
         if self.chunk is not None:
             object.__setattr__(self, "chunk", whole_number("chunk", self.chunk, 1))
+            if self.chunk > MOST_LANES:
+                raise ValueError(f"chunk got {self.chunk:,}; expected at most {MOST_LANES:,} lanes")
         one_of_two("keep", self.keep, "last", "best")
         one_of_two("metric", self.metric, "accuracy", "cost")
         one_of_two("select", self.select, "mean", "lower_bound")
@@ -80,7 +86,8 @@ class Options:
         return [*stratified_folds(train, self.folds, self.order_seed)]
 
     def plan(self, prepared: Sequence[Recipe], train: Dataset, epochs: int, **more: Any) -> Plan:
-        return plan_recipes(
+        """The plan; ValueError if a chunk of the size that was asked for has no room."""
+        made = plan_recipes(
             prepared,
             train,
             epochs,
@@ -90,6 +97,9 @@ class Options:
             chunk=self.chunk,
             **more,
         )
+        if self.chunk is not None:
+            check_fits(made.memory, f"chunk got {self.chunk:,}: so many lanes", device_memory())
+        return made
 
 
 def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:

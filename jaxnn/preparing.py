@@ -11,9 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.arrays import own
+from jaxnn.checks import brief
+from jaxnn.costs import lane_bytes, num_weights
 from jaxnn.datasets import Dataset, check_compatible
 from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
 from jaxnn.keys import new_key
+from jaxnn.memory import check_fits, device_memory
 from jaxnn.mixtures import Mixture
 from jaxnn.models import structure_of
 from jaxnn.programs import Program
@@ -96,7 +99,19 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
         has_dropout=full["dropout"] > 0,
         has_l2=full["l2"] > 0,
     )
+    _check_size(full["hidden"], program, len(train))
     return Recipe(full, program, traced_numbers(full))
+
+
+def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:
+    """ValueError for an MLP that has no room in the machine; nothing was allocated for it yet."""
+    if not isinstance(program.model, Mixture):
+        return
+    # in training it may have as many features as there are examples, see `projection`
+    trained = program.with_features(min(num_examples, program.model.units[0]))
+    what, itemsize = f"hidden got {brief(hidden)}: a network", jnp.result_type(float).itemsize
+    check_fits(lane_bytes(trained), f"{what} in training", device_memory())
+    check_fits(num_weights(program.model) * itemsize, what)
 
 
 def recipes(

@@ -1,10 +1,12 @@
 """Records: settings, spaces and plans as JSON and back, without a line of code in the file."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from jaxnn.checks import plain
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.programs import Program
@@ -32,10 +34,8 @@ def encode(value: Any) -> Any:
     >>> encode({"hidden": (25, 12)})
     {'hidden': {'tuple': [25, 12]}}
     """
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
+    if value is None or isinstance(value, bool | np.bool_ | Real | str):
+        return plain("a value", value)
     if isinstance(value, Model):
         return {"Model": {}}
     if type(value) in _RECORDS.values():

@@ -89,7 +89,7 @@ def study_of_run(setup: Setup, now: Moment, journal: Journal, clock: Clock, metr
     edits = [entry for entry in journal.standing if entry.action == "set"]
     return Study(
         given=[dict(now.given)],
-        settings=[full],
+        settings=[dict(full)],
         model=setup.model,
         metric=metric,
         plan=plan,

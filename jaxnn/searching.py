@@ -1,6 +1,7 @@
 """Searching: from a space to its best setting, in rounds and rungs of sweeps."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from jaxnn import with_optuna
 from jaxnn.archives import whole_study
-from jaxnn.checks import whole_number
+from jaxnn.checks import brief, whole_number
 from jaxnn.chunks import train_up_to
 from jaxnn.commits import commits_in
 from jaxnn.datasets import Dataset
@@ -25,7 +26,7 @@ from jaxnn.plans import PlannedProgram
 from jaxnn.preparing import recipes
 from jaxnn.sharing import of_first, plan_of_first
 from jaxnn.showing import call_text
-from jaxnn.spaces import Settings, Space, sample
+from jaxnn.spaces import Settings, Space, checked_space, sample
 from jaxnn.storages import shown
 from jaxnn.studies import Study
 from jaxnn.trials import Rung
@@ -149,8 +150,9 @@ def search(
             raise ValueError(
                 f"min_epochs got {min_epochs}; expected at most max_epochs, {max_epochs}"
             )
-        if not isinstance(factor, Real) or not 1 < factor < math.inf:
-            raise ValueError(f"factor got {factor!r}; expected a number > 1 such as 3")
+        # as a float: whole numbers beyond its range exist
+        if not isinstance(factor, Real) or not 1 < factor <= sys.float_info.max:
+            raise ValueError(f"factor got {brief(factor)}; expected a number > 1 such as 3")
         if patience is not None:
             patience = whole_number("patience", patience, 1)
         if whole_number("rounds", rounds, 1) > num_settings and method == "coarse_to_fine":
@@ -167,7 +169,7 @@ def search(
                 "lanes of one search together; expected None, or processes that are independent"
             )
         parts = options.parts(train, valid)
-        training_part = parts[0][0]
+        training_part, space = parts[0][0], checked_space(space)
         is_drawn_at_once = method in ("random", "sobol", "grid", "halving")
         draw = method if method in ("random", "grid") else "sobol"
         # what is drawn later comes from the same space: enough settings tell its programs
@@ -195,7 +197,7 @@ def search(
             brain = with_optuna.Brain(search, arguments)
         work = total * seeds * folds
         with open_job(options, parts, plan, max_epochs, work, commits, own, hosts) as job:
-            job.study.space, job.study.call = dict(space), call
+            job.study.space, job.study.call = space, call
             job.note(hold_out_note(valid, parts))
             known: list[PlannedProgram] = [*plan.programs]
 

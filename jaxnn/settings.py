@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.checks import brief, plain
 from jaxnn.inputs import INPUTS
 from jaxnn.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.mixtures import MOST_LAYERS
 from jaxnn.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.types import Model
 
@@ -46,11 +48,13 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_whole and 1 <= int(value) < 2**31
 
 
 def _is_hidden(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(_is_count(units) for units in value)
+    is_short = isinstance(value, tuple | list) and len(value) <= MOST_LAYERS
+    return is_short and all(_is_count(units) for units in value)
 
 
 HYPERPARAMETERS: dict[str, Hyperparameter] = {
@@ -60,10 +64,15 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "beta1": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
     "beta2": _number(None, "a number in [0, 1)", lambda v: 0 <= v < 1),
     "epsilon": _number(1e-8, "a finite number > 0", lambda v: v > 0),
-    "hidden": Hyperparameter((), _is_hidden, "a tuple of unit counts >= 1 such as (25, 12), or ()"),
+    "hidden": Hyperparameter(
+        (),
+        _is_hidden,
+        "a tuple of unit counts >= 1 and below 2^31 such as (25, 12), or (); at most "
+        f"{MOST_LAYERS} layers",
+    ),
     "activation": _choice("relu", ACTIVATIONS),
     "init": _choice("xavier_uniform", INITIALIZERS),
-    "batch_size": Hyperparameter(32, _is_count, "a whole number >= 1"),
+    "batch_size": Hyperparameter(32, _is_count, "a whole number >= 1 and below 2^31"),
     "l2": _number(0.0, "a finite number >= 0", lambda v: v >= 0),
     "dropout": _number(0.0, "a number in [0, 1)", lambda v: 0 <= v < 1),
     "batch_norm": Hyperparameter(False, lambda v: isinstance(v, bool | np.bool_), "True or False"),
@@ -96,13 +105,13 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     ValueError: setting has the unknown key 'learning_rat'; did you mean 'learning_rate'?
     """
     if not isinstance(setting, Mapping):
-        raise ValueError(f"setting got {setting!r}; expected a dict of hyperparameters")
+        raise ValueError(f"setting got {brief(setting)}; expected a dict of hyperparameters")
     known = HYPERPARAMETERS | _own_numbers(model)
     for key in setting:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-            raise ValueError(f"setting has the unknown key {key!r}; {hint}")
+            raise ValueError(f"setting has the unknown key {brief(key)}; {hint}")
     full = {}
     for key, rule in known.items():
         if key not in setting and rule is _OWN:
@@ -156,12 +165,13 @@ def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
 def checked(key: str, value: Any, rule: Hyperparameter) -> Any:
     """The value as a plain Python number, string or tuple."""
     if not rule.is_valid(value):
-        raise ValueError(f"{key} got {value!r}; expected {rule.allowed}")
-    if rule.is_number:
-        return float(value)
-    if key == "hidden":
-        return tuple(int(units) for units in value)
-    return {"batch_size": int, "batch_norm": bool}.get(key, str)(value)
+        raise ValueError(f"{key} got {brief(value)}; expected {rule.allowed}")
+    return float(value) if rule.is_number else plain(key, value)
+
+
+def plain_setting(setting: Setting) -> dict[str, Any]:
+    """A setting that was checked, in plain values of its own: as it was given, without defaults."""
+    return {str.__str__(key): plain(key, value) for key, value in setting.items()}
 
 
 def traced_numbers(full: Setting) -> dict[str, np.ndarray]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.checks import plain, whole_number
+from jaxnn.checks import brief, plain, whole_number
+from jaxnn.memory import check_fits
 from jaxnn.settings import HYPERPARAMETERS, checked
 
 _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
@@ -29,6 +30,20 @@ _NAMES = {
 """Scale, and whether it is of whole numbers -> the function that makes such a range."""
 
 
+def _bound(value: Any, is_whole: bool) -> float:
+    """The bound of a range as a plain number."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    try:
+        is_fine = is_number and math.isfinite(value) and (not is_whole or value == int(value))
+    except OverflowError:
+        is_fine = False
+    if not is_fine:
+        kind = "a whole number" if is_whole else "a finite number"
+        raise ValueError(f"a range got the bound {brief(value)}; expected {kind}")
+    number: float = plain("a range", value)
+    return number
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class Range:
     """The numbers from `low` to `high`, evenly spread on a scale; see `uniform` and its siblings.
@@ -42,11 +57,10 @@ class Range:
     is_whole: bool = False
 
     def __post_init__(self) -> None:
-        kind = "a whole number" if self.is_whole else "a finite number"
-        for bound in (self.low, self.high):
-            is_number = isinstance(bound, Real) and not isinstance(bound, bool)
-            if not is_number or not math.isfinite(bound) or (self.is_whole and bound != int(bound)):
-                raise ValueError(f"a range got the bound {bound!r}; expected {kind}")
+        for name in ("low", "high"):
+            object.__setattr__(self, name, _bound(getattr(self, name), self.is_whole))
+        if self.scale not in _SCALES:
+            raise ValueError(f"a range got the scale {self.scale!r}; expected {list(_SCALES)}")
         if self.low >= self.high:
             raise ValueError(
                 f"a range got low {self.low} and high {self.high}; expected low < high"
@@ -63,7 +77,7 @@ class Range:
             )
 
     def __repr__(self) -> str:
-        bounds, name = (plain(self.low), plain(self.high)), _NAMES.get((self.scale, self.is_whole))
+        bounds, name = (self.low, self.high), _NAMES.get((self.scale, self.is_whole))
         if name is None:
             return f"jaxnn.spaces.Range{(*bounds, self.scale, self.is_whole)}"
         return f"jaxnn.{name}{bounds}"
@@ -97,8 +111,14 @@ class Choice:
 
     options: tuple[Any, ...]
 
+    def __post_init__(self) -> None:
+        options = plain("choice", self.options)
+        if not isinstance(options, tuple) or not options:
+            raise ValueError(f"choice got {brief(options)}; expected a list of at least one option")
+        object.__setattr__(self, "options", options)
+
     def __repr__(self) -> str:
-        return f"jaxnn.choice({[*plain(self.options)]})"
+        return f"jaxnn.choice({[*self.options]})"
 
     def value(self, position: float) -> Any:
         return self.options[min(int(position * len(self.options)), len(self.options) - 1)]
@@ -167,9 +187,8 @@ def choice(options: Sequence[Any]) -> Choice:
     32
     """
     if isinstance(options, str) or not isinstance(options, Sequence) or len(options) == 0:
-        raise ValueError(f"choice got {options!r}; expected a list of at least one option")
-    # a list of units is a setting's tuple, and can be looked up like one
-    return Choice(tuple(tuple(o) if isinstance(o, list) else o for o in options))
+        raise ValueError(f"choice got {brief(options)}; expected a list of at least one option")
+    return Choice(tuple(options))
 
 
 class Settings(list[dict[str, Any]]):
@@ -179,7 +198,7 @@ class Settings(list[dict[str, Any]]):
 
     def __init__(self, settings: Sequence[dict[str, Any]], space: Space):
         super().__init__(settings)
-        self.space = dict(space)
+        self.space = checked_space(space)
 
 
 def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Settings:
@@ -210,10 +229,9 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     [-4, -3, -2, -1]
     """
     n, seed = whole_number("n", n, 1), whole_number("seed", seed)
-    if not isinstance(space, Mapping):
-        raise ValueError(f"space got {space!r}; expected a dict, name -> domain or value")
-    for key, domain in space.items():
-        _check(key, domain)
+    space = checked_space(space)
+    # a setting is a dict, of about as many bytes
+    check_fits(1000 * n, f"n got {n:,}: so many settings")
     names = [name for name, domain in space.items() if isinstance(domain, Domain)]
     if method == "random":
         positions = np.random.default_rng(seed).random((n, len(names)))
@@ -260,17 +278,31 @@ def _grid(domains: Sequence[Domain], n: int) -> np.ndarray:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
-def _check(key: str, domain: Any) -> None:
-    """Refuses values that the hyperparameter does not allow; names it does not know pass."""
-    if key not in HYPERPARAMETERS:
-        return
+def checked_space(space: Space) -> dict[str, Any]:
+    """The space in plain values of its own; what no hyperparameter's name stands for passes.
+
+    Raises:
+      ValueError: a value that its hyperparameter does not allow, or that cannot be saved.
+    """
+    if not isinstance(space, Mapping) or not all(isinstance(name, str) for name in space):
+        raise ValueError(f"space got {brief(space)}; expected a dict, name -> domain or value")
+    own = {}
+    for name, domain in space.items():
+        own[str.__str__(name)] = domain if isinstance(domain, Domain) else plain(name, domain)
+        if name in HYPERPARAMETERS:
+            _check(name, domain)
+    return own
+
+
+def _check(name: str, domain: Any) -> None:
+    """Refuses values that the hyperparameter does not allow."""
     if isinstance(domain, Range):
         values: tuple[Any, ...] = (domain.value(0.0), domain.value(1.0))
     else:
         values = domain.options if isinstance(domain, Choice) else (domain,)
     for value in values:
         try:
-            checked(key, value, HYPERPARAMETERS[key])
+            checked(name, value, HYPERPARAMETERS[name])
         except ValueError as error:
             is_fixed = not isinstance(domain, Range | Choice)
             hint = ", or a domain such as jaxnn.choice([...])" if is_fixed else ""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxnn.arrays import own
 from jaxnn.checks import whole_number
 from jaxnn.datasets import Dataset
+from jaxnn.memory import check_fits
 
 
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -61,6 +62,8 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     """
     if whole_number("num_folds", num_folds, 2) > len(data):
         raise ValueError(f"num_folds got {num_folds}; expected at most the {len(data)} examples")
+    # each fold has the data once
+    check_fits(num_folds * data.x.nbytes, f"num_folds got {num_folds:,}: as many copies of x")
     rng = np.random.default_rng(whole_number("seed", seed))
     labels = np.asarray(data.y)
     rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]

@@ -20,6 +20,7 @@ from jaxnn.preparing import recipes
 from jaxnn.settings import Setting
 from jaxnn.sharing import plan_of_first
 from jaxnn.showing import call_text
+from jaxnn.spaces import Settings, checked_space
 from jaxnn.studies import Study
 from jaxnn.types import Model, ModelFn
 
@@ -129,7 +130,9 @@ def sweep(
             return whole_study(commits.finished, options.model)
         with open_job(options, parts, plan, epochs, total, commits, own, hosts) as job:
             numbers = add(job, options, settings, prepared, plan)
-            job.study.space, job.study.call = getattr(settings, "space", None), call
+            job.study.call = call
+            if isinstance(settings, Settings):
+                job.study.space = checked_space(settings.space)
             job.note(hold_out_note(valid, parts))
             train_up_to(job, job.lanes(numbers), epochs)
     return job.study

@@ -64,6 +64,8 @@ def as_model(pair: Any) -> Model | ModelFn:
     if not isinstance(pair, tuple) or not 2 <= len(pair) <= 3 or not all(map(callable, pair[:2])):
         raise ValueError(f"model got {pair!r}; expected jaxnn.Model(init, apply)")
     model = Model(*pair)
-    if isinstance(model.numbers, str):
-        raise ValueError(f"Model.numbers got {model.numbers!r}; expected a tuple of names")
-    return model._replace(numbers=tuple(model.numbers))
+    names = model.numbers
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names")
+    # not those of an enumeration, which no file brings back
+    return model._replace(numbers=tuple(str.__str__(name) for name in names))
