@@ -31,7 +31,15 @@ from jaxnn.parts import Part, absorb
 from jaxnn.preparing import Treatment, network_of
 from jaxnn.projection import RowSpace
 from jaxnn.records import FOREIGN, decode, encode
+from jaxnn.schemas import (
+    NETWORK_VALUES,
+    STUDY_VALUES,
+    check,
+    check_curves,
+    check_statistics,
+)
 from jaxnn.studies import Study
+from jaxnn.study_checks import check_chunk, check_study, completed
 from jaxnn.trees import filled, group_of, named, stacked
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
@@ -125,17 +133,22 @@ def _study(
 ) -> Study:
     study = part_in(path, arrays, about, model).study
     for other in others:
-        absorb(study, part_in(*other, model))
+        with complete_or_refused(other.path):
+            absorb(study, part_in(*other, model))
     return study
 
 
 @contextlib.contextmanager
 def complete_or_refused(path: StrPath) -> Iterator[None]:
-    """Errors of what is missing in a file become a ValueError that names the file."""
+    """Errors of what a file lacks, or should not hold, become a ValueError that names the file."""
     try:
         yield
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{path} lacks a part of what it should hold: {error!r}") from error
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
 
 
 def save_network(fitted: Fitted, path: StrPath) -> None:
@@ -164,7 +177,10 @@ def _network(
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
 ) -> Fitted:
-    setting, input_shape = decode(about["setting"]), decode(about["input_shape"])
+    about = {**about, **{name: decode(about[name]) for name in ("setting", "input_shape")}}
+    check("the network", about, NETWORK_VALUES)
+    input_shape = about["input_shape"]
+    setting = completed(about["setting"], not about["is_mlp"])
     if about["is_mlp"]:
         own = mlp_of_setting(setting, input_shape, about["num_classes"])
     elif model is None:
@@ -175,8 +191,13 @@ def _network(
         own = network_of(model, setting)
     params, state = jax.eval_shape(own.init, new_key(0))
     inputs = None
+    if (setting["inputs"] == "raw") == bool(group_of(arrays, "inputs")):
+        raise ValueError(f"its inputs are {setting['inputs']}; expected statistics where not raw")
     if setting["inputs"] != "raw":
-        inputs = InputStatistics(*(np.zeros(input_shape) for _ in InputStatistics._fields))
+        names = InputStatistics._fields
+        inputs = InputStatistics(*(jax.ShapeDtypeStruct(input_shape, float) for _ in names))
+        check_statistics(*filled(path, "inputs", inputs, arrays), input_shape)
+    check_curves(group_of(arrays, "curves"))
     fill = lambda group, tree: jax.tree.map(jnp.asarray, filled(path, group, tree, arrays))
     return Fitted(
         model=own,
@@ -247,10 +268,25 @@ def part_in(
     arrays: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
+    is_message: bool = False,
 ) -> Part:
-    """The study of a file, or the part that it holds; `path` is for the errors."""
+    """The study of a file, or the part that it holds; `path` is for the errors.
+
+    Args:
+      is_message: of a process of the same job, which leaves out settings that all know.
+    """
     study = _study_of(path, arrays, about, model)
-    return Part(study, arrays.get(NUMBERS, np.arange(len(study.given))))
+    numbers = arrays.get(NUMBERS, np.arange(len(study.given)))
+    if not is_message:
+        check_study(study, arrays.get(NUMBERS))
+    return Part(study, numbers)
+
+
+def _treatment(found: Mapping[str, np.ndarray], num_features: int) -> Treatment:
+    mean, deviation = (found.get(f"0/{name}") for name in InputStatistics._fields)
+    statistics = None if mean is None else InputStatistics(mean, deviation)  # type: ignore[arg-type]
+    basis = found.get("1/basis")
+    return Treatment(statistics, None if basis is None else RowSpace(basis), num_features)
 
 
 def _study_of(
@@ -260,33 +296,28 @@ def _study_of(
     model: Model | ModelFn | None,
 ) -> Study:
     known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
+    check("the study", {**about, **known}, STUDY_VALUES)
+    is_foreign = about["is_foreign"]
+    known["settings"] = [completed(setting, is_foreign) for setting in known["settings"]]
     num_settings, num_repeats, num_epochs = about["shape"]
     shapes: dict[str, Any] = dict.fromkeys(_LANES, (num_settings, num_repeats))
     shapes |= {"dropped": (num_settings,), "places": (num_settings, num_repeats, 2)}
-    whole = {name: np.empty(shape, int) for name, shape in shapes.items()}
+    whole = {name: jax.ShapeDtypeStruct(shape, int) for name, shape in shapes.items()}
     known |= filled(path, "lanes", whole, arrays)
     curve = jax.ShapeDtypeStruct((num_settings, num_repeats, num_epochs), about["dtype"])
     curves = filled(path, "curves", dict.fromkeys(about["curves"], curve), arrays)
     # a pytree's dict comes back in the order of the alphabet
     curves = {name: curves[name] for name in about["curves"]}
-    if about["is_foreign"] and model is None:
+    if is_foreign and model is None:
         model = FOREIGN
-    study = Study(
-        **known,
-        model=model if about["is_foreign"] else None,
-        treatments={},
-        curves=curves,
-    )
+    study = Study(**known, model=model if is_foreign else None, treatments={}, curves=curves)
     for inputs, fold, num_features in about["treatments"]:
         found = group_of(arrays, f"treatments/{inputs}/{fold}")
-        mean, deviation = (found.get(f"0/{name}") for name in InputStatistics._fields)
-        statistics = None if mean is None else InputStatistics(mean, deviation)  # type: ignore[arg-type]
-        basis = found.get("1/basis")
-        space = None if basis is None else RowSpace(basis)
-        study.treatments[inputs, fold] = Treatment(statistics, space, num_features)
+        study.treatments[inputs, fold] = _treatment(found, num_features)
     for index, (encoded, count, start, end) in enumerate(about["chunks"]):
         numbers = np.flatnonzero((study.places[..., 0] == index).any(axis=1))
         params, state, own = {}, {}, decode(encoded)
+        check_chunk(study, own, numbers, study.places[study.places[..., 0] == index, 1], count)
         if len(numbers) and study.model is not FOREIGN:
             # any of its settings has networks of the same shapes
             setting = study.settings[numbers[0]]

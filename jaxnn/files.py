@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
+from jaxnn import claims
 from jaxnn.datasets import Dataset, as_inputs, as_labels, check_compatible
 from jaxnn.scales import on_one_scale
 from jaxnn.writing import StrPath, write_whole
@@ -58,7 +59,8 @@ def load_hdf5(
     Raises:
       FileNotFoundError: there is no such file.
       ValueError: naming the file and key, what came and what was expected. Links, virtual data
-        sets and external storage are refused, since they can read other files.
+        sets and external storage are refused, since they can read other files; and so is what
+        comes to far more bytes than are stored of it, see `claims`.
     """
     train_x, train_y, classes = _read(
         train_path, lambda file: (*_read_pair(file, train_keys), _read_classes(file, classes_key))
@@ -162,18 +164,16 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _read_all(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    names: list[str] = []
-    # visits hard links alone, so it does not leave the file
-    file.visit(names.append)
-    arrays = {n: _read_array(file, n) for n in names if file.get(n, getclass=True) is h5py.Dataset}
-    return arrays, {name: json.loads(value) for name, value in file.attrs.items()}
+    length = file.id.get_filesize()
+    names, about = claims.check_own(file, length), claims.own_attributes(file, length)
+    return {name: _read_array(file, name, length) for name in names}, about
 
 
-def _read_array(file: h5py.File, name: str) -> np.ndarray:
-    array, of = _array(file, name), file[name].attrs.get(_OF)
+def _read_array(file: h5py.File, name: str, length: int) -> np.ndarray:
+    array, of = _array(file, name), claims.own_attributes(file[name], length).get(_OF)
     if of is None:
         return array
-    dtype, shape = json.loads(of)
+    dtype, shape = of
     return np.frombuffer(array.tobytes(), np.dtype(dtype)).reshape(shape)
 
 
@@ -254,8 +254,10 @@ def _array(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
         raise ValueError(f"{where} keeps its data in other files; expected it in this one")
     if item.shape is None:
         raise ValueError(f"{where} is empty; expected an array")
-    kind = "S" if h5py.check_string_dtype(item.dtype) else item.dtype.kind
-    if kind not in kinds:
+    text = h5py.check_string_dtype(item.dtype)
+    if ("S" if text else item.dtype.kind) not in kinds:
         expected = "whole numbers or names" if "S" in kinds else "numbers"
         raise ValueError(f"{where} has type {item.dtype}; expected {expected}")
-    return item[()]
+    length = file.id.get_filesize()
+    claims.check_foreign(item, where, length)
+    return claims.texts(item, where, length) if text else item[()]

@@ -94,12 +94,16 @@ def checked_identity(
     return now if commits.is_first else short
 
 
+def argument_names(function: Callable[..., Any]) -> list[str]:
+    """The arguments of a call that a directory knows."""
+    return [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
+
+
 def _call(
     function: Callable[..., Any], arguments: Mapping[str, Any], free: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The data and arguments of a call, without those that are free to change."""
-    aside = (*_ASIDE, *_APART, *free)
-    names = [n for n in inspect.signature(function).parameters if n not in aside]
+    names = [name for name in argument_names(function) if name not in free]
     return {
         "train": _fingerprint(arguments["train"]),
         "valid": _fingerprint(arguments["valid"]),

@@ -47,24 +47,22 @@ class Moment(NamedTuple):
 class Journal:
     """Entries in the order in which they were written; some of them may be undone.
 
-    Args:
-      names: of the curves that stretches of training have.
-
     Attributes:
+      names: of the curves that stretches of training have.
       entries: all that was done, what was undone as well.
       stands: indices of the entries that could be undone, and were not.
       past: what was before the last of these.
     """
 
     def __init__(self, names: Sequence[str]):
-        self._names = names
+        self.names = names
         self.entries: list[Entry] = []
         self.stands: list[int] = []
         self.past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
 
     def copy(self) -> "Journal":
         """A journal of its own that goes on from here."""
-        other = Journal(self._names)
+        other = Journal(self.names)
         other.entries, other.stands = self.entries.copy(), self.stands.copy()
         other.past = self.past.copy()
         return other
@@ -106,7 +104,7 @@ class Journal:
         stretches = [entry.curves for entry in self.standing if entry.curves]
         return {
             name: np.concatenate([np.empty(0), *(curves[name] for curves in stretches)])
-            for name in self._names
+            for name in self.names
         }
 
     def picture(self, curve: str | None, axes: "Axes | None") -> "Figure":
@@ -115,7 +113,7 @@ class Journal:
         Raises:
           ValueError: there is no such curve.
         """
-        names = self._names
+        names = self.names
         if curve is not None and curve not in names:
             raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
         shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
@@ -133,7 +131,7 @@ class Journal:
 
     def table(self) -> Table:
         """A line for each entry, with the last values of its curves."""
-        names, table = self._names, Table(header_style="bold")
+        names, table = self.names, Table(header_style="bold")
         for name in ("epoch", *(name.replace("_", " ") for name in names)):
             table.add_column(name, justify="right")
         table.add_column("what was done", overflow="fold")

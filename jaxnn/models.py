@@ -56,7 +56,9 @@ def mlp(
     ((32, 6), [(25, 12288), (12, 25), (6, 12)])
     """
     if not isinstance(hidden, Sequence) or isinstance(hidden, str):
-        raise ValueError(f"hidden got {brief(hidden)}; expected a sequence of unit counts, (25, 12)")
+        raise ValueError(
+            f"hidden got {brief(hidden)}; expected a sequence of unit counts, (25, 12)"
+        )
     if len(hidden) > MOST_LAYERS:
         raise ValueError(f"hidden got {len(hidden):,} layers; expected at most {MOST_LAYERS}")
     units = (

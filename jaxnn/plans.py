@@ -83,12 +83,14 @@ class Plan:
     @property
     def padded_share(self) -> float:
         """1 - real / executed seconds: padding, lanes that fill up, moments that not all need."""
-        return max(0.0, 1 - sum(planned.real_seconds for planned in self.programs) / self.seconds)
+        real = sum(planned.real_seconds for planned in self.programs)
+        # a part of a study may have no programs
+        return max(0.0, 1 - real / self.seconds) if self.programs else 0.0
 
     @property
     def memory(self) -> int:
         """Bytes of the largest chunk, as `PlannedProgram.memory`."""
-        return max(planned.memory for planned in self.programs)
+        return max((planned.memory for planned in self.programs), default=0)
 
     def __str__(self) -> str:
         return as_text(self._table())

@@ -10,6 +10,7 @@ from jaxnn.checks import plain
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.programs import Program
+from jaxnn.schemas import RECORDS, check
 from jaxnn.spaces import Choice, Range
 from jaxnn.trials import Rung
 from jaxnn.types import Model
@@ -62,10 +63,18 @@ def decode(value: Any) -> Any:
     if name == "Model" and content == {}:
         return FOREIGN
     if name in _RECORDS and isinstance(content, dict):
+        fields = {field: decode(item) for field, item in content.items()}
         try:
-            return _RECORDS[name](**{field: decode(item) for field, item in content.items()})
+            record = _RECORDS[name](**fields)
         except TypeError as error:
             raise ValueError(f"{name} does not have the fields of this version: {error}") from None
+        kind = _RECORDS[name]
+        check(
+            name,
+            {field: getattr(record, field) for field in _field_names(kind)},
+            RECORDS.get(kind, {}),
+        )
+        return record
     return {key: decode(item) for key, item in value.items()}
 
 

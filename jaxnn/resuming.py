@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from jaxnn.archives import STUDY
+from jaxnn.archives import STUDY, complete_or_refused
+from jaxnn.checks import brief
 from jaxnn.commits import newest
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hooks import OnEpoch
 from jaxnn.hosts import all_hosts
-from jaxnn.identities import compare, machine
+from jaxnn.identities import argument_names, compare, machine
 from jaxnn.records import decode
 from jaxnn.searching import search
 from jaxnn.spaces import Settings
@@ -62,31 +63,33 @@ def resume(
             f"{path} has the format {about.get('format')!r}; expected a commit of sweep or search. "
             "A Run is gone on with by Run(..., directory=...)"
         )
-    try:
+    with complete_or_refused(path):
         identity = about["identity"]
         versions = machine()
         compare(directory, {name: identity.get(name) for name in versions}, versions)
         function = {"sweep": sweep, "search": search}[identity["function"]]
         arguments = {name: decode(value) for name, value in identity["arguments"].items()}
-        space = decode(about["space"])
-    except KeyError as error:
-        raise ValueError(f"{path} lacks {error}; expected a commit of sweep or search") from None
+        if {*arguments} != {*argument_names(function)}:
+            raise ValueError(f"it holds the arguments {brief([*arguments])} of {function.__name__}")
+        space, plan = decode(about["space"]), decode(about["plan"])
+        is_given = {name: identity[f"has_{name}"] for name in ("model", "sampler")}
+        known_valid = identity["valid"]
     code: dict[str, Any] = {"model": model, "sampler": sampler}
     for name, given in code.items():
-        if identity[f"has_{name}"] and given is None:
+        if is_given[name] and given is None:
             raise ValueError(
                 f"{directory} holds a search that was given a {name}, which is code; expected "
                 f"resume(directory, train, valid, {name}=...)"
             )
-    if valid is None and not isinstance(identity["valid"], str):
-        valid = identity["valid"]
+    if valid is None and not isinstance(known_valid, str):
+        valid = known_valid
     if function is sweep and space is not None:
         arguments["settings"] = Settings(arguments["settings"], space)
     if function is sweep:
         del code["sampler"]
         if model is None:
             # which may have been given
-            arguments["plan"] = decode(about["plan"])
+            arguments["plan"] = plan
     call: Any = function
     return call(
         train=train,

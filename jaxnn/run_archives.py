@@ -1,6 +1,6 @@
 """A run on disk: the network as it is, its journal, and what `undo` would bring back."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.archives import RUN, complete_or_refused
+from jaxnn.checks import brief
 from jaxnn.commits import Commit, Commits, Content
-from jaxnn.journals import Entry, Journal, Moment
+from jaxnn.journals import UNDO_LEVELS, Entry, Journal, Moment
 from jaxnn.keys import from_words
 from jaxnn.preparing import Recipe
 from jaxnn.records import decode, encode
+from jaxnn.schemas import RUN_VALUES, check, check_curves
 from jaxnn.settings import Setting
 from jaxnn.training import TrainState
 from jaxnn.trees import filled, group_of, named
@@ -67,7 +69,10 @@ def restored(
         return state._replace(dropout_key=from_words(state.dropout_key))
 
     with complete_or_refused(path):
+        check("the run", about, RUN_VALUES)
         count = 1 + max(index for index, _, _ in about["moments"])
+        if count > len(about["moments"]):
+            raise ValueError(f"the run has {count:,} states; expected one a moment at most")
         states = [state_of(index) for index in range(count)]
         moments = []
         for index, encoded, epoch in about["moments"]:
@@ -75,10 +80,28 @@ def restored(
             moments.append(Moment(states[index], given, recipe_of(given), epoch))
         for index, (epoch, action, detail) in enumerate(about["entries"]):
             curves = group_of(arrays, f"entries/{index}")
+            check_curves(curves)
             journal.entries.append(Entry(epoch, action, detail, curves))
         journal.stands.extend(about["stands"])
+        _check_journal(journal, moments)
     journal.past.extend(moments[:-1])
     return moments[-1]
+
+
+def _check_journal(journal: Journal, moments: Sequence[Moment]) -> None:
+    """ValueError unless the entries that stand are what led to the last moment."""
+    entries, stands = journal.entries, journal.stands
+    if sorted({*stands}) != stands or max(stands, default=-1) >= len(entries):
+        raise ValueError(f"the run has stands {brief(stands)}; expected rising places of entries")
+    if any(entry.action not in ("train", "set") for entry in journal.standing):
+        raise ValueError(f"the run has stands {brief(stands)}; expected those of train and set")
+    if not len(moments) - 1 <= min(len(stands), UNDO_LEVELS):
+        raise ValueError(f"the run has {len(moments):,} moments; expected one more than can go")
+    if any(entry.curves.keys() - {*journal.names} for entry in entries):
+        raise ValueError(f"the run has curves of other names than {', '.join(journal.names)}")
+    lengths = {len(curve) for curve in journal.curves.values()}
+    if lengths != {moments[-1].epoch}:
+        raise ValueError(f"the run has curves of {lengths} epochs; expected {moments[-1].epoch}")
 
 
 def _with_key_data(state: TrainState) -> TrainState:

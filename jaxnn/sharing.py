@@ -129,5 +129,6 @@ def _tell(
         theirs, of_them = unpacked(message)
         flags.append(bool(of_them["flag"]))
         if process != hosts.index:
-            absorb(study, part_in(f"the message of process {process}", theirs, of_them, model))
+            name = f"the message of process {process}"
+            absorb(study, part_in(name, theirs, of_them, model, is_message=True))
     return flags

@@ -17,6 +17,7 @@ from jaxnn.programs import Program
 from jaxnn.records import decode, encode
 from jaxnn.settings import traced_numbers
 from jaxnn.studies import Study
+from jaxnn.study_checks import check_states
 from jaxnn.training import TrainState, init_train_state
 from jaxnn.trees import filled, named, stacked
 from jaxnn.trials import Lane
@@ -112,6 +113,9 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
         for index, encoded in enumerate(about["states"]):
             program = decode(encoded)
             lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
+            check_states(study, program, [(rows[number], repeat) for number, repeat in lanes])
+            if not states.keys().isdisjoint(lanes) or len({*lanes}) < len(lanes):
+                raise ValueError("it holds two states of one network")
             setting = study.settings[rows[lanes[0][0]]]
             if not isinstance(program.model, Mixture) and study.model is not None:
                 program = program._replace(model=network_of(study.model, setting))

@@ -166,7 +166,7 @@ def changed(path, change):
         ),
         (
             lambda arrays, about: about.update(setting=3),
-            "lacks a part of what it should hold: T",
+            "the network has setting 3; expected dict",
         ),
         (lambda arrays, about: about.pop("setting"), "lacks a part of what it should hold: KeyErr"),
         (

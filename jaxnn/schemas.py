@@ -1,0 +1,217 @@
+"""Schemas: which values a file of ours may hold, in a table for each kind of record.
+
+Shapes and types of arrays are compared in `trees`, sizes in `claims`.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn.checks import brief
+from jaxnn.datasets import INPUTS
+from jaxnn.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.mixtures import MOST_LAYERS, Mixture
+from jaxnn.optimizers import OPTIMIZERS
+from jaxnn.plans import Plan, PlannedProgram
+from jaxnn.programs import Program
+from jaxnn.trials import Rung
+from jaxnn.types import Model
+
+CURVES = ("cost", "accuracy", "valid_cost", "valid_accuracy")
+
+
+class Rule(NamedTuple):
+    """What a value may be, in words and as a function."""
+
+    allowed: str
+    is_valid: Callable[[Any], bool]
+
+
+Schema = Mapping[str, Rule]
+
+
+def check(where: str, values: Mapping[str, Any], schema: Schema) -> None:
+    """Raises ValueError if a value is not what the schema allows, KeyError if it is missing.
+
+    >>> check("it", {"seeds": 0}, {"seeds": whole(1)})
+    Traceback (most recent call last):
+    ValueError: it has seeds 0; expected a whole number from 1 to 2147483647
+    """
+    for name, rule in schema.items():
+        if not rule.is_valid(values[name]):
+            raise ValueError(f"{where} has {name} {brief(values[name])}; expected {rule.allowed}")
+
+
+def whole(least: int = 0, most: int = 2**31 - 1) -> Rule:
+    is_valid = lambda value: type(value) is int and least <= value <= most
+    return Rule(f"a whole number from {least} to {most}", is_valid)
+
+
+def one_of(*values: Any) -> Rule:
+    allowed = "one of " + ", ".join(map(repr, values))
+    return Rule(allowed, lambda value: any(type(value) is type(v) and value == v for v in values))
+
+
+def an(kind: type) -> Rule:
+    return Rule(kind.__name__, lambda value: isinstance(value, kind))
+
+
+def many(rule: Rule, least: int = 0, most: float = math.inf, kind: type = tuple) -> Rule:
+    """A tuple or list, of some length, of values that a rule allows."""
+
+    def is_valid(value: Any) -> bool:
+        return (
+            type(value) is kind and least <= len(value) <= most and all(map(rule.is_valid, value))
+        )
+
+    return Rule(f"a {kind.__name__} of {rule.allowed}", is_valid)
+
+
+def row(*rules: Rule) -> Rule:
+    """A list with a rule for each entry."""
+
+    def is_valid(value: Any) -> bool:
+        return (
+            type(value) is list
+            and len(value) == len(rules)
+            and all(rule.is_valid(one) for rule, one in zip(rules, value, strict=True))
+        )
+
+    return Rule(f"a list of {'; '.join(rule.allowed for rule in rules)}", is_valid)
+
+
+def maybe(rule: Rule) -> Rule:
+    return Rule(f"{rule.allowed}, or None", lambda value: value is None or rule.is_valid(value))
+
+
+TRUTH, TEXT = an(bool), an(str)
+SECONDS = Rule(
+    "a finite number >= 0",
+    lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+)
+LARGE = whole(0, 2**62)
+METRIC = one_of("accuracy", "cost")
+
+RECORDS: dict[type, Schema] = {
+    Mixture: {
+        "units": many(whole(1), 2, MOST_LAYERS + 2),
+        "depths": many(whole(0, MOST_LAYERS), 1),
+        "activations": many(one_of(*ACTIVATIONS), 1),
+        "batch_norms": many(TRUTH, 1),
+        "inits": many(one_of(*INITIALIZERS), 1),
+        "is_padded": TRUTH,
+        "fan_in": whole(1),
+    },
+    Program: {
+        "model": Rule("a structure", lambda value: isinstance(value, Mixture | Model)),
+        "optimizers": many(one_of(*OPTIMIZERS), 1),
+        "batch_size": whole(1),
+        "has_dropout": TRUTH,
+        "has_l2": TRUTH,
+        "keep_best": maybe(METRIC),
+    },
+    PlannedProgram: {
+        "program": an(Program),
+        "inputs": one_of(*INPUTS),
+        "settings": many(whole()),
+        "num_lanes": LARGE,
+        "chunk": whole(1),
+        "seconds": Rule("a number > 0", lambda value: SECONDS.is_valid(value) and value > 0),
+        "real_seconds": SECONDS,
+        "compile_seconds": SECONDS,
+        "memory": LARGE,
+        "num_chunks": LARGE,
+    },
+    Plan: {
+        "device": one_of("cpu", "gpu", "tpu"),
+        "programs": many(an(PlannedProgram)),
+        "num_settings": whole(),
+        "seeds": whole(1),
+        "epochs": whole(1),
+        "num_examples": whole(1),
+        "num_features": whole(1),
+        "row_space": TRUTH,
+        "folds": whole(1),
+        "note": TEXT,
+    },
+    Rung: {"epochs": whole(1), "entered": many(whole()), "kept": many(whole())},
+}
+"""Of what `records` makes again; ranges and choices check themselves."""
+
+_SHAPE = many(whole(1), 1, 32)
+
+STUDY_VALUES: Schema = {
+    "given": many(an(dict), kind=list),
+    "settings": many(an(dict), kind=list),
+    "space": maybe(an(dict)),
+    "metric": METRIC,
+    "plan": an(Plan),
+    "input_shape": _SHAPE,
+    "num_classes": whole(2),
+    "folds": whole(1),
+    "select": one_of("mean", "lower_bound"),
+    "rungs": many(an(Rung), kind=list),
+    "notes": many(TEXT, kind=list),
+    "seconds": SECONDS,
+    "compile_seconds": SECONDS,
+    "call": TEXT,
+    "is_foreign": TRUTH,
+    "treatments": many(row(one_of(*INPUTS), whole(), whole(1)), kind=list),
+    "shape": row(whole(), whole(1), whole(1)),
+    "curves": Rule(
+        f"a list of {', '.join(CURVES)}",
+        lambda value: type(value) is list and sorted(map(str, value)) == sorted(CURVES),
+    ),
+    "dtype": one_of("float32", "float64"),
+    "chunks": many(
+        row(Rule("a structure", lambda value: type(value) is dict), whole(), TEXT, TEXT), kind=list
+    ),
+}
+
+NETWORK_VALUES: Schema = {
+    "setting": an(dict),
+    "diverged": maybe(whole()),
+    "input_shape": _SHAPE,
+    "num_classes": whole(2),
+    "is_mlp": TRUTH,
+}
+
+RUN_VALUES: Schema = {
+    "entries": many(row(whole(), one_of("train", "set", "undo", "branch"), TEXT), kind=list),
+    "stands": many(whole(), kind=list),
+    "moments": many(row(whole(), an(dict), whole()), 1, kind=list),
+    "seconds": row(SECONDS, SECONDS),
+}
+
+
+def check_curves(curves: Mapping[str, np.ndarray], names: Collection[str] = CURVES) -> None:
+    """ValueError unless these are curves of known names, all of one length."""
+    lengths = {curve.shape for curve in curves.values()}
+    kinds = {curve.dtype.kind for curve in curves.values()}
+    if not curves.keys() <= {*names} or len(lengths) > 1 or kinds - {"f"}:
+        found = {name: f"{curve.dtype}{list(curve.shape)}" for name, curve in curves.items()}
+        raise ValueError(f"it holds curves {brief(found)}; expected floats of one length")
+    if lengths and len(lengths.pop()) != 1:
+        raise ValueError("it holds curves of several axes; expected one")
+
+
+def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, ...]) -> None:
+    """ValueError unless inputs of a shape can be normalised by these."""
+    for name, array in (("mean", mean), ("deviation", deviation)):
+        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(
+                f"its inputs have a {name} {array.dtype}{list(array.shape)}; expected finite "
+                f"numbers {list(shape)}"
+            )
+    if not (np.asarray(deviation) > 0).all():
+        raise ValueError("its inputs have a deviation that is not positive")
+
+
+def check_range(name: str, array: np.ndarray, least: int, most: int) -> None:
+    """ValueError unless all numbers of an array are in a range."""
+    if array.size and not least <= array.min() <= array.max() <= most:
+        raise ValueError(
+            f"{name} has numbers from {array.min()} to {array.max()}; expected {least} to {most}"
+        )
