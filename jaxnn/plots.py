@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from jaxnn.settings import is_used
+from jaxnn.showing import visible
 from jaxnn.spaces import Choice, Domain
 from jaxnn.studies import Study
 
@@ -28,6 +29,11 @@ def _figure(width: float, height: float) -> "Figure":
     # pyplot would keep it for good, and show it in a notebook a second time
     plt.close(figure)
     return figure
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib takes for text: between two dollars it reads mathematics."""
+    return visible(text).replace("$", r"\$")
 
 
 def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
@@ -113,7 +119,7 @@ def draw_run(
     for epoch, lines in texts.items():
         axes.axvline(epoch + 0.5, color="0.5", linewidth=0.9, linestyle="--")
         axes.annotate(
-            "\n".join(lines), (epoch + 0.5, 1), (2, -2), xycoords=("data", "axes fraction"),
+            _plain("\n".join(lines)), (epoch + 0.5, 1), (2, -2), xycoords=("data", "axes fraction"),
             textcoords="offset points", rotation=90, va="top", fontsize=7.5, color="0.3",
             bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
         )  # fmt: skip
@@ -176,9 +182,14 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
         texts, places = zip(*axis_ticks(domain), strict=True)
         is_long = max(map(len, texts)) > 5
         axes.set_xticks(
-            places, texts, rotation=30 if is_long else 0, ha="right" if is_long else "center"
+            places,
+            [*map(_plain, texts)],
+            rotation=30 if is_long else 0,
+            ha="right" if is_long else "center",
         )
-        axes.set(xlabel=name, xlim=(-0.04, 1.04), ylim=(low - 1.5 * margin, high + 1.5 * margin))
+        axes.set(
+            xlabel=_plain(name), xlim=(-0.04, 1.04), ylim=(low - 1.5 * margin, high + 1.5 * margin)
+        )
         axes.spines[["top", "right"]].set_visible(False)
     for axes in all_axes[len(names) :]:
         axes.set_visible(False)

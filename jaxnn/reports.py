@@ -1,10 +1,14 @@
 """A study as one self-contained page, which opens offline; needs plotly, the extra "report"."""
 
+import base64
+import hashlib
 import html
 import importlib.metadata
 import json
 import os
 import platform
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,6 +18,7 @@ import numpy as np
 
 from jaxnn.plots import axis_ticks
 from jaxnn.settings import is_used
+from jaxnn.showing import visible
 from jaxnn.studies import Study
 from jaxnn.summaries import headline, remarks, short
 from jaxnn.writing import write_whole
@@ -39,22 +44,66 @@ def report(study: Study, path: str | os.PathLike[str]) -> None:
         used = [name for name in study.varied if is_used(name, setting)]
         shown = ", ".join(f"{name} {short(setting[name])}" for name in used)
         best = f"{trial.value:.4f} by setting {trial.number}" + (f": {shown}" if shown else "")
-    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        metric=study.metric,
-        best=html.escape(best),
-        headline=html.escape(headline(study)),
-        call=html.escape(study.call or "not recorded"),
-        remarks="".join(f"<li>{html.escape(text)}</li>" for text in remarks(study)),
-        plotly=offline.get_plotlyjs(),
+    page = _page(
+        texts={
+            "metric": study.metric,
+            "best": best,
+            "headline": headline(study),
+            "call": study.call or "not recorded",
+        },
+        lists={"remarks": remarks(study), "machine": environment()},
+        # JSON, a script and HTML, which escape what they hold themselves
         curves=_curves(study),
         coordinates=_coordinates(study),
         table=_table(study),
+        plotly=offline.get_plotlyjs(),
         plan=study.plan._repr_html_(),
-        machine="".join(f"<li>{html.escape(line)}</li>" for line in environment()),
     )
     # what is no text in UTF-8, such as a part of a file's name, is spelled out
     write_whole(path, [page.encode("utf-8", "backslashreplace")])
+
+
+def _page(texts: Mapping[str, str], lists: Mapping[str, Sequence[str]], **parts: str) -> str:
+    """The page, whose policy lets a browser run its own two scripts and load nothing.
+
+    They may make code of text, since plotly's drawing in WebGL does.
+    """
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    parts |= {name: _escaped(text) for name, text in texts.items()}
+    for name, lines in lists.items():
+        parts[name] = "".join(f"<li>{_escaped(line)}</li>" for line in lines)
+    scripts = re.findall("<script>(.*?)</script>", template, re.DOTALL)
+    hashes = [_hash(Template(script).substitute(parts)) for script in scripts]
+    return Template(template).substitute(parts, hashes=" ".join(hashes))
+
+
+def _escaped(text: str) -> str:
+    """Text as HTML, between tags or in an attribute."""
+    return html.escape(visible(text))
+
+
+def _hash(script: str) -> str:
+    """A script as a content security policy names it; browsers know the end of a line as one."""
+    one_kind = script.replace("\r\n", "\n").replace("\r", "\n").encode()
+    return f"'sha256-{base64.b64encode(hashlib.sha256(one_kind).digest()).decode()}'"
+
+
+def _as_json(value: Any) -> str:
+    """Data as JSON that can stand in a script: nothing in it ends the script, or begins another."""
+    text = json.dumps(_with_texts(value, lambda name, text: visible(text)), allow_nan=False)
+    for sign in "<>&":
+        # in JSON they occur in text alone
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _with_texts(value: Any, change: Callable[[str, str], str], name: str = "") -> Any:
+    """Data in which each text is what `change(name, text)` makes of it, by the name it has."""
+    if isinstance(value, dict):
+        return {key: _with_texts(item, change, key) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_texts(item, change, name) for item in value]
+    return change(name, value) if isinstance(value, str) else value
 
 
 def environment() -> list[str]:
@@ -81,7 +130,13 @@ def _figure(traces: list[Any], **layout: Any) -> str:
     """A plotly figure as the JSON that the page draws."""
     from plotly import graph_objects
 
-    return graph_objects.Figure(traces, layout).to_json().replace("</", "<\\/")
+    figure = json.loads(graph_objects.Figure(traces, layout).to_json())
+    escaped = lambda name, text: html.escape(text, quote=False) if name in _TEXTS else text
+    return _as_json(_with_texts(figure, escaped))
+
+
+_TEXTS = ("label", "name", "text", "ticktext")
+"""Where plotly reads its own kind of HTML: <b>, <br>, links."""
 
 
 def _curves(study: Study) -> str:
@@ -188,8 +243,7 @@ def _table(study: Study) -> str:
         known = [round(value, 5) if np.isfinite(value) else None for value in numbers]
         own = [_cell(setting[name]) if is_used(name, setting) else "-" for name in names]
         rows.append([ranks.get(number), number, *known, trial.epochs, state, *own])
-    text = json.dumps({"head": head, "rows": rows}, allow_nan=False)
-    return text.replace("</", "<\\/")
+    return _as_json({"head": head, "rows": rows})
 
 
 def _cell(value: Any) -> Any:

@@ -9,10 +9,37 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from jaxnn.streams import encodable, has_bytes_for, tell
 
 _WIDTH = 120
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, by which text could move the cursor, change its order or end a line."""
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters written out.
+
+    >>> visible("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class PlainConsole(Console):
+    """A console to which text is text: names, notes and values are no markup, whoever wrote them.
+
+    All that the package shows through rich goes through one of these, so what makes tables need not
+    escape anything.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
 
 
 def as_text(renderable: Any, width: int = _WIDTH) -> str:
@@ -31,14 +58,14 @@ class _AsciiText(io.StringIO):
 
 
 def _rendered(renderable: Any, file: io.StringIO, width: int) -> str:
-    console = Console(file=file, width=width, color_system=None, force_jupyter=False)
+    console = PlainConsole(file=file, width=width, color_system=None, force_jupyter=False)
     console.print(renderable)
     return file.getvalue()
 
 
 def show(renderable: Any) -> None:
     """Prints it to stdout, with colours on a terminal."""
-    console = Console()
+    console = PlainConsole()
     if console.is_jupyter or (console.is_terminal and console.encoding.startswith("utf")):
         console.print(renderable)
     else:
@@ -47,7 +74,7 @@ def show(renderable: Any) -> None:
 
 def as_html(renderable: Any) -> str:
     """What rich makes of it, for a notebook."""
-    console = Console(record=True, file=io.StringIO(), width=_WIDTH, force_jupyter=False)
+    console = PlainConsole(record=True, file=io.StringIO(), width=_WIDTH, force_jupyter=False)
     console.print(renderable)
     layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
     return console.export_html(inline_styles=True, code_format=layout)

@@ -1,5 +1,6 @@
 """Several processes of one job: the study of one, bit for bit, and a lost one costs little."""
 
+import dataclasses
 import os
 import re
 import shutil

@@ -1,6 +1,8 @@
 """The page of a study: what it holds, and that it works in a browser."""
 
 import base64
+import dataclasses
+import html
 import json
 import re
 import shutil
@@ -12,11 +14,12 @@ from test_studies import SPACE, make_study
 
 import jaxnn
 from jaxnn import sample
+from jaxnn.reports import _hash
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 # what a person does: two clicks on a head, a word in the filter; the title tells what came of it
-CLICKS = """<script>
+CLICKS = """
 const failed = [];
 window.onerror = message => { failed.push(message); };
 console.error = (...all) => { failed.push(all.join(" ")); };
@@ -33,7 +36,19 @@ window.onload = () => {
   const drawn = ["curves", "coordinates"].map(id => document.getElementById(id).data.length);
   document.title = JSON.stringify({before, rising, falling, found: shown(), drawn, failed});
 };
-</script></head>"""
+"""
+HOSTILE = "<b onclick=x>$plan [/data] </script><!--<script> &lt; \u2028 \x1b\ud800"
+SHOWN = "<b onclick=x>$plan [/data] </script><!--<script> &lt; \\u2028 \\x1b\\ud800"
+"""The same text as a page shows it."""
+TITLES = """
+window.onload = () => {
+  const texts = [...document.querySelectorAll("svg text")].map(one => one.dataset.unformatted);
+  const heads = [...document.querySelectorAll(".study th")].map(one => one.textContent);
+  const shown = [...document.querySelectorAll("li, code, h1")].map(one => one.textContent);
+  const tags = document.querySelectorAll("b, img, body script").length;
+  document.title = JSON.stringify({texts, heads, shown, tags});
+};
+"""
 
 
 def study_of(num_settings):
@@ -113,20 +128,29 @@ def test_a_page_is_written_behind_a_link_with_its_mode(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["far.html", "link"]
 
 
+def opened(path, tmp_path, script=""):
+    """The page as a browser has it, with a script of the test that the policy allows."""
+    page = path.read_text()
+    page = page.replace("script-src ", f"script-src {_hash(script)} ", 1)
+    path.write_text(page.replace("</head>", f"<script>{script}</script></head>", 1))
+    command = [
+        *(BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader"),
+        *("--enable-unsafe-swiftshader", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--disable-quic", "--no-first-run", "--disable-background-networking"),
+        *("--disable-component-update", "--disable-sync"),
+        *("--virtual-time-budget=10000", "--dump-dom", path.as_uri()),
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+    return html.unescape(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1])
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize("num_settings", [10, 2000])
 def test_it_works_in_a_browser(num_settings, tmp_path):
     study = study_of(num_settings)
     path = tmp_path / "report.html"
     study.report(path)
-    path.write_text(path.read_text().replace("</head>", CLICKS, 1))
-    command = [
-        *(BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader"),
-        *("--enable-unsafe-swiftshader", f"--user-data-dir={tmp_path / 'profile'}"),
-        *("--virtual-time-budget=10000", "--dump-dom", path.as_uri()),
-    ]
-    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
-    seen = json.loads(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1])
+    seen = json.loads(opened(path, tmp_path, CLICKS))
     assert seen["failed"] == []
     assert seen["before"] == [str(number) for number in study.ranking]
     rates = [setting["learning_rate"] for setting in study.settings]
@@ -135,3 +159,62 @@ def test_it_works_in_a_browser(num_settings, tmp_path):
     assert seen["falling"] == order[::-1]
     assert seen["found"] == [str(num_settings - 1)]
     assert seen["drawn"] == [2, 1]
+
+
+def hostile_study():
+    """Names, a note and a call with what HTML, rich, plotly, JavaScript and templates read."""
+    study = study_of(6)
+    study.settings = [
+        {**setting, HOSTILE: number / 7} for number, setting in enumerate(study.settings)
+    ]
+    study.given, study.call = study.settings, HOSTILE
+    study.notes = [HOSTILE, "<img src=x onerror=alert(1)>"]
+    study.plan = dataclasses.replace(
+        study.plan, note=f"[link=javascript:alert(1)]a[/link]{HOSTILE}"
+    )
+    return study
+
+
+def test_text_is_text_on_a_terminal_and_in_a_notebook(capsys):
+    study = hostile_study()
+    study.summary()
+    assert f"{SHOWN}\n" in capsys.readouterr().out
+    assert f"[link=javascript:alert(1)]a[/link]{SHOWN}" in str(study.plan).replace("\n", " ")
+    for page in (study._repr_html_(), study.plan._repr_html_()):
+        assert {*re.findall(r"</?(\w+)", page)} == {"pre", "span"}
+        assert "<img" not in page
+        assert "href" not in page
+
+
+def test_text_is_text_on_the_page(tmp_path):
+    study, path = hostile_study(), tmp_path / "report.html"
+    study.report(path)
+    _, page = path.read_text().split("</head>")
+    assert {*re.findall(r"<(/?\w+|!--)", page)} <= {
+        *("body", "h1", "h2", "p", "code", "ul", "li", "div", "table", "thead", "tbody", "input"),
+        *("pre", "span", "script"),
+        *("/body", "/h1", "/h2", "/p", "/code", "/ul", "/li", "/div", "/table", "/thead", "/tbody"),
+        *("/pre", "/span", "/script", "/html"),
+    }
+    assert page.count("<script>") == page.count("</script>") == 1
+    table = json.loads(re.search(r"^const table = (.*);$", page, re.MULTILINE)[1])
+    assert SHOWN in table["head"]
+    figure = json.loads(re.search(r'^draw\("coordinates", (.*)\);$', page, re.MULTILINE)[1])
+    labels = [html.unescape(one["label"]) for one in figure["data"][0]["dimensions"]]
+    assert SHOWN in labels
+    assert not any("<" in one["label"] for one in figure["data"][0]["dimensions"])
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_a_browser_shows_text_as_text_and_runs_nothing_else(tmp_path):
+    study, path = hostile_study(), tmp_path / "report.html"
+    study.report(path)
+    seen = json.loads(opened(path, tmp_path, TITLES))
+    assert html.escape(SHOWN, quote=False) in seen["texts"]
+    assert SHOWN in seen["heads"]
+    assert {SHOWN, "<img src=x onerror=alert(1)>"} <= {*seen["shown"]}
+    assert seen["tags"] == 1
+    study.report(path)
+    # whoever found a way past all that
+    path.write_text(path.read_text().replace("<h1>", "<script>document.title = 1</script><h1>", 1))
+    assert opened(path, tmp_path).startswith("jaxnn study: 0.76")
