@@ -83,7 +83,8 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     check_fork("load")
     others: list[Commit] = []
     if os.path.isdir(path):
-        (path, arrays, about), *others = _best_first(newest(path))
+        with complete_or_refused(path):
+            (path, arrays, about), *others = _best_first(newest(path))
     else:
         arrays, about = read_arrays(path)
     own = None if model is None else as_model(model)
@@ -106,7 +107,8 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
 
 def whole_study(commits: Sequence[Commit], model: Model | ModelFn | None) -> Study:
     """The study of all processes' commits, of which one at least knows all settings."""
-    first, *others = _best_first(commits)
+    with complete_or_refused(commits[0].path.parent):
+        first, *others = _best_first(commits)
     with complete_or_refused(first.path):
         return _study(*first, model, others)
 

@@ -12,9 +12,18 @@ from jaxnn.checks import brief, plain, whole_number
 from jaxnn.memory import check_fits
 from jaxnn.settings import HYPERPARAMETERS, checked
 
+
+def _power(r: float) -> float:
+    """10^r; infinite where no float is as large, as beyond the end of a range."""
+    try:
+        return 10.0**r
+    except OverflowError:
+        return math.inf
+
+
 _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
     "linear": (lambda value: value, lambda r: r),
-    "log": (math.log10, lambda r: 10.0**r),
+    "log": (math.log10, _power),
     "reverse log": (lambda value: -math.log10(1 - value), lambda r: 1 - 10.0**-r),
 }
 """Name -> (value to r, r to value); a range is sampled evenly in r."""
@@ -61,6 +70,8 @@ class Range:
             object.__setattr__(self, name, _bound(getattr(self, name), self.is_whole))
         if self.scale not in _SCALES:
             raise ValueError(f"a range got the scale {self.scale!r}; expected {list(_SCALES)}")
+        if math.isinf(float(self.high) - float(self.low)):
+            raise ValueError(f"a range got {self.low} and {self.high}; expected closer bounds")
         if self.low >= self.high:
             raise ValueError(
                 f"a range got low {self.low} and high {self.high}; expected low < high"
@@ -92,7 +103,7 @@ class Range:
         first, last = self._ends()
         value = _SCALES[self.scale][1](first + position * (last - first))
         inside = 0 <= position <= 1
-        if self.is_whole:
+        if self.is_whole and math.isfinite(value):
             # halves up, not to even: every whole number has the same share
             whole = math.floor(value + 0.5)
             return min(max(whole, int(self.low)), int(self.high)) if inside else whole

@@ -1,6 +1,9 @@
 """What is saved comes back to the bit, reads with h5py alone, and never with another number."""
 
+import enum
 import random
+import shutil
+from fractions import Fraction
 
 import h5py
 import jax
@@ -183,6 +186,163 @@ def test_load_checks_what_it_reads(data, tmp_path, change, message):
         jaxnn.load(path)
 
 
+def put(path, value):
+    """A change of a file's JSON: "plan/Plan/note"."""
+
+    def change(arrays, about):
+        *way, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+        place = about
+        for part in way:
+            place = place[part]
+        place[last] = value
+
+    return change
+
+
+def at(name, place, value):
+    """A change of some numbers of an array."""
+
+    def change(arrays, about):
+        arrays[name] = arrays[name].copy()
+        arrays[name][place] = value
+
+    return change
+
+
+def units(*numbers):
+    return {"tuple": list(numbers)}
+
+
+PLANNED = "plan/Plan/programs/tuple/0/PlannedProgram"
+NO_NETWORK = [
+    (
+        put("setting/hidden", units(2**31 - 1)),
+        r"float32\[5\] at params/0/bias; expected .*2147483647",
+    ),
+    (put("setting/hidden", units(*[1] * 20_000)), "at most 256 layers"),
+    (put("setting/<b>", 1.0), "setting has the unknown key '<b>'"),
+    (put("setting/learning_rate", -1), "learning_rate got -1"),
+    (put("setting/inputs", "raw"), "its inputs are raw; expected statistics where not raw"),
+    (put("num_classes", 10**9), r"at params/1/bias; expected float32\[1000000000\]"),
+    (put("num_classes", 3.0), "num_classes 3.0; expected a whole number"),
+    (put("input_shape", units(10**6, 10**6)), "at inputs/mean; expected"),
+    (put("input_shape", [4]), r"input_shape \[4\]; expected a tuple"),
+    (put("diverged", -3), "diverged -3; expected a whole number"),
+    (put("diverged", True), "diverged True; expected a whole number"),
+    (put("is_mlp", 1), "is_mlp 1; expected bool"),
+    (at("inputs/mean", 0, np.nan), "a mean .*; expected finite"),
+    (at("inputs/deviation", 0, 0), "a deviation that is not positive"),
+    (at("inputs/deviation", 0, -1), "a deviation that is not positive"),
+    (lambda arrays, about: arrays.update({"curves/cost": np.ones((1, 1))}), "floats of one length"),
+    (lambda arrays, about: arrays.update({"curves/<b>": np.ones(1)}), "curves {'<b>': 'float64"),
+    (lambda arrays, about: arrays.update({"curves/cost": np.ones(1, int)}), "'cost': 'int64"),
+]
+NO_STUDY = [
+    (at("lanes/places", (..., 0), 7), "places has numbers from 7 to 7; expected -1 to "),
+    (at("lanes/places", (..., 1), 99), "places has numbers from 99 to 99; expected 0 to "),
+    (at("lanes/places", (..., 1), -1), "places has numbers from -1 to -1; expected 0 to "),
+    (
+        at("lanes/places", ..., 0),
+        "places of which several networks have the same|it holds networks",
+    ),
+    (at("lanes/kept_epochs", ..., 9), "kept_epochs has numbers from 9 to 9; expected -1 to 1"),
+    (at("lanes/kept_epochs", ..., -2), "kept_epochs has numbers"),
+    (at("lanes/epochs_done", ..., 3), "epochs_done has numbers from 3 to 3; expected 0 to 2"),
+    (at("lanes/ends", 0, 0), "ends has numbers from 0 to 2; expected 1 to 2"),
+    (at("lanes/dropped", ..., 3), "dropped has numbers from 3 to 3; expected 0 to 2"),
+    (at("lanes/diverged", ..., -2), "diverged has numbers from -2"),
+    (lambda arrays, about: about["settings"].pop(), "2 settings and 3 as given|lacks a part"),
+    (put("given/0/learning_rate", 0.5), "a setting with learning_rate .*, given as 0.5"),
+    (put("settings/0/hidden", units(10**7)), "it holds networks of|given as"),
+    (put("settings/0/<b>", 1.0), "unknown key '<b>'"),
+    (put("shape", [10**12, 2, 2]), r"shape \[1000000000000, 2, 2\]; expected"),
+    (put("shape", [3, 2, 2**31 - 1]), r"at curves/accuracy; expected float32\[3, 2, 2147483647\]"),
+    (put("folds", 3), "2 repetitions of 3 folds"),
+    (put("folds", 0), "folds 0; expected a whole number"),
+    (put("metric", "<b>"), "metric '<b>'; expected one of 'accuracy', 'cost'"),
+    (put("select", "best"), "select 'best'; expected one of"),
+    (put("dtype", "O"), "dtype 'O'; expected one of"),
+    (put("curves", ["cost"]), r"curves \['cost'\]; expected a list of cost, accuracy"),
+    (put("notes", [3]), r"notes \[3\]; expected a list of str"),
+    (put("seconds", -1), "seconds -1; expected a finite number"),
+    (put("call", None), "call None; expected str"),
+    (put("is_foreign", True), "it holds networks of Mixture"),
+    (put("num_classes", 9), "it holds networks of Mixture"),
+    (put("input_shape", units(9)), "it holds"),
+    (put("treatments", []), "lacks the treatment raw of fold 0"),
+    (put("treatments", [["raw", 0, 9]]), "it holds"),
+    (put("treatments", [["raw", 5, 4]]), "a treatment raw of fold 5 that cannot be"),
+    (put("treatments", [["standardised", 0, 4]]), "a treatment standardised of fold 0 that cannot"),
+    (
+        put("rungs", [{"Rung": {"epochs": 1, "entered": units(9), "kept": units()}}]),
+        "it holds the r",
+    ),
+    (
+        put("rungs", [{"Rung": {"epochs": 9, "entered": units(0), "kept": units()}}]),
+        "it holds the r",
+    ),
+    (put("rungs", [{"Rung": {"epochs": 1, "entered": 3, "kept": units()}}]), "Rung has entered 3"),
+    (put("space", {"momentun": 3}), "its space has {'momentun'}; expected names of its settings"),
+    (put("space", {"learning_rate": {"Range": {"low": -1, "high": 1}}}), "learning_rate got -1"),
+    (put("space", {"l2": {"Range": {"low": 0, "high": 1, "scale": "x"}}}), "got the scale 'x'"),
+    (put("space", {"l2": {"Choice": {"options": units()}}}), r"choice got \(\); expected a list"),
+    (put("plan", {}), "plan {}; expected Plan"),
+    (put("plan/Plan/note", 3), "Plan has note 3; expected str"),
+    (put("plan/Plan/device", "<b>"), "Plan has device '<b>'; expected one of"),
+    (put(f"{PLANNED}/seconds", 0), "PlannedProgram has seconds 0; expected a number > 0"),
+    (put(f"{PLANNED}/settings", units(0, 0)), "its plan has settings twice"),
+    (put(f"{PLANNED}/settings", units(0, 7)), "its plan has settings twice, or more"),
+    (
+        put(f"{PLANNED}/program/Program/optimizers", units("sgd")),
+        r"optimizers \('sgd',\); expected",
+    ),
+    (put(f"{PLANNED}/program/Program/model/Mixture/units", units(4, "a", 3)), "Mixture has units"),
+    (put("chunks/0/0/Mixture/units", units(4, *[1] * 20_000, 3)), "Mixture has units"),
+    (put("chunks/0/0/Mixture/units", units(4, 10**7, 3)), "it holds networks of Mixture"),
+    (put("chunks/0/0/Mixture/activations", units("tanh")), "it holds networks of Mixture"),
+    (put("chunks/0/0", {"Model": {}}), "it holds networks of Model"),
+    (put("chunks/0/1", 2**31 - 1), r"at chunks/0/params/0/.*; expected float32\[2147483647, "),
+    (put("chunks/0/1", 1), "places has numbers from 0 to .*; expected 0 to 0"),
+    (put("chunks/0/2", "yesterday"), "Invalid isoformat string: 'yesterday'"),
+    (lambda arrays, about: arrays.update(numbers=np.array([5, 5, 5])), "expected rising ones"),
+]
+
+
+@pytest.fixture(scope="module")
+def saved(data, tmp_path_factory):
+    """A network with statistics of its inputs, and a study of three settings of one structure."""
+    folder = tmp_path_factory.mktemp("saved")
+    network = jaxnn.fit({"hidden": (5,), "inputs": "standardised"}, data, epochs=1)
+    network.save(folder / "network.h5")
+    settings = [{"hidden": (5,), "learning_rate": rate} for rate in (0.1, 0.01, 0.001)]
+    jaxnn.sweep(settings, data, 0.25, epochs=2, seeds=2).save(folder / "study.h5")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        *(("network.h5", *case) for case in NO_NETWORK),
+        *(("study.h5", *case) for case in NO_STUDY),
+    ],
+)
+def test_load_checks_values_as_it_checks_shapes(saved, tmp_path, kind, change, message):
+    arrays, about = read_arrays(saved / kind)
+    change(arrays, about)
+    write_arrays(tmp_path / kind, arrays.items(), about)
+    with pytest.raises(ValueError, match=rf"(?s){kind}.*{message}"):
+        jaxnn.load(tmp_path / kind)
+
+
+def test_what_an_older_version_did_not_know_has_its_default(saved, tmp_path):
+    path = tmp_path / "study.h5"
+    arrays, about = read_arrays(saved / "study.h5")
+    for setting in about["settings"]:
+        del setting["decay_every"]
+    write_arrays(path, arrays.items(), about)
+    assert [one["decay_every"] for one in jaxnn.load(path).settings] == [1.0] * 3
+
+
 def test_every_damaged_byte_is_noticed(data, tmp_path):
     """Also in the header, and in what HDF5 leaves unused; the reliability benchmark does more."""
     path, draw = tmp_path / "network.h5", random.Random(0)
@@ -243,3 +403,29 @@ def test_the_first_difference_is_named():
     assert first_difference(first, second) == ("b[1]", 2, 3)
     assert first_difference([1, 2], [1], "settings") == ("the length of settings", 2, 1)
     assert first_difference({"a": 1}, {"a": 1.0}) == ("a", 1, 1.0)
+
+
+def test_every_setting_that_trains_can_be_saved(data, tmp_path):
+    """Numbers of other libraries and languages' enumerations, of ours and of a foreign model."""
+
+    class Units(enum.IntEnum):
+        FEW = 3
+
+    def apply(params, state, x, *, is_training=False, key=None, weights=None, slope=1.0):
+        return slope * (x @ params), state
+
+    init = lambda key: (jax.random.normal(key, (4, 3)), ())
+    rate, options = Fraction(1, 10), {"epochs": 1, "progress": False}
+    ours = [{"learning_rate": rate, "hidden": (np.int64(2), Units.FEW), "batch_norm": np.True_}]
+    theirs = [{"slope": Fraction(1, 3), "learning_rate": np.float32(0.5)}]
+    model = jaxnn.Model(init, apply, ("slope",))
+    for settings, own in ((ours, None), (theirs, model)):
+        study = jaxnn.sweep(settings, data, 0.3, model=own, directory=tmp_path / "run", **options)
+        study.save(tmp_path / "study.h5")
+        study.fitted().save(tmp_path / "network.h5")
+        again = jaxnn.load(tmp_path / "study.h5", own)
+        assert repr(again.given) == repr(study.given)
+        assert repr(again.settings) == repr(study.settings)
+        same(again.fitted().params, study.fitted().params)
+        shutil.rmtree(tmp_path / "run")
+    assert repr(study.given) == f"[{{'slope': {1 / 3!r}, 'learning_rate': 0.5}}]"

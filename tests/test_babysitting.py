@@ -1,5 +1,6 @@
 """A run is `fit` in stretches: to the bit, whatever was undone or branched off on the way."""
 
+import copy
 import os
 import signal
 import threading
@@ -11,6 +12,8 @@ from test_training import counting, ctrl_c, data, leaves_equal, numpy_gradient  
 
 import jaxnn
 from jaxnn import Dataset, Run, fit, mlp
+from jaxnn.commits import newest
+from jaxnn.files import write_arrays
 from jaxnn.journals import UNDO_LEVELS
 
 FULL = {
@@ -268,3 +271,67 @@ def test_ctrl_c_leaves_a_run_that_can_go_on(data):  # noqa: F811
     assert 1 < done < 10**6
     run.train(2)
     assert_same(run, fit(SMALL, data, epochs=done + 2))
+
+
+def reversed_stands(about, arrays):
+    about["stands"].reverse()
+
+
+FEW = Dataset(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
+FORGED = {
+    "stands twice": (lambda about, arrays: about.update(stands=[0, 0]), "stands"),
+    "stands beyond": (lambda about, arrays: about.update(stands=[0, 9]), "stands"),
+    "stands of a branch": (
+        lambda about, arrays: about["entries"][0].__setitem__(1, "undo"),
+        "stan",
+    ),
+    "stands backwards": (reversed_stands, "rising places of entries"),
+    "an action": (lambda about, arrays: about["entries"][0].__setitem__(1, "<b>"), "has entries"),
+    "a detail": (lambda about, arrays: about["entries"][0].__setitem__(2, 3), "has entries"),
+    "another epoch": (lambda about, arrays: about["moments"][-1].__setitem__(2, 7), "expected 7"),
+    "a state below 0": (lambda about, arrays: about["moments"][0].__setitem__(0, -1), "moments"),
+    "a state beyond": (lambda about, arrays: about["moments"][0].__setitem__(0, 10**9), "states"),
+    "no moment": (lambda about, arrays: about.update(moments=[]), "has moments"),
+    "no more moments": (
+        lambda about, arrays: about.update(moments=about["moments"] * 3),
+        "expected one more than can go",
+    ),
+    "a setting": (
+        lambda about, arrays: about["moments"][-1].__setitem__(1, {"learning_rate": -1}),
+        "learning_rate got -1",
+    ),
+    "seconds": (lambda about, arrays: about.update(seconds=[-1, 0]), "has seconds"),
+    "a curve": (lambda about, arrays: arrays.update({"entries/0/<b>": np.ones(2)}), "curves"),
+    "two axes": (lambda about, arrays: arrays.update({"entries/0/cost": np.ones((2, 1))}), "curv"),
+    "a short one": (
+        lambda about, arrays: [
+            arrays.update({name: array[:1]}) for name, array in arrays.items() if "entries" in name
+        ],
+        "curves of .1. epochs; expected 2",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
+    """A run of two epochs and an edit."""
+    folder = tmp_path_factory.mktemp("run")
+    run = Run({"hidden": (3,), "batch_size": 10}, FEW, 0.25, directory=folder)
+    run.train(epochs=2)
+    run.set(learning_rate=0.1)
+    run.close()
+    return newest(folder)[0]
+
+
+@pytest.mark.parametrize("name", [*FORGED, "nothing"])
+def test_a_commit_is_checked_before_a_run_goes_on_with_it(name, committed, tmp_path):
+    path, arrays, about = copy.deepcopy(committed)
+    change, message = FORGED.get(name, (lambda about, arrays: None, ""))
+    change(about, arrays)
+    write_arrays(tmp_path / path.name, arrays.items(), about)
+    again = lambda: Run({"hidden": (3,), "batch_size": 10}, FEW, 0.25, directory=tmp_path)
+    if name == "nothing":
+        assert (again().epoch, len(again().journal)) == (2, 2)
+        return
+    with pytest.raises(ValueError, match=rf"commit-000002\.h5.*{message}"):
+        again()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jaxnn
+from jaxnn import memory
 from jaxnn.settings import HYPERPARAMETERS, complete
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -177,6 +178,53 @@ def test_bad_input_is_answered(name, tmp_path, monkeypatch):
     with pytest.raises((ValueError, FileNotFoundError, IndexError)) as caught:
         call()
     assert re.search(message, str(caught.value)), str(caught.value)
+    assert not list(tmp_path.glob("**/commit-*")), "work has started"
+
+
+LARGEST = 2**31 - 1
+NO_ROOM = {
+    "units": (lambda: fit(setting={"hidden": (LARGEST,)}), r"hidden got \(2147483647,\): a netw"),
+    "units of a plan": (
+        lambda: jaxnn.plan([{"hidden": (LARGEST,)}], DATA),
+        r"settings\[0\]: hidden got \(2147483647,\): a network in training would take .* GB",
+    ),
+    "units of a sweep": (lambda: sweep(settings=[{"hidden": (LARGEST, 9)}]), "GB of memory here"),
+    "units of a space": (
+        lambda: search(space={"hidden": jaxnn.choice([(LARGEST,), (LARGEST, 2)])}),
+        "GB of memory here",
+    ),
+    "classes": (
+        lambda: fit(train=jaxnn.Dataset(X, DATA.y, LARGEST)),
+        "hidden got .*a network in training would take",
+    ),
+    "layers": (lambda: fit(setting={"hidden": (1,) * 20_000}), "expected .* at most 256 layers"),
+    "epochs": (lambda: fit(epochs=LARGEST), "epochs got 2,147,483,647: their curves would take 69"),
+    "epochs of a sweep": (lambda: sweep(epochs=LARGEST), "1 networks of 2,147,483,647 epochs"),
+    "seeds": (lambda: sweep(seeds=LARGEST - 1), "2,147,483,646 networks of 1 epochs: their curves"),
+    "settings": (lambda: search(num_settings=LARGEST), "n got 2,147,483,647: so many settings"),
+    "lanes": (lambda: sweep(chunk=LARGEST), "chunk got 2,147,483,647; expected at most 1,048,576"),
+    "wide lanes": (
+        lambda: sweep(settings=[{"hidden": (9999,)}], chunk=2**20),
+        "chunk got 1,048,576: so many lanes would take",
+    ),
+    "folds": (lambda: search(valid=None, folds=10**9), "num_folds got 1000000000; expected at"),
+    "a factor": (lambda: search(factor=10**400), r"factor got 10+\.\.\.; expected"),
+    "a batch": (
+        lambda: fit(setting={"batch_size": 10**400}),
+        r"batch_size got 10+\.\.\.; expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_ROOM)
+def test_what_has_no_room_is_refused_before_it_is_made(name, tmp_path, monkeypatch):
+    """On a machine of 8 GB, whatever this one has."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "host_memory", lambda: 8 * 10**9)
+    call, message = NO_ROOM[name]
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert len(str(caught.value)) < 600
     assert not list(tmp_path.glob("**/commit-*")), "work has started"
 
 

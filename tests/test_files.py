@@ -309,3 +309,128 @@ def test_arrays_behind_links_are_left_out(tmp_path):
     body = path.read_bytes()[512:]
     path.write_bytes(_head(memoryview(body)) + body)
     assert read_arrays(path)[0].keys() == {"a"}
+
+
+def sealed(path, build):
+    """A file of ours that somebody made, with the right SHA-256."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        build(file)
+    body = path.read_bytes()[512:]
+    path.write_bytes(_head(memoryview(body)) + body)
+    return path
+
+
+def with_nested_groups(file):
+    group = file
+    for _ in range(20_000):
+        group = group.create_group("a")
+
+
+def with_many_names(file):
+    file["a"] = np.zeros(1000)
+    file["a"].attrs["bytes of [type, shape]"] = "[" * 100_000 + "]" * 100_000
+
+
+FORGED = {
+    "an array that is not there": (
+        lambda file: file.create_dataset("a", (10**11,), "f4", chunks=(1024,)),
+        r"a is declared as float32\[100000000000\], of 400,000,000,000 bytes; expected as many",
+    ),
+    "an array that was never written": (
+        lambda file: file.create_dataset("a", (10**11,), "f4"),
+        "of 400,000,000,000 bytes; expected as many in the file, which has 0",
+    ),
+    "a compressed array": (
+        lambda file: file.create_dataset("a", data=np.zeros(10**6, "u1"), compression="gzip"),
+        "of 1,000,000 bytes; expected as many in the file",
+    ),
+    "groups in groups": (with_nested_groups, "lies in more than 64 groups"),
+    "lists in lists": (
+        lambda file: file.attrs.update({"setting": "[" * 900 + "]" * 900}),
+        "setting is nested in more than 64 levels",
+    ),
+    "more lists in lists": (with_many_names, "is nested in more than 64 levels"),
+    "an infinite number": (lambda file: file.attrs.update({"a": "[1e400]"}), "a holds inf; exp"),
+    "no number": (lambda file: file.attrs.update({"a": '{"b": NaN}'}), "a holds nan; expected"),
+    "a huge number": (lambda file: file.attrs.update({"a": "1" + "0" * 400}), "a holds 10+.*; exp"),
+    "a number too long": (lambda file: file.attrs.update({"a": "1" * 9999}), "cannot be read"),
+    "half a character": (
+        lambda file: file.attrs.update({"a": '"\\ud800"'}),
+        "a holds .*ud800.*; e",
+    ),
+    "a list for a text": (
+        lambda file: file.attrs.update({"a": ["1", "2"]}),
+        "attribute 'a' is no t",
+    ),
+    "a number for a text": (lambda file: file.attrs.update({"a": 1.0}), "attribute 'a' is no text"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_what_a_file_of_ours_claims_must_be_in_it(name, tmp_path):
+    build, message = FORGED[name]
+    path = sealed(tmp_path / "x.h5", build)
+    with pytest.raises(ValueError, match=rf"x\.h5.*{message}"):
+        read_arrays(path)
+
+
+def test_an_array_under_many_names_is_read_once(tmp_path):
+    def build(file):
+        file["a"] = np.zeros(1000)
+        for number in range(1000):
+            file[f"b{number}"] = file["a"]
+        file["c"] = file["/"]
+
+    assert len(read_arrays(sealed(tmp_path / "x.h5", build))[0]) == 1
+
+
+BOMBS = {
+    "nothing written": {"shape": (2 * 10**9, 1), "chunks": (2**20, 1)},
+    "nothing allocated": {"shape": (2 * 10**9, 1)},
+    "one chunk of many": {"shape": (2 * 10**9, 1), "chunks": (2**10, 1), "rows": 2**10},
+    "zeros": {"shape": (10**8, 1), "chunks": (2**20, 1), "rows": 10**8, "compression": "gzip"},
+    "a chunk larger than its array": {
+        "shape": (6, 1), "maxshape": (None, 1), "chunks": (10**8, 1), "rows": 6,
+        "compression": "gzip",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_data_that_come_to_far_more_than_is_stored_are_refused(name, folder):
+    options = dict(BOMBS[name])
+    rows = options.pop("rows", 0)
+    change(folder, "train", train_set_x=None)
+    with h5py.File(folder / "train_signs.h5", "a") as file:
+        made = file.create_dataset("train_set_x", dtype="u1", **options)
+        if rows:
+            made[:rows] = np.zeros((rows, 1), "u1")
+    assert (folder / "train_signs.h5").stat().st_size < 500_000
+    with pytest.raises(
+        ValueError, match=r"train_signs\.h5: train_set_x is declared as .*; exp|never"
+    ):
+        load_signs(folder)
+
+
+def test_compressed_data_are_read(folder):
+    """As others hand them out: pictures, and labels that are nearly all the same."""
+    change(folder, "train", train_set_x=None, train_set_y=None)
+    with h5py.File(folder / "train_signs.h5", "a") as file:
+        x = np.repeat(PICTURES, 500, axis=0)
+        file.create_dataset("train_set_x", data=x, compression="gzip", shuffle=True, chunks=True)
+        y = np.zeros(3000, int)
+        y[0] = 5
+        file.create_dataset("train_set_y", data=y, compression="gzip")
+    train, _, _ = load_signs(folder)
+    np.testing.assert_allclose(train.x, x / 255, rtol=1e-6)
+    np.testing.assert_array_equal(train.y, y)
+
+
+def test_a_long_name_under_many_is_refused(folder):
+    change(folder, "train", list_classes=None)
+    with h5py.File(folder / "train_signs.h5", "a") as file:
+        file.create_dataset("list_classes", (2**17,), h5py.string_dtype(), chunks=(64,))[0] = "a"
+    with pytest.raises(
+        ValueError, match="list_classes lists 131,072 texts; expected at most 65,536"
+    ):
+        load_signs(folder)

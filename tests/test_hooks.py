@@ -119,3 +119,28 @@ def test_an_error_whose_text_is_an_error_stops_the_calls_alone():
     with pytest.warns(UserWarning, match="on_epoch raised Mute, at epoch 1 of setting 0"):
         study = sweep([SETTING], DATA, 0.2, epochs=3, progress=False, on_epoch=fail)
     assert study.is_complete.all()
+
+
+@pytest.mark.parametrize("way", ["sweep", "run"])
+def test_a_hook_may_change_what_it_is_given(way):
+    def tell(info):
+        info.setting["run"] = info.setting.pop("hidden")
+        info.values.clear()
+
+    setting = SETTING | {"hidden": [4]}
+    if way == "sweep":
+        study = sweep([setting], DATA, 0.2, epochs=3, progress=False, on_epoch=tell)
+    else:
+        run = Run(setting, DATA, 0.2, on_epoch=tell)
+        setting["hidden"].append(5)
+        run.train(epochs=3)
+        study = run.study()
+        run.journal.clear()
+        assert len(run.journal) == 1
+    assert study.given == [SETTING]
+    study.best_params.clear()
+    study.fitted().setting.clear()
+    study.fitted().curves["cost"][:] = 0
+    assert study.given == [SETTING]
+    assert study.settings[0]["hidden"] == (4,)
+    assert study.curves["cost"].all()

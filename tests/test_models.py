@@ -249,3 +249,17 @@ def test_first_weights_are_those_of_init_dense():
         for layer, (num_in, num_out) in enumerate(((7, 6), (6, 5), (5, 3))):
             alone = jaxnn.init_dense(jax.random.fold_in(key, layer), num_in, num_out, init)
             np.testing.assert_allclose(params[layer]["kernel"], alone["kernel"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ((4, (2**31 - 1,) * 2, 3), r"units: a network would take .* GB; expected less than"),
+        ((4, (1,) * 257, 3), "hidden got 257 layers; expected at most 256"),
+        ((4, (10**400,), 3), r"hidden got 10+\.\.\.; expected a whole number"),
+        ((10**400, (), 3), "num_features got 10+"),
+    ],
+)
+def test_networks_that_no_machine_holds_are_refused(units, message):
+    with pytest.raises(ValueError, match=message):
+        mlp(*units)

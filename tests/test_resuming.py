@@ -1,5 +1,6 @@
 """A search that was killed, interrupted or refused goes on, and ends with the same bits."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -348,3 +349,64 @@ def test_nothing_grows_over_many_epochs(data, tmp_path, monkeypatch):
     assert max(handles[4:]) - min(handles[4:]) <= 1, "a commit in the middle"
     assert threading.active_count() == threads
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".h5", ".h5"]
+
+
+FORGED = {
+    "a lane beyond": (
+        lambda arrays, about: arrays["states/0/lanes"].__setitem__((0, 1), 9),
+        "state",
+    ),
+    "a setting beyond": (
+        lambda arrays, about: arrays["states/0/lanes"].__setitem__((0, 0), 9),
+        "9",
+    ),
+    "a lane twice": (
+        lambda arrays, about: arrays["states/0/lanes"].__setitem__(1, [0, 0]),
+        "two st",
+    ),
+    "no program": (
+        lambda arrays, about: about.update(states=[{}]),
+        "expected a program with lanes",
+    ),
+    "another optimizer": (
+        lambda arrays, about: about["states"][0]["Program"].update(optimizers={"tuple": ["gd"]}),
+        "expected {'adam'} among them",
+    ),
+    "other networks": (
+        lambda arrays, about: about["states"][0]["Program"]["model"]["Mixture"].update(
+            units={"tuple": [4, 7, 3]}
+        ),
+        "it holds networks of Mixture",
+    ),
+    "another argument": (
+        lambda arrays, about: about["identity"]["arguments"].update(storage="sqlite:///x.db"),
+        "it holds the arguments",
+    ),
+    "no identity": (lambda arrays, about: about.update(identity=3), "lacks a part"),
+}
+
+
+@pytest.fixture(scope="module")
+def broken_off(data, tmp_path_factory):
+    """The commit of a sweep that was interrupted in the middle of its training."""
+    folder = tmp_path_factory.mktemp("broken")
+    settings = [{"hidden": (3,)}, {"hidden": (3,), "learning_rate": 0.1}]
+
+    def interrupt(info):
+        if info.epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(jaxnn.TrainingInterrupted):
+        jaxnn.sweep(settings, data, 0.25, epochs=5000, directory=folder, commit_interval=0.0,
+                    progress=False, on_epoch=interrupt)  # fmt: skip
+    return commits.newest(folder)[0]
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_commit_is_checked_before_a_search_goes_on_with_it(name, broken_off, data, tmp_path):
+    change, message = FORGED[name]
+    path, arrays, about = copy.deepcopy(broken_off)
+    change(arrays, about)
+    commits.write_arrays(tmp_path / path.name, arrays.items(), about)
+    with pytest.raises(ValueError, match=rf"{path.name}.*{message}"):
+        jaxnn.resume(tmp_path, data)

@@ -1,3 +1,4 @@
+import enum
 from fractions import Fraction
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnn import Model
-from jaxnn.settings import HYPERPARAMETERS, complete, is_used, traced_numbers
+from jaxnn.settings import HYPERPARAMETERS, complete, is_used, plain_setting, traced_numbers
 
 DEFAULTS = {
     "optimizer": "adam",
@@ -53,6 +54,57 @@ def test_values_become_plain_python():
     types = {name: type(full[name]) for name in ("learning_rate", "batch_size", "batch_norm", "l2")}
     assert types == {"learning_rate": float, "batch_size": int, "batch_norm": bool, "l2": float}
     assert {type(units) for units in full["hidden"]} == {int}
+
+
+class Units(enum.IntEnum):
+    FEW = 4
+
+
+class Name(str, enum.Enum):  # noqa: UP042 (its str() is another text)
+    KEY = "activation"
+    TANH = "tanh"
+
+
+class Many(tuple):
+    pass
+
+
+def test_a_setting_as_it_was_given_is_plain_python_too():
+    setting = {
+        "learning_rate": Fraction(1, 4),
+        Name.KEY: Name.TANH,
+        "hidden": Many([Units.FEW, np.int8(3)]),
+        "batch_size": Units.FEW,
+        "l2": 1,
+    }
+    plain = {
+        "learning_rate": 0.25,
+        "activation": "tanh",
+        "hidden": (4, 3),
+        "batch_size": 4,
+        "l2": 1,
+    }
+    # repr tells subclasses apart
+    assert repr(plain_setting(setting)) == repr(plain)
+    assert repr(complete(setting)) == repr(complete(plain))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"hidden": (2**31,)},
+        {"hidden": (10**400,)},
+        {"hidden": (1,) * 257},
+        {"batch_size": 10**5000},
+        {"learning_rate": 10**400},
+        {"l2": Fraction(10**400)},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_huge_numbers_are_refused_in_a_few_words(setting):
+    with pytest.raises(ValueError, match=f"{next(iter(setting))} got .*; expected") as caught:
+        complete(setting)
+    assert len(str(caught.value)) < 400
 
 
 BAD = {

@@ -1,4 +1,6 @@
+import enum
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -150,6 +152,17 @@ def test_the_course_tunes_in_three_tiers():
         (lambda: sample({"batch_size": uniform(1, 9)}, 2), "batch_size got 1.0; expected a whole"),
         (lambda: sample({"learning_rate": [0.1, 1]}, 2), "or a domain such as jaxnn.choice"),
         (lambda: sample({"activation": choice(["relu", "gelu"])}, 2), "activation got 'gelu'"),
+        (lambda: uniform(0, 10**400), r"bound 10{190,}\.\.\.; expected a finite number"),
+        (lambda: randint(1, 10**400), "expected a whole number"),
+        (lambda: uniform(-1e308, 1e308), "expected closer bounds"),
+        (lambda: choice([{3}]), r"choice got \{3\}; expected numbers, text, True"),
+        (lambda: sample({"batch_size": 10**400}, 2), "batch_size got 10+"),
+        (lambda: sample({"own": {3}}, 2), r"own got \{3\}; expected numbers, text"),
+        (lambda: sample({3: 1.0}, 2), "expected a dict, name -> domain or value"),
+        (
+            lambda: sample({"l2": uniform(0, 1)}, 2**31 - 1),
+            "n got 2,147,483,647: .* of memory here",
+        ),
         (lambda: jaxnn.course_space(4), "tier got 4; expected 1, 2 or 3"),
     ],
 )
@@ -196,3 +209,46 @@ def test_a_call_is_cut_between_items_and_stays_in_balance():
         assert domain == space[name]
     assert 5 < len(shown) < 40
     assert call_text(lambda space: None, {"space": "x" * 700}).endswith("xxx...)")
+
+
+class Units(enum.IntEnum):
+    FEW = 4
+
+
+class Name(str, enum.Enum):  # noqa: UP042 (its str() is another text)
+    TANH = "tanh"
+
+
+def test_spaces_are_kept_in_plain_values():
+    """What NumPy, fractions and enumerations bring; and nobody else's list."""
+    hidden = [Units.FEW, np.int8(3)]
+    space = {
+        "learning_rate": uniform(Fraction(1, 8), np.float32(0.5)),
+        "activation": choice([Name.TANH, np.str_("relu")]),
+        "hidden": hidden,
+        "l2": Fraction(1, 4),
+    }
+    settings = sample(space, 8)
+    hidden.append(9)
+    expected = {
+        "learning_rate": uniform(0.125, 0.5),
+        "activation": choice(["tanh", "relu"]),
+        "hidden": (4, 3),
+        "l2": 0.25,
+    }
+    assert settings.space == expected
+    assert repr(settings.space) == repr(expected)
+    kinds = {(name, type(value)) for one in settings for name, value in one.items()}
+    assert kinds == {
+        ("learning_rate", float),
+        ("activation", str),
+        ("hidden", tuple),
+        ("l2", float),
+    }
+
+
+def test_the_widest_ranges_overflow_nowhere():
+    for domain in (loguniform(1e-300, 1e300), lograndint(1, 10**300), uniform(0, 1e308)):
+        values = [domain.value(position) for position in (0.0, 0.5, 1.0)]
+        assert domain.low <= values[0] < values[1] < values[2] <= domain.high
+        assert domain.value(1.05) > domain.high
