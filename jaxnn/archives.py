@@ -67,8 +67,9 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is damaged, not one of ours, of another version, or its arrays do not fit the
-        structure it names.
+      ValueError: it is damaged, not one of ours, of another version, or holds what does not fit:
+        arrays the structure that it names, values what they may be (see `schemas`), sizes what is
+        there (see `claims`). No code comes from a file.
 
     >>> import tempfile
     >>> from jaxnn import Dataset, fit
@@ -197,8 +198,10 @@ def _network(
         raise ValueError(f"its inputs are {setting['inputs']}; expected statistics where not raw")
     if setting["inputs"] != "raw":
         names = InputStatistics._fields
-        inputs = InputStatistics(*(jax.ShapeDtypeStruct(input_shape, float) for _ in names))
-        check_statistics(*filled(path, "inputs", inputs, arrays), input_shape)
+        shapes: list[Any] = [jax.ShapeDtypeStruct(input_shape, float) for _ in names]
+        inputs = InputStatistics(*shapes)
+        found = filled(path, "inputs", inputs, arrays)
+        check_statistics(found.mean, found.deviation, input_shape)
     check_curves(group_of(arrays, "curves"))
     fill = lambda group, tree: jax.tree.map(jnp.asarray, filled(path, group, tree, arrays))
     return Fitted(

@@ -228,6 +228,6 @@ def check_rates(rates: Rates) -> None:
         may_be_zero = name in ("step", "lane", "compile", "compile_layer")
         is_zero = may_be_zero and isinstance(value, Real) and value == 0
         # within these no time that a plan tells is infinite
-        if not is_zero and not (isinstance(value, Real) and 1e-30 <= value <= 1e30):
+        if not is_zero and not (isinstance(value, Real) and 1e-30 <= value <= 1e30):  # type: ignore[operator]
             expected = ">= 0" if may_be_zero else "> 0"
             raise ValueError(f"rates got {name} {brief(value)}; expected a number {expected}")

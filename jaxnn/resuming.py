@@ -1,5 +1,6 @@
 """Resuming: a search gone on with from its directory alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jaxnn.archives import STUDY, complete_or_refused
@@ -67,10 +68,11 @@ def resume(
         identity = about["identity"]
         versions = machine()
         compare(directory, {name: identity.get(name) for name in versions}, versions)
-        function = {"sweep": sweep, "search": search}[identity["function"]]
+        calls: dict[str, Callable[..., Study]] = {"sweep": sweep, "search": search}
+        call = calls[identity["function"]]
         arguments = {name: decode(value) for name, value in identity["arguments"].items()}
-        if {*arguments} != {*argument_names(function)}:
-            raise ValueError(f"it holds the arguments {brief([*arguments])} of {function.__name__}")
+        if {*arguments} != {*argument_names(call)}:
+            raise ValueError(f"it holds the arguments {brief([*arguments])} of {call.__name__}")
         space, plan = decode(about["space"]), decode(about["plan"])
         is_given = {name: identity[f"has_{name}"] for name in ("model", "sampler")}
         known_valid = identity["valid"]
@@ -83,14 +85,13 @@ def resume(
             )
     if valid is None and not isinstance(known_valid, str):
         valid = known_valid
-    if function is sweep and space is not None:
+    if call is sweep and space is not None:
         arguments["settings"] = Settings(arguments["settings"], space)
-    if function is sweep:
+    if call is sweep:
         del code["sampler"]
         if model is None:
             # which may have been given
             arguments["plan"] = plan
-    call: Any = function
     return call(
         train=train,
         valid=valid,

@@ -62,9 +62,9 @@ def many(rule: Rule, least: int = 0, most: float = math.inf, kind: type = tuple)
     """A tuple or list, of some length, of values that a rule allows."""
 
     def is_valid(value: Any) -> bool:
-        return (
-            type(value) is kind and least <= len(value) <= most and all(map(rule.is_valid, value))
-        )
+        if type(value) is not kind or not isinstance(value, tuple | list):
+            return False
+        return least <= len(value) <= most and all(map(rule.is_valid, value))
 
     return Rule(f"a {kind.__name__} of {rule.allowed}", is_valid)
 

@@ -416,3 +416,14 @@ def test_intervals_end_where_the_metric_does():
     assert (low, high) == (0.0, pytest.approx(0.01 + reach))
     # of nothing there is none
     assert np.isnan(make_study(given, [0.9, 0.8]).trials[0].interval).all()
+
+
+def test_names_are_text_to_matplotlib():
+    """Between two dollars it reads mathematics, and fails where they are none."""
+    name = "$\\nothing$ [/b]"
+    study = make_study([{"learning_rate": rate} for rate in (0.1, 0.2, 0.3)], [0.1, 0.2, 0.3])
+    for number, setting in enumerate(study.settings):
+        setting[name] = float(number)
+    figure = jaxnn.plot_slice(study, [name])
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_xlabel() == name.replace("$", "\\$")
