@@ -370,7 +370,8 @@ def test_commits_of_other_numbers_of_processes_stay_until_the_end(tmp_path):
 
 def test_a_directory_is_read_from_the_commit_that_knows_most(tmp_path, study):
     lanes = [(number, repeat) for number in range(18) for repeat in (0, 1)]
-    stale = dataclasses.replace(part_of(study, lanes[:8]).study, rungs=[])
+    stale = part_of(study, lanes[:8]).study
+    stale = dataclasses.replace(stale, rungs=[], treatments=study.treatments)
     # one process, and then two, of which one has not saved anything yet
     for known, series in ((stale, Series()), (study, Series(1, 2))):
         about = {**study_about(known), "identity": {}, "is_finished": False}
