@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from jaxnn import claims
-from jaxnn.datasets import Dataset, as_inputs, as_labels, check_compatible
+from jaxnn.datasets import MOST_INFERRED, Dataset, as_inputs, as_labels, check_compatible
 from jaxnn.scales import on_one_scale
 from jaxnn.writing import StrPath, write_whole
 
@@ -221,9 +221,10 @@ def _read_classes(file: h5py.File, key: str) -> Classes | None:
     if file.get(key.split("/")[0], getlink=True) is None:
         return None
     classes = _array(file, key, "iufS")
-    if classes.ndim != 1 or len(classes) < 2:
+    if classes.ndim != 1 or not 2 <= len(classes) <= MOST_INFERRED:
         raise ValueError(
-            f"{file.filename}: {key} has shape {classes.shape}; expected two classes or more"
+            f"{file.filename}: {key} has shape {classes.shape}; expected 2 to {MOST_INFERRED:,} "
+            "classes"
         )
     return tuple(_class(f"{file.filename}: {key}", one) for one in classes.tolist())
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from jaxnn.showing import visible
 from jaxnn.streams import console_on_stderr, tell
 
 
@@ -106,9 +106,11 @@ class SweepDisplay:
     def say(self, message: str) -> None:
         """What cannot wait for the end."""
         if self._display is not None:
-            self._display.console.print(f"[bold red]{escape(message)}[/]")
+            self._display.console.print(
+                visible(message), style="bold red", markup=False, emoji=False, highlight=False
+            )
         else:
-            tell(f"jaxnn: {message}")
+            tell(f"jaxnn: {visible(message)}")
 
 
 @contextlib.contextmanager

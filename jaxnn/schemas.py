@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnn.checks import brief
-from jaxnn.datasets import INPUTS
+from jaxnn.inputs import INPUTS
 from jaxnn.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.mixtures import MOST_LAYERS, Mixture
 from jaxnn.optimizers import OPTIMIZERS

@@ -145,7 +145,7 @@ def _check_treatments(study: Study, is_part: bool) -> None:
         if fold >= study.folds or (one.statistics is None) != (inputs == "raw"):
             raise ValueError(f"it holds a treatment {inputs} of fold {fold} that cannot be")
         if one.statistics is not None:
-            check_statistics(*one.statistics, study.input_shape)  # type: ignore[arg-type]
+            check_statistics(*one.statistics, study.input_shape)
         shape = (num_features, one.num_features)
         if one.space is None:
             is_fine = one.num_features == num_features

@@ -246,7 +246,9 @@ class Brain:
             value = given[parameter.name]
             if parameter.name in kept and value != parameter.default:
                 options[parameter.name] = value
-        valid = "valid" if isinstance(given["valid"], Dataset) else repr(plain("valid", given["valid"]))
+        valid = "valid"
+        if not isinstance(given["valid"], Dataset):
+            valid = repr(plain(valid, given["valid"]))
         texts = [repr(setting), "train", *([valid] if given["folds"] == 1 else [])]
         texts += [f"{key}={plain(key, value)!r}" for key, value in options.items()]
         texts += ["model=model"] if given["model"] is not None else []
