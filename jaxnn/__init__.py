@@ -44,7 +44,7 @@ from jaxnn.uncertainty import Comparison
 from jaxnn.with_optuna import to_optuna
 from jaxnn.zooming import zoom
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 __all__ = [
     "Comparison",

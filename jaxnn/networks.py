@@ -89,11 +89,12 @@ def refitted(
         progress=progress,
     )
     parts: Folds = [checked_data(data, None, order_seed)]
+    train, _ = parts[0]
     given = [study.given[number] for number in numbers]
     # for as long as what was kept was trained, on the mean
     ends = [round(float(study.kept_epochs[number].mean())) + 1 for number in numbers]
-    prepared = recipes(given, data, options.model)
-    plan = options.plan(prepared, data, max(ends))
+    prepared = recipes(given, train, options.model)
+    plan = options.plan(prepared, train, max(ends))
     with open_job(options, parts, plan, max(ends), sum(ends)) as job:
         add(job, options, given, prepared, plan)
         job.study.ends[:, 0] = ends

@@ -167,6 +167,9 @@ def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
     try:
         with deferred_interrupt() as is_interrupted:
             yield lambda: is_ended or is_interrupted()
+    except TrainingInterrupted:
+        # which says already what was reached
+        raise
     except KeyboardInterrupt:
         is_ended = True
 

@@ -14,6 +14,8 @@ from jaxnn.memory import check_fits
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
     """Splits off `fraction` of every class (stratified, at random): (the rest, the held-out part).
 
+    Examples of weight 0 are in neither.
+
     >>> data = Dataset(np.arange(20.0).reshape(10, 2), [0] * 5 + [1] * 5)
     >>> rest, held_out = hold_out(data, 0.2)
     >>> len(rest), held_out.y.tolist()
@@ -21,7 +23,7 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     """
     if not isinstance(fraction, Real) or not 0 < fraction < 1:
         raise ValueError(f"a hold-out fraction got {fraction!r}; expected a number between 0 and 1")
-    rng = np.random.default_rng(whole_number("seed", seed))
+    rng, data = np.random.default_rng(whole_number("seed", seed)), data.counted()
     labels = np.asarray(data.y)
     held_out = np.zeros(len(labels), bool)
     done = 0
@@ -42,7 +44,8 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
 def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
     """Splits for cross-validation: num_folds pairs (training part, held-out part).
 
-    Each example is held out once; of every class the folds hold out as many, to within one. All
+    Each example that counts is held out once; of every class the folds hold out as many, to within
+    one. All
     training parts have the same shape, and all held-out parts: one that is an example short is
     filled up with a copy of weight 0. So the folds of a search share its compiled programs.
 
@@ -60,6 +63,7 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     >>> [held_out.weights.sum().item() for _, held_out in stratified_folds(data, 2)]
     [4.0, 3.0]
     """
+    data = data.counted()
     if whole_number("num_folds", num_folds, 2) > len(data):
         raise ValueError(f"num_folds got {num_folds}; expected at most the {len(data)} examples")
     # each fold has the data once

@@ -249,6 +249,7 @@ class Brain:
         valid = "valid"
         if not isinstance(given["valid"], Dataset):
             valid = repr(plain(valid, given["valid"]))
+        setting = {key: plain(key, value) for key, value in setting.items()}
         texts = [repr(setting), "train", *([valid] if given["folds"] == 1 else [])]
         texts += [f"{key}={plain(key, value)!r}" for key, value in options.items()]
         texts += ["model=model"] if given["model"] is not None else []

@@ -40,6 +40,7 @@ def same(first, second):
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
+@pytest.mark.filterwarnings("ignore:the network's outputs are not finite")
 def test_a_study_comes_back_with_all_it_holds(study, data, tmp_path):
     study.save(tmp_path / "study.h5")
     again = jaxnn.load(tmp_path / "study.h5")

@@ -169,7 +169,10 @@ def test_a_diverged_network_is_told_and_predicts_no_class(data):
     # the warning points to the caller
     assert said[0].filename == __file__
     assert np.isnan(diverging.loss_)
-    with pytest.raises(ValueError, match=r"predict got \d+ inputs, the first in row \d, of which"):
+    with (
+        pytest.warns(UserWarning, match="outputs are not finite"),
+        pytest.raises(ValueError, match=r"predict got \d+ inputs, the first in row \d, of which"),
+    ):
         diverging.predict(1e3 * x)
 
 

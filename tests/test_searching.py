@@ -139,7 +139,7 @@ def test_dropped_lanes_cost_nothing(monkeypatch):
     train_lanes = chunks.train_lanes
 
     def counting(program, states, numbers, *rest):
-        executed.append(len(numbers["learning_rate"]) * int(rest[-1]))
+        executed.append(len(numbers["learning_rate"]) * int(rest[-1].num_epochs))
         return train_lanes(program, states, numbers, *rest)
 
     monkeypatch.setattr(chunks, "train_lanes", counting)

@@ -10,7 +10,7 @@ from scipy import stats
 
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
-from jaxnn.datasets import InputStatistics
+from jaxnn.inputs import InputStatistics
 from jaxnn.preparing import Treatment
 from jaxnn.progress import SweepDisplay, sweep_display
 from jaxnn.settings import complete
