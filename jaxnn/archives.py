@@ -16,9 +16,9 @@ from datetime import datetime
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.arrays import own as own_array
 from jaxnn.commits import Commit, finished_among, newest
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
@@ -203,7 +203,7 @@ def _network(
         found = filled(path, "inputs", inputs, arrays)
         check_statistics(found.mean, found.deviation, input_shape)
     check_curves(group_of(arrays, "curves"))
-    fill = lambda group, tree: jax.tree.map(jnp.asarray, filled(path, group, tree, arrays))
+    fill = lambda group, tree: jax.tree.map(own_array, filled(path, group, tree, arrays))
     return Fitted(
         model=own,
         params=fill("params", params),

@@ -52,7 +52,12 @@ def host_array(values: Any, name: str) -> np.ndarray:
     if hasattr(values, "columns") and (hasattr(values, "dtypes") or hasattr(values, "schema")):
         columns = [_column(column, name, label) for label, column in _columns(values)]
         return np.stack(columns, axis=1) if columns else np.empty((len(values), 0))
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{name} got rows of different lengths; expected one shape for all"
+        ) from None
     # the column of a data frame by itself; an array of objects has no type that tells what it is
     is_column = array.dtype == object and hasattr(values, "to_numpy")
     return _of_objects(array, name, "") if is_column else array

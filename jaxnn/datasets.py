@@ -24,7 +24,8 @@ class Dataset:
     Args:
       x: inputs (N, F) or (N, ...), real and finite; stored in the default float type. Where that
         type cannot hold how a feature varies, such as times since 1970, the numbers as they came
-        are kept beside it, and "centred" and "standardised" inputs are made of them.
+        are kept beside it, and "centred" and "standardised" inputs are made of them; what went
+        through `jax.device_put` or a compiled function has lost them.
         A data frame may mix whole, real, boolean and nullable columns where no value is missing.
       y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
         course's orientation, (C, N).
@@ -68,6 +69,8 @@ class Dataset:
         )
 
     def _set(self, x: Any, y: Any, num_classes: int, weights: Any, exact: Any) -> None:
+        if exact is not None:
+            exact.setflags(write=False)
         for name, value in zip(_FIELDS, (x, y, num_classes, weights, exact), strict=True):
             object.__setattr__(self, name, value)
 
@@ -216,6 +219,11 @@ def as_labels(
     labels = host_array(y, name)
     if labels.dtype.kind not in "buif":
         raise ValueError(f"{name} got type {labels.dtype}; expected whole numbers 0, 1, 2, ...")
+    if labels.dtype.kind == "f" and (missing := np.isnan(labels)).any():
+        raise ValueError(
+            f"{name} got {missing.sum()} missing values (NaN), the first in example "
+            f"{np.argwhere(missing)[0][0]}; expected class numbers 0, 1, ...: drop those examples"
+        )
     if labels.dtype.kind == "f" and not (np.isfinite(labels) & (labels == np.floor(labels))).all():
         raise ValueError(f"{name} got numbers that are not whole; expected class numbers 0, 1, ...")
     if labels.ndim == 2 and 1 in labels.shape and labels.size == num_examples:
@@ -282,7 +290,17 @@ def _as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
     weights = _as_floats(weights)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ValueError("weights got a negative or infinite number, or only zeros; expected >= 0")
+    # a device takes numbers below 1.2e-38 for 0
+    if weights.max() < _LEAST_WEIGHT:
+        raise ValueError(
+            f"weights got {weights.max():.3g} at most; expected {_LEAST_WEIGHT:.0e} or more: only "
+            "their ratios count, so divide them by the largest"
+        )
     return weights
+
+
+_LEAST_WEIGHT = 1e-30
+"""That the largest weight of a set has at least."""
 
 
 def check_compatible(data: Dataset, other: Dataset, name: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnn.datasets import Dataset, as_inputs
 from jaxnn.forks import check_fork
-from jaxnn.inputs import InputStatistics
+from jaxnn.inputs import InputStatistics, with_small_weights
 from jaxnn.metrics import accuracy
 from jaxnn.normalization import population_statistics
 from jaxnn.showing import warn_caller
@@ -69,8 +69,8 @@ class Fitted:
         The running averages are those of the last ten or so mini-batches, while the weights moved;
         see `population_statistics`.
         """
-        x = data.normalised(self.inputs).x
-        state = _population_statistics(self.model, self.params, self.state, x, data.weights)
+        data = with_small_weights(data.normalised(self.inputs))
+        state = _population_statistics(self.model, self.params, self.state, data.x, data.weights)
         return dataclasses.replace(self, state=state)
 
     def _logits(self, x: ArrayLike) -> np.ndarray:
@@ -85,10 +85,11 @@ class Fitted:
         inputs = x.astype(dtype) if self.inputs is None else self.inputs.normalise(x)
         numbers = {name: self.setting[name] for name in self.model.numbers}
         given = jax.device_put((inputs, numbers))
-        logits = jax.device_get(_logits(self.model, self.params, self.state, *given))
-        # a class may have the logit -inf, which is a probability of 0
-        is_unknown = (np.isnan(logits) | np.isposinf(logits)).any(axis=-1)
+        logits = np.array(_logits(self.model, self.params, self.state, *given))
+        # NaN or infinite; one of several classes may be -inf, which is a probability of 0
+        is_unknown = ~np.isfinite(logits.max(axis=-1))
         if is_unknown.any():
+            logits[is_unknown] = np.nan
             warn_caller(
                 f"the network's outputs are not finite for {is_unknown.sum():,} of {len(x):,} "
                 "inputs, whose predictions mean nothing: the network has diverged, or they are far "

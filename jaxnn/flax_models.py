@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.arrays import own
+from jaxnn.keys import new_key
 from jaxnn.showing import warn_caller
 from jaxnn.types import Array, ArrayLike, Model, Params, State
 
@@ -77,7 +78,7 @@ def from_flax(module: Any, example: ArrayLike) -> Model:
     ) -> tuple[Array, State]:
         return call(params, state, x, is_training, key)
 
-    key, frozen = jax.random.key(0), dict[str, None]()
+    key, frozen = new_key(0), dict[str, None]()
     with _named("initialised"):
         params, state = jax.eval_shape(init, key)
     for is_training in (False, True):

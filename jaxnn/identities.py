@@ -17,11 +17,13 @@ from jaxnn.commits import Commits
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
 from jaxnn.hosts import ALONE, Hosts
+from jaxnn.keys import new_key
 from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan
 from jaxnn.records import decode, encode, first_difference
 from jaxnn.settings import HYPERPARAMETERS, checked
 from jaxnn.spaces import Choice, Range
+from jaxnn.types import Model, as_model
 
 # these change nothing of what comes out
 _ASIDE = ("directory", "commit_interval", "progress", "on_epoch")
@@ -59,7 +61,9 @@ def checked_identity(
     found = {
         **machine(),
         "function": function.__name__,
-        **{f"has_{n}": arguments.get(n) is not None for n in ("model", "sampler")},
+        "has_sampler": arguments.get("sampler") is not None,
+        "has_model": arguments["model"] is not None,
+        "model": _shape_of(arguments["model"]),
         **_call(function, arguments),
         "plan": [
             {
@@ -113,9 +117,9 @@ def _call(
 
 def call_of_values(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the values of a search's settings depend on, as JSON; other settings leave it as is."""
-    has_model = arguments["model"] is not None
     space = {name: _as_trained(name, one) for name, one in arguments["space"].items()}
-    found = {"has_model": has_model, **_call(function, {**arguments, "space": space}, _FREE)}
+    model = {"has_model": arguments["model"] is not None, "model": _shape_of(arguments["model"])}
+    found = {**model, **_call(function, {**arguments, "space": space}, _FREE)}
     return cast(dict[str, Any], json.loads(json.dumps(found)))
 
 
@@ -187,11 +191,23 @@ def compare(directory: StrPath | None, then: Any, now: Any) -> None:
         )
 
 
+def _shape_of(model: Any) -> str:
+    """What is known of a model without running it: the names, types and shapes of its arrays."""
+    pair = None if model is None else as_model(model)
+    if not isinstance(pair, Model):
+        return "" if pair is None else "a function that makes models"
+    leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(lambda: pair.init(new_key(0))))
+    names = [f"{jax.tree_util.keystr(path)} {leaf.dtype}{leaf.shape}" for path, leaf in leaves]
+    size = sum(leaf.size for _, leaf in leaves)
+    digest = hashlib.sha256("; ".join(names).encode()).hexdigest()[:16]
+    return f"{len(leaves)} arrays of {size:,} numbers, SHA-256 {digest}"
+
+
 def _fingerprint(data: Any) -> Any:
     if not isinstance(data, Dataset):
         return encode(data)
     sha = hashlib.sha256()
-    for values in (data.x, data.y, data.weights):
+    for values in (data.x, data.y, data.weights, data.exact):
         if values is not None:
             array = np.ascontiguousarray(values)
             sha.update(f"{array.dtype}{array.shape}".encode())

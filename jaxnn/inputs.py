@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.arrays import own
 from jaxnn.datasets import Dataset
 from jaxnn.types import Array, ArrayLike
 
@@ -56,7 +57,20 @@ def input_statistics(inputs: str, data: Dataset) -> InputStatistics | None:
     if inputs == "centred":
         deviation = np.zeros_like(mean)
     deviation = np.where(deviation == 0, 1, deviation)
+    # all networks of a run share them
+    for one in (mean, deviation):
+        one.setflags(write=False)
     return InputStatistics(mean, deviation)
+
+
+def with_small_weights(data: Dataset) -> Dataset:
+    """The same with weights of at most 2, whose sums are finite; only their ratios matter."""
+    if data.weights is None:
+        return data
+    weights = data.host_weights()
+    # a power of two, which changes no bits of what is computed
+    _, exponent = np.frexp(weights.max())
+    return data.weighted(own(np.ldexp(weights, 1 - exponent)))
 
 
 def scale_ratio(data: Dataset) -> float:
@@ -90,10 +104,14 @@ def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     data = data.counted()
     weights = data.host_weights().astype(np.float64)
     x, share = data.original, weights / weights.sum()
+    low, high = x.min(axis=0), x.max(axis=0)
+    # by a power of two, so that no square is too large or small; it changes no other bits
+    _, exponent = np.frexp(high.astype(np.float64) - low)
+    size = np.ldexp(1.0, exponent)
     mean, variance = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
     for block in _blocks(len(x)):
         mean += np.tensordot(share[block], x[block].astype(np.float64), axes=1)
     for block in _blocks(len(x)):
-        variance += np.tensordot(share[block], (x[block] - mean) ** 2, axes=1)
+        variance += np.tensordot(share[block], ((x[block] - mean) / size) ** 2, axes=1)
     # rounding would leave a constant feature a little
-    return mean, np.where(x.max(axis=0) == x.min(axis=0), 0, np.sqrt(variance))
+    return mean, np.where(low == high, 0, size * np.sqrt(variance))

@@ -79,7 +79,11 @@ class Journal:
         if before is not None:
             self.past.append(before)
             self.stands.append(len(self.entries))
-        self.entries.append(Entry(epoch, action, detail, curves or {}))
+        kept = {name: values.copy() for name, values in (curves or {}).items()}
+        # whoever looks at the journal does not change the run
+        for values in kept.values():
+            values.setflags(write=False)
+        self.entries.append(Entry(epoch, action, detail, kept))
 
     def undo(self) -> tuple[Entry, Moment]:
         """The last entry that stands, which from now on does not, and what was before it.

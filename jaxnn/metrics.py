@@ -11,7 +11,7 @@ from jaxnn.types import Array, ArrayLike
 def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """Share of examples whose largest logit is the label's.
 
-    An example with a logit that is NaN has no largest one, and counts as missed.
+    An example whose largest logit is not finite, or not known since one is NaN, counts as missed.
 
     Args:
       logits: (B, C).
@@ -33,7 +33,7 @@ def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = N
         raise ValueError(f"accuracy got labels of type {labels.dtype}; expected class numbers")
     labels = class_numbers(labels)
     is_hit = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
-    is_known = ~jnp.any(jnp.isnan(logits), axis=-1)
+    is_known = jnp.isfinite(jnp.max(logits, axis=-1))
     return weighted_mean((is_hit & is_known).astype(logits.dtype), weights)
 
 

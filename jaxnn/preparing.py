@@ -10,11 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.arrays import own
 from jaxnn.checks import brief
 from jaxnn.costs import lane_bytes, num_weights
 from jaxnn.datasets import Dataset, check_compatible
-from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
+from jaxnn.inputs import (
+    InputStatistics,
+    indistinct_features,
+    input_statistics,
+    scale_ratio,
+    with_small_weights,
+)
 from jaxnn.keys import new_key
 from jaxnn.memory import check_fits, device_memory
 from jaxnn.mixtures import Mixture
@@ -154,16 +159,6 @@ def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
     space = row_space(train.normalised(statistics)) if in_row_space else None
     num_features = math.prod(train.x.shape[1:]) if space is None else space.basis.shape[1]
     return Treatment(statistics, space, num_features)
-
-
-def with_small_weights(data: Dataset) -> Dataset:
-    """The same with weights of at most 2, whose sums are finite; only their ratios matter."""
-    if data.weights is None:
-        return data
-    weights = data.host_weights()
-    # a power of two, which changes no bits of what is computed
-    _, exponent = np.frexp(weights.max())
-    return data.weighted(own(np.ldexp(weights, 1 - exponent)))
 
 
 def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> list[Treatment]:

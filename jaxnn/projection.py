@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxnn.datasets import Dataset
@@ -32,7 +32,7 @@ class RowSpace(NamedTuple):
             flat[start : start + 256].astype(np.float64) for start in range(0, len(flat), 256)
         )
         rotated = np.concatenate([block @ self.basis for block in blocks])
-        x = jnp.asarray(rotated, data.x.dtype)
+        x = jax.device_put(rotated.astype(data.x.dtype))
         return Dataset._unchecked(x, data.y, data.num_classes, data.weights)
 
     def lift(self, params: Params) -> Params:

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.batches import Schedule
@@ -64,7 +63,7 @@ def fitted_of_run(setup: Setup, now: Moment, curves: dict[str, np.ndarray]) -> F
         model = mlp_of_setting(full, input_shape, num_classes)
     return Fitted(
         model=model,
-        params=jax.tree.map(jnp.asarray, setup.treatment.lifted(state.params)),
+        params=jax.device_put(setup.treatment.lifted(state.params)),
         state=state.state,
         inputs=setup.treatment.statistics,
         setting=dict(full),

@@ -33,7 +33,8 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """What RandomizedSearchCV does for a `JaxMLPClassifier`, in a few compiled programs.
 
     Candidates and folds are scikit-learn's own: the same for the same arguments. All candidates
-    train on all folds at once, each as the estimator alone would.
+    train on all folds at once, each as the estimator alone would; only a fold without examples of a
+    class has an output for it all the same.
 
     Args:
       estimator: a `JaxMLPClassifier`; None is one with its defaults.
@@ -94,9 +95,11 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         space = self.param_distributions or {"learning_rate_init": [1e-3, 1e-2, 1e-1]}
         num_candidates = whole_number("n_iter", self.n_iter, 1)
         params = list(ParameterSampler(space, num_candidates, random_state=self.random_state))
-        candidates = [clone(estimator).set_params(**one) for one in params]
+        candidates = [_candidate(estimator, one) for one in params]
         data = Dataset(x, labels, num_classes=len(self.classes_))
         rows = list(check_cv(self.cv, labels, classifier=True).split(x, labels))
+        if not rows:
+            raise ValueError("cv got no splits; expected one at least")
         self.n_splits_ = len(rows)
         start = time.perf_counter()
         scores = self._scores(candidates, data, rows, _seeds(candidates, params))
@@ -107,7 +110,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
         if self.refit:
             start = time.perf_counter()
-            self.best_estimator_ = clone(estimator).set_params(**self.best_params_).fit(X, y)
+            self.best_estimator_ = _candidate(estimator, self.best_params_).fit(X, y)
             self.refit_time_ = time.perf_counter() - start
         return self
 
@@ -130,7 +133,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self, candidates: list[Any], data: Dataset, rows: list[Any], seeds: list[int]
     ) -> np.ndarray:
         """Accuracies (candidates, folds) on what each fold leaves out."""
-        rows = [[np.arange(len(data))[part] for part in fold] for fold in rows]
+        rows = [[_rows(len(data), part, fold) for part in parts] for fold, parts in enumerate(rows)]
         trains, tests = (of_one_size(data, parts) for parts in zip(*rows, strict=True))
         parts: Any = list(zip(trains, tests, strict=True))
         train, sizes = trains[0], [len(part) for part, _ in rows]
@@ -172,13 +175,39 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.best_estimator_.predict_proba(X)
 
 
+def _candidate(estimator: Any, params: dict[str, Any]) -> Any:
+    """The estimator with some parameters, copied as scikit-learn does: none is shared."""
+    return clone(estimator).set_params(**clone(params, safe=False))
+
+
+def _rows(num_examples: int, part: Any, fold: int) -> np.ndarray:
+    """One part of a split as row numbers."""
+    try:
+        rows = np.arange(num_examples)[part]
+    except IndexError as error:
+        raise ValueError(
+            f"cv got a split, number {fold}, whose rows do not fit: {error}; expected row numbers "
+            f"below {num_examples}, or a mask"
+        ) from None
+    if rows.ndim != 1 or not rows.size:
+        raise ValueError(
+            f"cv got a split, number {fold}, with an empty part; expected rows to train on and "
+            "rows to test on"
+        )
+    return rows
+
+
 def _seeds(candidates: list[Any], params: list[dict[str, Any]]) -> list[int]:
-    """Of each candidate: its own, where it is among its parameters, or one that all share."""
-    shared = seed_of(candidates[0].random_state) if candidates else 0
-    return [
-        seed_of(one.random_state) if "random_state" in own else shared
-        for one, own in zip(candidates, params, strict=True)
-    ]
+    """Of each candidate: its own, where it is among its parameters, or one for all others."""
+    shared: int | None = None
+    seeds = []
+    for one, own in zip(candidates, params, strict=True):
+        if "random_state" in own:
+            seeds.append(seed_of(one.random_state))
+            continue
+        shared = seed_of(one.random_state) if shared is None else shared
+        seeds.append(shared)
+    return seeds
 
 
 def _for_seeds(plan: Plan, seeds: list[int]) -> Plan:

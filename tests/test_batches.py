@@ -130,6 +130,11 @@ def test_only_the_ratios_of_weights_matter_to_training(size):
     )
     for name, curve in plain.curves.items():
         np.testing.assert_allclose(scaled.curves[name], curve, rtol=1e-5)
+    states = [
+        network.with_population_statistics(Dataset(X, LABELS, 2, weights=one)).state
+        for network, one in ((plain, weights), (plain, size * weights))
+    ]
+    np.testing.assert_allclose(states[1][0]["mean"], states[0][0]["mean"], rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_without_a_logit_for_each_class_is_refused():
@@ -143,3 +148,34 @@ def test_a_model_without_a_logit_for_each_class_is_refused():
     flat = LINEAR._replace(apply=lambda params, state, x, **_: (x[:, 0], state))
     with pytest.raises(ValueError, match=r"\(32,\); expected logits"):
         jaxnn.fit({}, DATA, epochs=1, model=flat)
+
+
+def test_outputs_that_are_infinite_are_no_class_to_a_network_or_an_ensemble():
+    def apply(params, state, x, **rest):
+        return jnp.where(
+            jnp.abs(x[:, :1]) < 50, x @ params["kernel"], jnp.array([[0, jnp.inf]])
+        ), state
+
+    network = jaxnn.fit({}, DATA, epochs=1, model=LINEAR._replace(apply=apply))
+    far = Dataset(np.full((3, 4), 1e4), [1, 1, 1], 2)
+    for one in (network, jaxnn.Ensemble([network])):
+        with pytest.warns(UserWarning, match="outputs are not finite for 3 of 3 inputs"):
+            assert one.score(far) == 0
+        with pytest.warns(UserWarning, match="outputs are not finite"):
+            assert one.predict(far.x).tolist() == [0, 0, 0]
+        with pytest.warns(UserWarning, match="outputs are not finite"):
+            assert np.isnan(one.predict_proba(far.x)).all()
+
+
+def test_other_digits_and_another_model_are_another_search(tmp_path):
+    times = 1.7e9 + 10.0 * LABELS[:, None]
+    kind, setting = {"epochs": 1, "progress": False}, {"inputs": "standardised"}
+    jaxnn.sweep([setting], Dataset(times, LABELS), 0.25, directory=tmp_path / "a", **kind)
+    other = Dataset(2 * 1.7e9 + 10 - times, LABELS)
+    np.testing.assert_array_equal(other.x, 1.7e9)
+    with pytest.raises(ValueError, match="holds a search whose train is 60 examples"):
+        jaxnn.sweep([setting], other, 0.25, directory=tmp_path / "a", **kind)
+    jaxnn.sweep([{}], DATA, 0.25, directory=tmp_path / "b", model=LINEAR, **kind)
+    wider = LINEAR._replace(init=lambda key: ({"kernel": jnp.zeros((4, 3))}, ()))
+    with pytest.raises(ValueError, match="whose model is 1 arrays of 8 numbers"):
+        jaxnn.sweep([{}], DATA, 0.25, directory=tmp_path / "b", model=wider, **kind)

@@ -71,7 +71,7 @@ BAD = [
     ({"y": []}, "y got 0 labels for 4 examples"),
     ({"y": [0, 1, 2]}, "y got 3 labels for 4 examples"),
     ({"y": [0, 1, 2, 1.5]}, "y got numbers that are not whole"),
-    ({"y": [0, 1, 2, np.nan]}, "y got numbers that are not whole"),
+    ({"y": [0, 1, 2, np.nan]}, r"y got 1 missing values \(NaN\), the first in example 3"),
     ({"y": [0, 1, 2, -1]}, "y got labels from -1 to 2; expected 0 to 2"),
     ({"num_classes": 2}, "y got labels from 0 to 2; expected 0 to 1 for 2 classes"),
     ({"num_classes": 1}, "num_classes got 1; expected a whole number >= 2"),
@@ -246,7 +246,31 @@ def test_only_what_float32_cannot_hold_is_kept_beside_it():
     assert len(jax.tree.leaves(kept)) == 2
 
 
-@pytest.mark.parametrize("size", [1e-40, 1e-30, 1e30, 3e37])
+def test_the_kept_digits_are_nobodys_to_change():
+    data = Dataset(1.7e9 + np.arange(8.0).reshape(4, 2), Y)
+    statistics = input_statistics("standardised", data)
+    for array in (data.original, data[:2].original, (data + data).original, *statistics):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+
+
+def test_weights_that_a_device_takes_for_nothing_are_refused():
+    assert Dataset(X, Y, weights=np.full(4, 1e-30)).weights is not None
+    with pytest.raises(ValueError, match=r"weights got 1e-40 at most; expected 1e-30 or more"):
+        Dataset(X, Y, weights=np.full(4, 1e-40))
+
+
+def test_splits_leave_examples_of_weight_0_out():
+    weights = np.arange(40) % 4 > 0
+    data = Dataset(np.arange(80.0).reshape(40, 2), np.arange(40) % 2, weights=weights)
+    rest, held_out = hold_out(data, 0.2)
+    assert (len(rest), len(held_out)) == (24, 6)
+    assert rest.weights.all()
+    for train, valid in jaxnn.stratified_folds(data, 4):
+        assert (train.weights.sum(), valid.weights.sum()) in ((22, 8), (23, 7))
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-40, 1e-30, 1e30, 3e37])
 def test_features_of_any_size_are_standardised(size):
     """Below 1.2e-38 a device takes a number for 0, and squares overflow long before 3e38."""
     x = np.random.default_rng(0).normal(size=(50, 2))

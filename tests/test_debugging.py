@@ -47,6 +47,8 @@ def test_fit_and_sweep_run_under_each_mode(mode):
         study = jaxnn.sweep(SETTINGS, data, 0.2, epochs=2, keep="best", progress=False)
         study.fitted(1).predict(X)
         probabilities = study.ensemble(2).predict_proba(X)
+        wide = jaxnn.Dataset(np.resize(X, (9, 20)), np.arange(9) % 2)
+        jaxnn.fit({"batch_size": 4}, wide, epochs=1, row_space=True)
     assert np.isfinite(study.curves["valid_cost"]).all()
     assert np.isfinite(probabilities).all()
 

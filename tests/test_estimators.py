@@ -120,6 +120,22 @@ def test_each_option_of_a_candidate_counts(data, name):
     assert abs(costs[0, 0, 3] - costs[1, 0, 3]) > 1e-5 or name == "max_iter"
 
 
+def test_candidates_with_one_random_state_are_drawn_alike(data):
+    """scikit-learn copies what candidates are given; so nobody's generator goes on."""
+    x, y = data
+    generator = np.random.RandomState(3)
+    space = {"random_state": [generator], "learning_rate_init": [0.01, 0.1]}
+    estimator = JaxMLPClassifier((4,), max_iter=3, batch_size=30)
+    search = SweepSearchCV(estimator, space, n_iter=2, cv=StratifiedKFold(2)).fit(x, y)
+    assert generator.randint(2**31 - 1) == np.random.RandomState(3).randint(2**31 - 1)
+    (train, _), _ = StratifiedKFold(2).split(x, y)
+    for number, params in enumerate(search.cv_results_["params"]):
+        seed = np.random.RandomState(3).randint(2**31 - 1)
+        alone = clone(estimator).set_params(**params | {"random_state": seed})
+        costs = search.study_.curves["cost"][number, 0]
+        np.testing.assert_allclose(costs, alone.fit(x[train], y[train]).loss_curve_, rtol=1e-4)
+
+
 def test_every_option_is_among_them():
     assert set(OTHER) == set(JaxMLPClassifier().get_params())
 
@@ -152,6 +168,9 @@ def test_a_candidate_that_diverges_is_last(data):
         (SweepSearchCV(FAST, n_iter=0), "n_iter got 0; expected a whole number >= 1"),
         (SweepSearchCV(FAST, {"alpha": [-1.0]}, n_iter=1), "alpha got -1.0; expected a finite"),
         (SweepSearchCV(StandardScaler()), "SweepSearchCV got the estimator StandardScaler"),
+        (SweepSearchCV(FAST, cv=[]), "cv got no splits"),
+        (SweepSearchCV(FAST, cv=[([0, 1], [])]), "number 0, with an empty part"),
+        (SweepSearchCV(FAST, cv=[([0, 900], [1])]), "number 0, whose rows do not fit"),
     ],
 )
 def test_bad_options(estimator, message, data):

@@ -169,6 +169,9 @@ def test_numbers_and_lists_of_python_are_taken():
 def test_logits_that_are_nan_are_no_hits_of_class_0():
     logits = jnp.array([[jnp.nan, jnp.nan], [jnp.nan, 1.0], [2.0, 1.0]])
     assert accuracy(logits, jnp.array([0, 0, 0])) == np.float32(1 / 3)
+    # nor of any class are infinite ones; a single class may be impossible
+    logits = jnp.array([[0.0, jnp.inf], [-jnp.inf, -jnp.inf], [-jnp.inf, 0.0]])
+    assert accuracy(logits, jnp.array([1, 0, 1])) == np.float32(1 / 3)
     with pytest.raises(ValueError, match="labels of type float32"):
         accuracy(logits, jnp.zeros(3))
 
