@@ -168,9 +168,9 @@ def test_a_candidate_that_diverges_is_last(data):
         (SweepSearchCV(FAST, n_iter=0), "n_iter got 0; expected a whole number >= 1"),
         (SweepSearchCV(FAST, {"alpha": [-1.0]}, n_iter=1), "alpha got -1.0; expected a finite"),
         (SweepSearchCV(StandardScaler()), "SweepSearchCV got the estimator StandardScaler"),
-        (SweepSearchCV(FAST, cv=[]), "cv got no splits"),
-        (SweepSearchCV(FAST, cv=[([0, 1], [])]), "number 0, with an empty part"),
-        (SweepSearchCV(FAST, cv=[([0, 900], [1])]), "number 0, whose rows do not fit"),
+        (SweepSearchCV(FAST, n_iter=3, cv=[]), "cv got no splits"),
+        (SweepSearchCV(FAST, n_iter=3, cv=[([0, 1], [])]), "number 0, with an empty part"),
+        (SweepSearchCV(FAST, n_iter=3, cv=[([0, 900], [1])]), "number 0, whose rows do not fit"),
     ],
 )
 def test_bad_options(estimator, message, data):
