@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from jaxnn.arrays import own as own_array
+from jaxnn.checks import brief
 from jaxnn.commits import Commit, finished_among, newest
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
@@ -38,6 +39,7 @@ from jaxnn.schemas import (
     check_curves,
     check_statistics,
 )
+from jaxnn.showing import visible
 from jaxnn.studies import Study
 from jaxnn.study_checks import check_chunk, check_study, completed
 from jaxnn.trees import filled, group_of, named, stacked
@@ -83,7 +85,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     """
     check_fork("load")
     others: list[Commit] = []
-    if os.path.isdir(path):
+    if isinstance(path, str | os.PathLike) and os.path.isdir(path):
         with complete_or_refused(path):
             (path, arrays, about), *others = _best_first(newest(path))
     else:
@@ -97,7 +99,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
         )
     if kind not in (NETWORK, STUDY):
         raise ValueError(
-            f"{path} has the format {kind!r}; expected {NETWORK!r} or {STUDY!r}, which this "
+            f"{path} has the format {brief(kind)}; expected {NETWORK!r} or {STUDY!r}, which this "
             "version of jaxnn reads"
         )
     with complete_or_refused(path):
@@ -151,7 +153,7 @@ def complete_or_refused(path: StrPath) -> Iterator[None]:
     except ValueError as error:
         if str(path) in str(error):
             raise
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {visible(str(error))}") from error
 
 
 def save_network(fitted: Fitted, path: StrPath) -> None:

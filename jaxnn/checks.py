@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.showing import excerpt
+
 
 def brief(value: Any) -> str:
-    """The value as a message shows it; a long one is cut short.
+    """The value as a message shows it, whatever it is; a long one is cut short.
 
     >>> brief("abc"), len(brief(10**10_000)) < 250
     ("'abc'", True)
     """
     try:
         text = repr(value)
-    except ValueError:
-        # Python writes no whole number of more than 4,300 digits
-        text = f"<{type(value).__name__} too long to show>"
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    except Exception:
+        # Python writes no whole number of more than 4,300 digits; other types may fail otherwise
+        text = f"<{type(value).__name__} that cannot be shown>"
+    return excerpt(text, 200)
 
 
 def plain(name: str, value: Any) -> Any:
@@ -43,7 +45,9 @@ def plain(name: str, value: Any) -> Any:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, tuple | list):
-        return tuple(plain(name, item) for item in value)
+        # a list may contain itself
+        with contextlib.suppress(RecursionError):
+            return tuple(plain(name, item) for item in value)
     with contextlib.suppress(OverflowError):
         if isinstance(value, Real):
             return float(value)
@@ -77,5 +81,5 @@ def one_of_two(name: str, value: Any, first: str, second: str) -> None:
     Traceback (most recent call last):
     ValueError: metric got 'auc'; expected 'accuracy' or 'cost'
     """
-    if value not in (first, second):
-        raise ValueError(f"{name} got {value!r}; expected {first!r} or {second!r}")
+    if not isinstance(value, str) or value not in (first, second):
+        raise ValueError(f"{name} got {brief(value)}; expected {first!r} or {second!r}")

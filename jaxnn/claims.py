@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from jaxnn.checks import brief
+from jaxnn.showing import excerpt
 
 MOST_NESTED = 64
 """Levels of JSON or of groups; ours have about 20."""
@@ -55,7 +56,7 @@ def check_own(file: h5py.File, length: int) -> list[str]:
         stored, total = item.id.get_storage_size(), total + declared
         if item.chunks is not None or stored != declared or total > length:
             raise ValueError(
-                f"{name} is declared as {item.dtype}{list(shape)}, of {declared:,} "
+                f"{excerpt(name, 200)} is declared as {item.dtype}{list(shape)}, of {declared:,} "
                 f"bytes; expected as many in the file, which has {stored:,} for it"
             )
     return arrays
@@ -88,7 +89,9 @@ def parsed(name: str, text: str | bytes) -> Any:
     try:
         value = json.loads(text)
     except RecursionError:
-        raise ValueError(f"{name} is nested in more than {MOST_NESTED} levels") from None
+        raise ValueError(
+            f"{excerpt(name, 200)} is nested in more than {MOST_NESTED} levels"
+        ) from None
     level = [value]
     for _ in range(MOST_NESTED):
         for one in level:
@@ -96,7 +99,7 @@ def parsed(name: str, text: str | bytes) -> Any:
         level = [item for one in level if isinstance(one, list | dict) for item in _inside(one)]
         if not level:
             return value
-    raise ValueError(f"{name} is nested in more than {MOST_NESTED} levels")
+    raise ValueError(f"{excerpt(name, 200)} is nested in more than {MOST_NESTED} levels")
 
 
 def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
@@ -111,7 +114,9 @@ def _check_leaf(name: str, value: Any) -> None:
         # a whole number beyond every float would be an infinite one soon
         is_fine = not isinstance(value, int | float) or abs(value) <= float(np.finfo(float).max)
     if not is_fine:
-        raise ValueError(f"{name} holds {brief(value)}; expected finite numbers and proper text")
+        raise ValueError(
+            f"{excerpt(name, 200)} holds {brief(value)}; expected finite numbers and proper text"
+        )
 
 
 def check_foreign(item: h5py.Dataset, where: str, length: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +12,10 @@ import h5py
 import numpy as np
 
 from jaxnn import claims
+from jaxnn.checks import brief
 from jaxnn.datasets import MOST_INFERRED, Dataset, as_inputs, as_labels, check_compatible
 from jaxnn.scales import on_one_scale
+from jaxnn.showing import excerpt, visible
 from jaxnn.writing import StrPath, write_whole
 
 Classes = tuple[int | str, ...]
@@ -62,6 +65,12 @@ def load_hdf5(
         sets and external storage are refused, since they can read other files; and so is what
         comes to far more bytes than are stored of it, see `claims`.
     """
+    for name, keys in (("train_keys", train_keys), ("test_keys", test_keys)):
+        is_pair = isinstance(keys, tuple | list) and len(keys) == 2
+        if not is_pair or not all(isinstance(key, str) for key in keys):
+            raise ValueError(f"{name} got {brief(keys)}; expected the names of inputs and labels")
+    if not isinstance(classes_key, str):
+        raise ValueError(f"classes_key got {brief(classes_key)}; expected a name")
     train_x, train_y, classes = _read(
         train_path, lambda file: (*_read_pair(file, train_keys), _read_classes(file, classes_key))
     )
@@ -194,6 +203,8 @@ def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:
 
 
 def _check_is_file(path: StrPath) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path got {brief(path)}; expected a path of a file")
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     if not Path(path).is_file():
@@ -210,7 +221,9 @@ def _opened(path: StrPath, source: Any, read: Callable[[h5py.File], Result]) -> 
         # a damaged file makes the HDF5 library and NumPy raise almost anything
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
-        raise ValueError(f"{path} cannot be read, it may be cut off or damaged: {error}") from error
+        raise ValueError(
+            f"{path} cannot be read, it may be cut off or damaged: {visible(str(error))}"
+        ) from error
 
 
 def _read_pair(file: h5py.File, keys: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
@@ -226,7 +239,11 @@ def _read_classes(file: h5py.File, key: str) -> Classes | None:
             f"{file.filename}: {key} has shape {classes.shape}; expected 2 to {MOST_INFERRED:,} "
             "classes"
         )
-    return tuple(_class(f"{file.filename}: {key}", one) for one in classes.tolist())
+    where = f"{file.filename}: {key}"
+    found = tuple(_class(where, one) for one in classes.tolist())
+    if len({*found}) < len(found):
+        raise ValueError(f"{where} got {brief(found)}; expected each class once")
+    return found
 
 
 def _class(where: str, value: Any) -> int | str:
@@ -239,12 +256,12 @@ def _class(where: str, value: Any) -> int | str:
 
 def _array(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
     """The array at `key`, from this file alone; "S" in `kinds` stands for text."""
-    where = f"{file.filename}: {key}"
+    where = f"{file.filename}: {excerpt(key, 200)}"
     item = file
     for part in filter(None, key.split("/")):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if link is None:
-            found = sorted(map(str, item)) if isinstance(item, h5py.Group) else "a data set"
+            found = brief(sorted(item)) if isinstance(item, h5py.Group) else "a data set"
             raise ValueError(f"{where} is missing; found {found}")
         if not isinstance(link, h5py.HardLink):
             raise ValueError(f"{where} is a link to another place; expected the data itself")

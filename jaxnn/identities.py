@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
+from jaxnn.checks import brief
 from jaxnn.commits import Commits
 from jaxnn.datasets import Dataset
 from jaxnn.files import StrPath
@@ -22,6 +23,7 @@ from jaxnn.mixtures import Mixture
 from jaxnn.plans import Plan
 from jaxnn.records import decode, encode, first_difference
 from jaxnn.settings import HYPERPARAMETERS, checked
+from jaxnn.showing import excerpt
 from jaxnn.spaces import Choice, Range
 from jaxnn.types import Model, as_model
 
@@ -148,8 +150,8 @@ def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) ->
     if found:
         where, old, new = found
         raise ValueError(
-            f"name got {name!r}, a study whose {where.replace('arguments.', '')} is "
-            f"{decode(old)!r}, and now it is {decode(new)!r}; expected the call that it was begun "
+            f"name got {name!r}, a study whose {excerpt(where).replace('arguments.', '')} is "
+            f"{brief(decode(old))}, and now it is {brief(decode(new))}; expected the call that it was begun "
             "with, or another name"
         )
 
@@ -157,7 +159,7 @@ def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) ->
 def _agree(first: Any, now: Any, hosts: Hosts) -> None:
     found = first_difference(first, now)
     if found:
-        name, theirs, ours = found
+        name, theirs, ours = (excerpt(str(one), 200) for one in found)
         raise ValueError(
             f"the processes of a job make the same calls, but {name.replace('arguments.', '')} is "
             f"{theirs} in process 0 and {ours} in process {hosts.index}"
@@ -183,7 +185,7 @@ def compare(directory: StrPath | None, then: Any, now: Any) -> None:
     """ValueError, which names the first difference, unless two identities are the same."""
     found = first_difference(then, now)
     if found:
-        name, old, new = found
+        name, old, new = (excerpt(str(one), 200) for one in found)
         raise ValueError(
             f"directory got {str(directory)!r}, which holds a search whose "
             f"{name.replace('arguments.', '')} is {old}, and now it is {new}; expected the call "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from jaxnn.settings import is_used
-from jaxnn.showing import visible
+from jaxnn.showing import excerpt
 from jaxnn.spaces import Choice, Domain
 from jaxnn.studies import Study
 
@@ -33,7 +33,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 def _plain(text: str) -> str:
     """Text that matplotlib takes for text: between two dollars it reads mathematics."""
-    return visible(text).replace("$", r"\$")
+    return excerpt(text, 1000).replace("$", r"\$")
 
 
 def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxnn.plots import axis_ticks
 from jaxnn.settings import is_used
-from jaxnn.showing import visible
+from jaxnn.showing import excerpt, visible
 from jaxnn.studies import Study
 from jaxnn.summaries import headline, remarks, short
 from jaxnn.writing import write_whole
@@ -79,7 +79,7 @@ def _page(texts: Mapping[str, str], lists: Mapping[str, Sequence[str]], **parts:
 
 def _escaped(text: str) -> str:
     """Text as HTML, between tags or in an attribute."""
-    return html.escape(visible(text))
+    return html.escape(excerpt(text))
 
 
 def _hash(script: str) -> str:
@@ -131,7 +131,7 @@ def _figure(traces: list[Any], **layout: Any) -> str:
     from plotly import graph_objects
 
     figure = json.loads(graph_objects.Figure(traces, layout).to_json())
-    escaped = lambda name, text: html.escape(text, quote=False) if name in _TEXTS else text
+    escaped = lambda name, text: html.escape(excerpt(text), quote=False) if name in _TEXTS else text
     return _as_json(_with_texts(figure, escaped))
 
 

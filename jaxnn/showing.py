@@ -15,6 +15,9 @@ from jaxnn.streams import encodable, has_bytes_for, tell
 
 _WIDTH = 120
 
+MOST_SHOWN = 10_000
+"""Characters of a text that are shown: files and names may hold far longer ones."""
+
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, by which text could move the cursor, change its order or end a line."""
 
@@ -28,18 +31,27 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def excerpt(text: str, most: int = MOST_SHOWN) -> str:
+    """The text as it is shown: visible, and cut short if it is long.
+
+    >>> excerpt("abcdef", 3)
+    'abc...'
+    """
+    return visible(text) if len(text) <= most else f"{visible(text[:most])}..."
+
+
 class PlainConsole(Console):
     """A console to which text is text: names, notes and values are no markup, whoever wrote them.
 
     All that the package shows through rich goes through one of these, so what makes tables need not
-    escape anything.
+    escape anything. Nothing is highlighted, which takes a time that grows as the square of a text.
     """
 
     def __init__(self, **options: Any):
-        super().__init__(markup=False, emoji=False, **options)
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(visible(text), **options)
+        return super().render_str(excerpt(text), **options)
 
 
 def as_text(renderable: Any, width: int = _WIDTH) -> str:
@@ -144,7 +156,7 @@ def warn_caller(message: str, is_over: bool = False, category: type[Warning] = U
       is_over: whether something was trained that an error would lose. Where warnings are errors,
         this one is then only printed to stderr.
     """
-    level, frame = 1, sys._getframe()
+    message, level, frame = excerpt(message), 1, sys._getframe()
     while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
         level, frame = level + 1, frame.f_back
     try:

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.showing import excerpt
+
 
 def named(group: str, tree: Any) -> Iterator[tuple[str, np.ndarray]]:
     """The leaves of a pytree by their place in it: "params/0/kernel"."""
@@ -30,7 +32,8 @@ def filled(file: Any, group: str, template: Any, arrays: Mapping[str, np.ndarray
         if array is None or array.shape != leaf.shape or array.dtype.kind != expected.kind:
             found = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
             raise ValueError(
-                f"{file} holds {found} at {name}; expected {expected}{list(leaf.shape)}"
+                f"{file} holds {found} at {excerpt(name, 200)}; expected "
+                f"{expected}{list(leaf.shape)}"
             )
         return np.asarray(array, expected)
 

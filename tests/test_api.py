@@ -178,10 +178,10 @@ def test_importing_changes_no_setting_and_starts_no_device(run_python):
 ORDER = (
     *(
         "types",
-        "checks",
         "forks",
         "streams",
         "showing",
+        "checks",
         "extras",
         "arrays",
         "convolutions",

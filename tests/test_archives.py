@@ -1,6 +1,7 @@
 """What is saved comes back to the bit, reads with h5py alone, and never with another number."""
 
 import enum
+import math
 import random
 import shutil
 from fractions import Fraction
@@ -333,6 +334,23 @@ def test_load_checks_values_as_it_checks_shapes(saved, tmp_path, kind, change, m
     write_arrays(tmp_path / kind, arrays.items(), about)
     with pytest.raises(ValueError, match=rf"(?s){kind}.*{message}"):
         jaxnn.load(tmp_path / kind)
+
+
+@pytest.mark.parametrize("place", ["array", "attribute", "value"])
+def test_no_control_character_of_a_file_reaches_a_message(saved, tmp_path, place):
+    arrays, about = read_arrays(saved / "network.h5")
+    if place == "array":
+        arrays["\x1b[2J"] = h5py.Empty("f4")
+    elif place == "attribute":
+        about["\x1b[2J"] = math.inf
+    else:
+        about["format"] = "\x1b[2J" * 10**5
+    write_arrays(tmp_path / "network.h5", arrays.items(), about)
+    with pytest.raises(ValueError, match=r"network\.h5") as caught:
+        jaxnn.load(tmp_path / "network.h5")
+    assert "x1b" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_what_an_older_version_did_not_know_has_its_default(saved, tmp_path):

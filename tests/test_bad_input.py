@@ -22,6 +22,15 @@ SPACE = {"learning_rate": jaxnn.loguniform(1e-4, 1)}
 RATE = [{"learning_rate": 0.1}]
 
 
+IN_ITSELF: list = []
+IN_ITSELF.append(IN_ITSELF)
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
 def fit(**changes):
     return jaxnn.fit(**{"setting": {}, "train": DATA, "epochs": 1, **changes})
 
@@ -88,6 +97,19 @@ CASES = {
         r"train_set_x got 120 values that are NaN",
     ),
     "no examples": (hdf5(x=np.zeros((0, 2)), y=[]), r"train_set_x got shape \(0, 2\); expected at"),
+    "a class twice": (
+        with_file(lambda p: jaxnn.load_hdf5(p, p, classes_key="train_set_y"), y=[1] * 60),
+        r"train_set_y got \(1, 1, .*; expected each class once",
+    ),
+    "no path": (lambda: jaxnn.load_hdf5(None, "x"), "path got None; expected a path"),
+    "no keys": (
+        lambda: jaxnn.load_hdf5("x", "x", train_keys=None),
+        "train_keys got None; expected the names of inputs and labels",
+    ),
+    "one key": (
+        lambda: jaxnn.load_hdf5("x", "x", test_keys="ab"),
+        "test_keys got 'ab'; expected the names of inputs and labels",
+    ),
     # data
     "one axis": (
         lambda: jaxnn.Dataset(X[:, 0], DATA.y),
@@ -119,6 +141,15 @@ CASES = {
     "a directory that is a number": (lambda: run(directory=3), "directory got 3; expected a path"),
     "structure that is set": (lambda: run().set(hidden=(3,)), "set got hidden, which shapes the"),
     "nothing to undo": (lambda: run().undo(), "undo got a run with nothing to take back"),
+    "a list in itself": (
+        lambda: fit(setting={"hidden": IN_ITSELF}),
+        r"hidden got \[\[\.\.\.\]\]; exp",
+    ),
+    "a choice of it": (lambda: jaxnn.choice([IN_ITSELF]), r"choice got \[\[\.\.\.\]\]; expected"),
+    "no way to show it": (
+        lambda: fit(setting={"hidden": Unshowable()}),
+        "hidden got <Unshowable that cannot be shown>; expected a tuple",
+    ),
     # many
     "no settings": (lambda: sweep(settings=[]), "settings got an empty list; expected at least"),
     "one setting": (lambda: sweep(settings=RATE[0]), "settings got .*; expected a list of dicts"),

@@ -15,6 +15,7 @@ from test_studies import SPACE, make_study
 import jaxnn
 from jaxnn import sample
 from jaxnn.reports import _hash
+from jaxnn.showing import warn_caller
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
@@ -184,6 +185,20 @@ def test_text_is_text_on_a_terminal_and_in_a_notebook(capsys):
         assert {*re.findall(r"</?(\w+)", page)} == {"pre", "span"}
         assert "<img" not in page
         assert "href" not in page
+
+
+def test_long_text_is_cut_where_it_is_shown(capsys, tmp_path):
+    study = study_of(6)
+    study.notes, study.call = ["x " * 10**6], "y" * 10**6
+    study.summary()
+    assert 5000 < capsys.readouterr().out.count("x") < 5200
+    study.report(tmp_path / "report.html")
+    assert "y" * 10_000 + "...</" in (tmp_path / "report.html").read_text()
+
+
+def test_a_warning_shows_control_characters_written_out():
+    with pytest.warns(UserWarning, match=r"^a\\x1b\[2J$"):
+        warn_caller("a\x1b[2J")
 
 
 def test_text_is_text_on_the_page(tmp_path):
