@@ -151,8 +151,8 @@ def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) ->
         where, old, new = found
         raise ValueError(
             f"name got {name!r}, a study whose {excerpt(where).replace('arguments.', '')} is "
-            f"{brief(decode(old))}, and now it is {brief(decode(new))}; expected the call that it was begun "
-            "with, or another name"
+            f"{brief(decode(old))}, and now it is {brief(decode(new))}; expected the call that it "
+            "was begun with, or another name"
         )
 
 

@@ -69,9 +69,10 @@ class Mixture(NamedTuple):
         """The least structure that the networks of both fit in.
 
         None where there is none: the first weights of a network without hidden layers are its
-        logits'.
+        logits', and classes and features are not padded.
         """
-        if (not self.hidden) != (not other.hidden):
+        ends = [(one.units[0], one.fan_in, one.units[-1], not one.hidden) for one in (self, other)]
+        if ends[0] != ends[1]:
             return None
         return Mixture(
             units=(

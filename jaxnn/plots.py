@@ -36,6 +36,11 @@ def _plain(text: str) -> str:
     return excerpt(text, 1000).replace("$", r"\$")
 
 
+def _check_has_settings(name: str, study: Study) -> None:
+    if not study.given:
+        raise ValueError(f"{name} got a study without settings; expected one at least")
+
+
 def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
     """Curves of all settings over the epochs, with the best and the median one marked.
 
@@ -43,6 +48,7 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
       study: repetitions of a setting are averaged; a curve ends where a network diverged.
       curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is the study's metric.
     """
+    _check_has_settings("plot_learning_curves", study)
     curve = f"valid_{study.metric}" if curve is None else curve
     if curve not in study.curves:
         raise ValueError(f"curve got {curve!r}; expected one of {', '.join(study.curves)}")
@@ -144,6 +150,7 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
       study: of a sweep or search.
       params: which hyperparameters; None draws all that differ.
     """
+    _check_has_settings("plot_slice", study)
     names = study.varied if params is None else list(params)
     unknown = [name for name in names if name not in study.settings[0]]
     if unknown or not names:
@@ -207,6 +214,7 @@ def plot_rungs(study: Study) -> "Figure":
     A light curve ends where its setting was dropped, the best of all is red. Above each rung stands
     how many were trained to it.
     """
+    _check_has_settings("plot_rungs", study)
     if not study.rungs:
         raise ValueError("plot_rungs got a study without rungs; expected one of method='halving'")
     values = study.curves[f"valid_{study.metric}"].mean(axis=1)

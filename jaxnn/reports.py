@@ -142,6 +142,8 @@ _TEXTS = ("label", "name", "text", "ticktext")
 def _curves(study: Study) -> str:
     from plotly import graph_objects
 
+    if not study.given:
+        return "null"
     name = f"valid_{study.metric}"
     values = study.curves[name].mean(axis=1)
     ranking = study.ranking

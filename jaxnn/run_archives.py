@@ -14,8 +14,8 @@ from jaxnn.journals import UNDO_LEVELS, Entry, Journal, Moment
 from jaxnn.keys import from_words
 from jaxnn.preparing import Recipe
 from jaxnn.records import decode, encode
-from jaxnn.schemas import RUN_VALUES, check, check_curves
-from jaxnn.settings import Setting
+from jaxnn.schemas import RUN_VALUES, check, check_curves, check_state
+from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.training import TrainState
 from jaxnn.trees import filled, group_of, named
 
@@ -77,7 +77,10 @@ def restored(
         moments = []
         for index, encoded, epoch in about["moments"]:
             given = decode(encoded)
-            moments.append(Moment(states[index], given, recipe_of(given), epoch))
+            moment = Moment(states[index], given, recipe_of(given), epoch)
+            check_state(moment.train_state, epoch)
+            _check_structure(moment, fresh)
+            moments.append(moment)
         for index, (epoch, action, detail) in enumerate(about["entries"]):
             curves = group_of(arrays, f"entries/{index}")
             check_curves(curves)
@@ -86,6 +89,19 @@ def restored(
         _check_journal(journal, moments)
     journal.past.extend(moments[:-1])
     return moments[-1]
+
+
+def _check_structure(moment: Moment, fresh: Moment) -> None:
+    """ValueError where `set` could not have come from the run's setting to a moment's."""
+    own, first = moment.recipe.setting, fresh.recipe.setting
+    for name, value in first.items():
+        rule = HYPERPARAMETERS.get(name)
+        may_be_set = rule is None or rule.is_number or name == "decay_schedule"
+        if not may_be_set and own[name] != value:
+            raise ValueError(
+                f"the run has a moment with {name} {brief(own[name])}; expected {brief(value)}, as "
+                "the run was begun with"
+            )
 
 
 def _check_journal(journal: Journal, moments: Sequence[Moment]) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxnn.checks import brief
@@ -16,6 +17,7 @@ from jaxnn.mixtures import MOST_LAYERS, Mixture
 from jaxnn.optimizers import OPTIMIZERS
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.programs import Program
+from jaxnn.training import TrainState
 from jaxnn.trials import Rung
 from jaxnn.types import Model
 
@@ -195,6 +197,20 @@ def check_curves(curves: Mapping[str, np.ndarray], names: Collection[str] = CURV
         raise ValueError(f"it holds curves {brief(found)}; expected floats of one length")
     if lengths and len(lengths.pop()) != 1:
         raise ValueError("it holds curves of several axes; expected one")
+    for name, curve in curves.items():
+        check_curve(name, curve)
+
+
+def check_curve(name: str, curve: np.ndarray) -> None:
+    """ValueError unless these are values of a metric; NaN stands where a network had diverged."""
+    # a weighted mean of hits may be rounded to just beyond 1
+    most = 1 + 1e-3 if name.endswith("accuracy") else math.inf
+    known = curve[~np.isnan(curve)]
+    if known.size and not 0 <= known.min() <= known.max() <= most:
+        raise ValueError(
+            f"it holds the curve {name} with values from {known.min()} to {known.max()}; expected "
+            f"{'0 to 1' if name.endswith('accuracy') else 'none below 0'}"
+        )
 
 
 def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -207,6 +223,26 @@ def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, 
             )
     if not (np.asarray(deviation) > 0).all():
         raise ValueError("its inputs have a deviation that is not positive")
+
+
+def check_state(state: TrainState, epoch: int) -> None:
+    """ValueError unless this can be the state of one network's training after some epochs."""
+    done, step, diverged = int(state.epoch), int(state.step), int(state.diverged)
+    # a network that has diverged counts as trained to the end of what was asked for
+    is_fine = 0 <= done <= epoch if diverged >= 0 else done == epoch
+    # the epochs have equally many steps
+    is_fine = is_fine and (step == 0 if done == 0 else step >= done and step % done == 0)
+    is_fine = is_fine and (diverged == -1 or 0 <= diverged < step)
+    best = -1 if state.best is None else int(state.best.epoch)
+    is_fine = is_fine and -1 <= best < done
+    leaves = jax.tree.leaves(state.opt_state)
+    counts = [int(leaf) for leaf in leaves if leaf.shape == () and leaf.dtype == np.int32]
+    if not is_fine or {*counts} - {step}:
+        raise ValueError(
+            f"it holds a state after {done} epochs and {step} steps, of which step {diverged} "
+            f"diverged (-1: none did) and epoch {best} was kept, whose optimizer has counted "
+            f"{counts or 'none'}; expected what {epoch} epochs come to"
+        )
 
 
 def check_range(name: str, array: np.ndarray, least: int, most: int) -> None:

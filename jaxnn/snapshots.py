@@ -17,7 +17,7 @@ from jaxnn.programs import Program
 from jaxnn.records import decode, encode
 from jaxnn.settings import traced_numbers
 from jaxnn.studies import Study
-from jaxnn.study_checks import check_states
+from jaxnn.study_checks import check_lane, check_states
 from jaxnn.training import TrainState, init_train_state
 from jaxnn.trees import filled, named, stacked
 from jaxnn.trials import Lane
@@ -123,6 +123,7 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
             stored = filled(path, f"states/{index}", template, arrays)
             for row, lane in enumerate(lanes):
                 states[lane] = jax.tree.map(lambda leaf, row=row: leaf[row].copy(), stored)
+                check_lane(study, (rows[lane[0]], lane[1]), states[lane])
     return Past(study, rows, states)
 
 

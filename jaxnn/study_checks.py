@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from jaxnn.checks import brief
+from jaxnn.memory import check_fits
 from jaxnn.mixtures import Mixture
 from jaxnn.models import structure_of
 from jaxnn.programs import Program
 from jaxnn.records import FOREIGN
-from jaxnn.schemas import check_range, check_statistics
-from jaxnn.settings import HYPERPARAMETERS, Setting, checked, complete
+from jaxnn.schemas import check_curve, check_range, check_state, check_statistics
+from jaxnn.settings import HYPERPARAMETERS, Setting, complete
+from jaxnn.showing import excerpt
 from jaxnn.spaces import checked_space
 from jaxnn.studies import Study
+from jaxnn.training import TrainState
 from jaxnn.trials import Lane
 
 
@@ -35,6 +38,8 @@ def check_study(study: Study, numbers: np.ndarray | None) -> None:
       numbers: of its settings in the whole study, if it is a part of one.
     """
     num_settings, num_repeats = study.diverged.shape
+    # a search that was broken off may have no settings yet, and so no arrays that bear this out
+    check_fits(32 * num_repeats * study.num_epochs, "it holds a study whose curves of a setting")
     if not num_settings == len(study.settings) == len(study.given):
         raise ValueError(
             f"it holds {len(study.settings)} settings and {len(study.given)} as given; expected "
@@ -43,7 +48,9 @@ def check_study(study: Study, numbers: np.ndarray | None) -> None:
     if num_repeats % study.folds:
         raise ValueError(f"it holds {num_repeats} repetitions of {study.folds} folds")
     for given, full in zip(study.given, study.settings, strict=True):
-        _check_given(given, full)
+        _check_given(completed(given, study.model is not None), full)
+    for name, curve in study.curves.items():
+        check_curve(name, curve)
     _check_numbers(study, numbers)
     _check_lanes(study)
     for rung in study.rungs:
@@ -62,13 +69,12 @@ def check_study(study: Study, numbers: np.ndarray | None) -> None:
 
 
 def _check_given(given: Setting, full: Setting) -> None:
-    for name, value in given.items():
-        if name not in full:
-            raise ValueError(f"it holds a setting with the unknown key {brief(name)}")
-        rule = HYPERPARAMETERS.get(name)
-        if full[name] != (value if rule is None else checked(name, value, rule)):
+    """ValueError unless a setting is what the given one is with every default written out."""
+    for name in {**given, **full}:
+        if given.get(name) != full.get(name):
             raise ValueError(
-                f"it holds a setting with {name} {brief(full[name])}, given as {brief(value)}"
+                f"it holds a setting with {excerpt(name, 200)} {brief(full.get(name))}, given as "
+                f"{brief(given.get(name))}"
             )
 
 
@@ -122,6 +128,15 @@ def check_states(study: Study, program: Any, lanes: Sequence[Lane]) -> None:
     optimizers = {study.settings[row]["optimizer"] for row in rows}
     if not optimizers <= {*program.optimizers}:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
+
+
+def check_lane(study: Study, lane: Lane, state: TrainState) -> None:
+    """ValueError unless a state goes with what a study says of its network, by row."""
+    check_state(state, int(study.epochs_done[lane]))
+    # a commit in the middle of training leaves it to the state to say that a network has diverged
+    own, diverged = int(state.diverged), int(study.diverged[lane])
+    if own != diverged and (diverged >= 0 or int(state.epoch) != study.epochs_done[lane]):
+        raise ValueError(f"it holds a state that diverged at {own}; expected {diverged}")
 
 
 def _check_networks(study: Study, model: Any, numbers: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import jaxnn
+from jaxnn import plots
 from jaxnn.files import read_arrays, write_arrays
 from jaxnn.records import decode, encode, first_difference
 
@@ -238,6 +239,7 @@ NO_NETWORK = [
     (lambda arrays, about: arrays.update({"curves/cost": np.ones((1, 1))}), "floats of one length"),
     (lambda arrays, about: arrays.update({"curves/<b>": np.ones(1)}), "curves {'<b>': 'float64"),
     (lambda arrays, about: arrays.update({"curves/cost": np.ones(1, int)}), "'cost': 'int64"),
+    (at("curves/cost", 0, -np.inf), "curve cost with values from -inf to -inf; expected none bel"),
 ]
 NO_STUDY = [
     (at("lanes/places", (..., 0), 7), "places has numbers from 7 to 7; expected -1 to "),
@@ -284,6 +286,12 @@ NO_STUDY = [
         "it holds the r",
     ),
     (put("rungs", [{"Rung": {"epochs": 1, "entered": 3, "kept": units()}}]), "Rung has entered 3"),
+    (put("given/0", {}), "a setting with learning_rate 0.1, given as 0.001"),
+    (
+        at("curves/valid_accuracy", (0, 0, 0), 1.5),
+        "curve valid_accuracy with .* 1.5; expected 0 t",
+    ),
+    (at("curves/valid_cost", (0, 0, 0), -1), "curve valid_cost with .* from -1.0 to"),
     (put("space", {"momentun": 3}), "its space has {'momentun'}; expected names of its settings"),
     (put("space", {"learning_rate": {"Range": {"low": -1, "high": 1}}}), "learning_rate got -1"),
     (put("space", {"l2": {"Range": {"low": 0, "high": 1, "scale": "x"}}}), "got the scale 'x'"),
@@ -334,6 +342,52 @@ def test_load_checks_values_as_it_checks_shapes(saved, tmp_path, kind, change, m
     write_arrays(tmp_path / kind, arrays.items(), about)
     with pytest.raises(ValueError, match=rf"(?s){kind}.*{message}"):
         jaxnn.load(tmp_path / kind)
+
+
+@pytest.mark.parametrize("name", ["num_classes", "chunks/0/0/Mixture/fan_in"])
+def test_padded_networks_have_the_classes_and_features_of_their_study(data, tmp_path, name):
+    settings = [{"hidden": (5,)}, {"hidden": (6,)}]
+    path = tmp_path / "study.h5"
+    jaxnn.sweep(settings, data, 0.25, epochs=1).save(path)
+    jaxnn.load(path)
+    changed(path, put(name, 2**31 - 1))
+    with pytest.raises(ValueError, match=r"study\.h5: it holds networks of Mixture"):
+        jaxnn.load(path)
+
+
+def of_no_settings(num_epochs):
+    """A change of a study into one of a search that was broken off before its first setting."""
+
+    def change(arrays, about):
+        num_repeats = about["shape"][1]
+        lost = [name for name in arrays if name.startswith(("chunks", "treatments"))]
+        for name in lost:
+            del arrays[name]
+        for name, array in arrays.items():
+            arrays[name] = np.zeros((0, *array.shape[1:]), array.dtype)
+            if name.startswith("curves"):
+                arrays[name] = np.zeros((0, num_repeats, num_epochs), array.dtype)
+        about.update(given=[], settings=[], chunks=[], treatments=[])
+        about["shape"] = [0, num_repeats, num_epochs]
+        about["plan"]["Plan"]["programs"] = units()
+
+    return change
+
+
+def test_a_study_without_settings_says_so(saved, tmp_path, monkeypatch):
+    path = tmp_path / "study.h5"
+    shutil.copy(saved / "study.h5", path)
+    changed(path, of_no_settings(2))
+    empty = jaxnn.load(path)
+    empty.summary()
+    empty.report(tmp_path / "report.html")
+    for plot in (plots.plot_learning_curves, plots.plot_slice, plots.plot_rungs):
+        with pytest.raises(ValueError, match="got a study without settings"):
+            plot(empty)
+    monkeypatch.setattr("jaxnn.memory.host_memory", lambda: 2**36)
+    changed(path, of_no_settings(2**31 - 1))
+    with pytest.raises(ValueError, match="a study whose curves of a setting would take 137 GB"):
+        jaxnn.load(path)
 
 
 @pytest.mark.parametrize("place", ["array", "attribute", "value"])

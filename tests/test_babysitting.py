@@ -300,6 +300,25 @@ FORGED = {
         lambda about, arrays: about["moments"][-1].__setitem__(1, {"learning_rate": -1}),
         "learning_rate got -1",
     ),
+    "another structure": (
+        lambda about, arrays: about["moments"][-1].__setitem__(
+            1, {"hidden": {"tuple": [9]}, "batch_size": 10}
+        ),
+        r"a moment with hidden \(9,\); expected \(3,\), as the run was begun with",
+    ),
+    **{
+        f"another {name}": (
+            lambda about, arrays, name=name: arrays.update(
+                {one: array + 1 for one, array in arrays.items() if one.endswith(f"1/{name}")}
+            ),
+            "a state after .*; expected what 2 epochs come to",
+        )
+        for name in ("epoch", "step", "opt_state/0/count")
+    },
+    "diverged later": (
+        lambda about, arrays: arrays.update({"states/1/diverged": np.array(99, np.int32)}),
+        "of which step 99 diverged",
+    ),
     "seconds": (lambda about, arrays: about.update(seconds=[-1, 0]), "has seconds"),
     "a curve": (lambda about, arrays: arrays.update({"entries/0/<b>": np.ones(2)}), "curves"),
     "two axes": (lambda about, arrays: arrays.update({"entries/0/cost": np.ones((2, 1))}), "curv"),
