@@ -42,7 +42,7 @@ from jaxnn.schemas import (
 from jaxnn.showing import visible
 from jaxnn.studies import Study
 from jaxnn.study_checks import check_chunk, check_study, completed
-from jaxnn.trees import filled, group_of, named, stacked
+from jaxnn.trees import filled, group_of, groups_of, named, stacked
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
@@ -318,8 +318,9 @@ def _study_of(
     if is_foreign and model is None:
         model = FOREIGN
     study = Study(**known, model=model if is_foreign else None, treatments={}, curves=curves)
+    groups = groups_of(arrays, 3)
     for inputs, fold, num_features in about["treatments"]:
-        found = group_of(arrays, f"treatments/{inputs}/{fold}")
+        found = groups.get(f"treatments/{inputs}/{fold}", {})
         study.treatments[inputs, fold] = _treatment(found, num_features)
     for index, (encoded, count, start, end) in enumerate(about["chunks"]):
         numbers = np.flatnonzero((study.places[..., 0] == index).any(axis=1))

@@ -12,6 +12,10 @@ from jaxnn.programs import Program
 from jaxnn.showing import as_html, as_text, counted, duration
 
 
+MOST_ROWS = 200
+"""Programs that the table of a plan shows, the longest ones."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PlannedProgram:
     """Settings that share a compiled program.
@@ -113,7 +117,7 @@ class Plan:
             table.add_column(name, overflow="fold")
         table.add_column("padded", justify="right")
         table.add_column("time", justify="right")
-        for planned in self.programs:
+        for planned in self.programs[:MOST_ROWS]:
             program, model = planned.program, planned.program.model
             parts = ("its own", "", "", "")
             if isinstance(model, Mixture):
@@ -142,7 +146,9 @@ class Plan:
             f"{duration(self.compile_seconds)} of compiling, summed over programs; "
             f"{self.memory / 1e6:,.0f} MB a chunk at most."
         )
-        return Group(head, table, foot, *([self.note] if self.note else []))
+        more = len(self.programs) - MOST_ROWS
+        rest = [f"... and {counted(more, 'program')} more."] if more > 0 else []
+        return Group(head, table, *rest, foot, *([self.note] if self.note else []))
 
 
 def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST_MARKS = 50
+"""Options that an axis names."""
+
 _BEST, _MEDIAN = "#d1495b", "#1d3557"
 
 
@@ -262,16 +265,24 @@ def plot_rungs(study: Study) -> "Figure":
 
 
 def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
-    """Text and position of an axis's marks: every option, or round values on the range's scale."""
+    """Text and position of an axis's marks: options, or round values on the range's scale.
+
+    Of more than MOST_MARKS options some are marked, evenly spread.
+    """
     if isinstance(domain, Choice):
+        count = len(domain.options)
+        marked = np.linspace(0, count - 1, min(count, MOST_MARKS)).round().astype(int)
+        options = [domain.options[place] for place in marked]
         shown = ["-".join(map(str, o)) or "none" if isinstance(o, tuple) else str(o)
-                 for o in domain.options]  # fmt: skip
-        return [(t, domain.position(o)) for t, o in zip(shown, domain.options, strict=True)]
+                 for o in options]  # fmt: skip
+        return [(t, domain.position(o)) for t, o in zip(shown, options, strict=True)]
+    # NumPy has no whole numbers from 2^63 on
+    low, high = float(domain.low), float(domain.high)
     if domain.scale == "linear":
-        values = np.linspace(domain.low, domain.high, 5)
+        values = np.linspace(low, high, 5)
     else:
-        near = domain.low if domain.scale == "log" else 1 - domain.high
-        far = domain.high if domain.scale == "log" else 1 - domain.low
+        near = low if domain.scale == "log" else 1 - high
+        far = high if domain.scale == "log" else 1 - low
         decades = 10.0 ** np.arange(np.ceil(np.log10(near) - 1e-9), np.log10(far) + 1e-9)
         values = decades if len(decades) > 1 else np.geomspace(near, far, 4)
         values = values if domain.scale == "log" else 1 - values

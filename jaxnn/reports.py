@@ -201,10 +201,10 @@ def _coordinates(study: Study) -> str:
         )  # fmt: skip
     ends = [_end(study, number) for number in numbers.tolist()]
     # those that were not trained to the end have the value that they had reached by then
-    kinds = sorted({*ends})
+    kinds = {end: place for place, end in enumerate(sorted({*ends}))}
     if len(kinds) > 1:
         dimensions.append(
-            {"label": "trained", "values": [kinds.index(end) for end in ends],
+            {"label": "trained", "values": [kinds[end] for end in ends],
              "tickvals": [*range(len(kinds))], "ticktext": [text for _, text in kinds]}
         )  # fmt: skip
     values = reached[numbers]

@@ -17,7 +17,7 @@ from jaxnn.records import decode, encode
 from jaxnn.schemas import RUN_VALUES, check, check_curves, check_state
 from jaxnn.settings import HYPERPARAMETERS, Setting
 from jaxnn.training import TrainState
-from jaxnn.trees import filled, group_of, named
+from jaxnn.trees import filled, groups_of, named
 
 
 def save_run(commits: Commits, now: Moment, journal: Journal, more: Mapping[str, Any]) -> None:
@@ -81,8 +81,9 @@ def restored(
             check_state(moment.train_state, epoch)
             _check_structure(moment, fresh)
             moments.append(moment)
+        groups = groups_of(arrays, 2)
         for index, (epoch, action, detail) in enumerate(about["entries"]):
-            curves = group_of(arrays, f"entries/{index}")
+            curves = groups.get(f"entries/{index}", {})
             check_curves(curves)
             journal.entries.append(Entry(epoch, action, detail, curves))
         journal.stands.extend(about["stands"])

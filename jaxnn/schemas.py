@@ -99,16 +99,16 @@ METRIC = one_of("accuracy", "cost")
 RECORDS: dict[type, Schema] = {
     Mixture: {
         "units": many(whole(1), 2, MOST_LAYERS + 2),
-        "depths": many(whole(0, MOST_LAYERS), 1),
-        "activations": many(one_of(*ACTIVATIONS), 1),
-        "batch_norms": many(TRUTH, 1),
-        "inits": many(one_of(*INITIALIZERS), 1),
+        "depths": many(whole(0, MOST_LAYERS), 1, MOST_LAYERS + 1),
+        "activations": many(one_of(*ACTIVATIONS), 1, len(ACTIVATIONS)),
+        "batch_norms": many(TRUTH, 1, 2),
+        "inits": many(one_of(*INITIALIZERS), 1, len(INITIALIZERS)),
         "is_padded": TRUTH,
         "fan_in": whole(1),
     },
     Program: {
         "model": Rule("a structure", lambda value: isinstance(value, Mixture | Model)),
-        "optimizers": many(one_of(*OPTIMIZERS), 1),
+        "optimizers": many(one_of(*OPTIMIZERS), 1, len(OPTIMIZERS)),
         "batch_size": whole(1),
         "has_dropout": TRUTH,
         "has_l2": TRUTH,

@@ -1,6 +1,7 @@
 """Search spaces: ranges of values on their own scales, and settings sampled from them."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
@@ -134,8 +135,13 @@ class Choice:
     def value(self, position: float) -> Any:
         return self.options[min(int(position * len(self.options)), len(self.options) - 1)]
 
+    @functools.cached_property
+    def _places(self) -> dict[Any, int]:
+        # of equal options the first
+        return {option: place for place, option in reversed([*enumerate(self.options)])}
+
     def position(self, value: Any) -> float:
-        return (self.options.index(value) + 0.5) / len(self.options)
+        return (self._places[value] + 0.5) / len(self.options)
 
 
 Domain = Range | Choice

@@ -104,7 +104,7 @@ def span(study: "Study", name: str) -> Domain:
     domain = (study.space or {}).get(name)
     if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
         return domain
-    if isinstance(domain, Choice) and all(value in domain.options for value in values):
+    if isinstance(domain, Choice) and {*values} <= {*domain.options}:
         return domain
     rule = HYPERPARAMETERS.get(name)
     if not (rule is None or rule.is_number) or len(values) == 1:

@@ -46,6 +46,20 @@ def group_of(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarr
     return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}
 
 
+def groups_of(arrays: Mapping[str, np.ndarray], depth: int) -> dict[str, dict[str, np.ndarray]]:
+    """All groups at a depth, each as `group_of` gives it, in one pass over the arrays.
+
+    >>> groups_of({"a/0/b": np.ones(1), "a/1": np.ones(1)}, 2)
+    {'a/0': {'b': array([1.])}}
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        *group, rest = name.split("/", depth)
+        if len(group) == depth:
+            found.setdefault("/".join(group), {})[rest] = array
+    return found
+
+
 def stacked(template: Any, count: int) -> Any:
     """The template with a leading axis for some lanes."""
     return jax.tree.map(

@@ -154,6 +154,16 @@ def test_print_and_html_tell_what_a_person_wants_to_know():
     assert "64-32" in planned._repr_html_()
 
 
+def test_a_long_plan_shows_its_first_programs():
+    data = Dataset(np.eye(8), np.arange(8) % 2)
+    whole = plan([{"hidden": (5,), "batch_size": 4}], data)
+    (one,) = whole.programs
+    assert "more." not in str(dataclasses.replace(whole, programs=(one,) * 200))
+    text = str(dataclasses.replace(whole, programs=(one,) * 1300))
+    assert "... and 1,100 programs more." in text
+    assert text.count("relu") == 200
+
+
 def test_the_row_space_is_planned_with_fewer_features():
     settings = [{"hidden": (25, 12)}, {"hidden": (64, 32)}]
     pixels, rotated = (

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import jaxnn
 from jaxnn import choice, lograndint, loguniform, randint, reverseloguniform, sample, uniform
+from jaxnn.plots import axis_ticks
 from jaxnn.settings import complete
 from jaxnn.showing import call_text
 
@@ -252,3 +253,24 @@ def test_the_widest_ranges_overflow_nowhere():
         values = [domain.value(position) for position in (0.0, 0.5, 1.0)]
         assert domain.low <= values[0] < values[1] < values[2] <= domain.high
         assert domain.value(1.05) > domain.high
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [loguniform(1, 10**30), uniform(0, 2**70), lograndint(1, 10**30), randint(-(2**70), 2**70)],
+)
+def test_an_axis_marks_numbers_beyond_64_bits(domain):
+    texts, places = zip(*axis_ticks(domain), strict=True)
+    assert len({*texts}) == len(texts) >= 4
+    assert places == tuple(sorted(places))
+    assert 0 <= places[0] <= places[-1] <= 1
+
+
+def test_an_axis_marks_few_of_many_options():
+    """And a place among them is found without a search through all."""
+    many = choice([*range(1, 50_001)])
+    marks = axis_ticks(many)
+    assert len(marks) == 50
+    assert (marks[0], marks[-1]) == (("1", 0.5 / 50_000), ("50000", 49_999.5 / 50_000))
+    assert sum(many.position(one) for one in many.options) == pytest.approx(25_000)
+    assert choice([3, 1, 3]).position(3) == 0.5 / 3
