@@ -11,7 +11,6 @@ from jaxnn.preparing import Recipe
 from jaxnn.programs import Program
 from jaxnn.showing import as_html, as_text, counted, duration
 
-
 MOST_ROWS = 200
 """Programs that the table of a plan shows, the longest ones."""
 

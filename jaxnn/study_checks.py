@@ -55,7 +55,9 @@ def check_study(study: Study, numbers: np.ndarray | None) -> None:
     _check_lanes(study)
     for rung in study.rungs:
         known = num_settings if numbers is None else 2**31
-        if rung.epochs > study.num_epochs or max((*rung.entered, *rung.kept), default=0) >= known:
+        entered = {*rung.entered}
+        is_fine = len(entered) == len(rung.entered) and {*rung.kept} <= entered
+        if rung.epochs > study.num_epochs or max(entered, default=0) >= known or not is_fine:
             raise ValueError(f"it holds the rung {brief(rung)}; expected its settings and epochs")
     if study.space is not None:
         study.space = checked_space(study.space)

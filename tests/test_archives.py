@@ -282,6 +282,14 @@ NO_STUDY = [
         "it holds the r",
     ),
     (
+        put("rungs", [{"Rung": {"epochs": 1, "entered": units(0, 0), "kept": units()}}]),
+        "it holds the r",
+    ),
+    (
+        put("rungs", [{"Rung": {"epochs": 1, "entered": units(0), "kept": units(1)}}]),
+        "it holds the r",
+    ),
+    (
         put("rungs", [{"Rung": {"epochs": 9, "entered": units(0), "kept": units()}}]),
         "it holds the r",
     ),
