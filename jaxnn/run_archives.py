@@ -119,6 +119,13 @@ def _check_journal(journal: Journal, moments: Sequence[Moment]) -> None:
     lengths = {len(curve) for curve in journal.curves.values()}
     if lengths != {moments[-1].epoch}:
         raise ValueError(f"the run has curves of {lengths} epochs; expected {moments[-1].epoch}")
+    diverged, costs = int(moments[-1].train_state.diverged), journal.curves["cost"]
+    # the curves of a network that has diverged end with NaN
+    if np.isnan(costs[-1:]).any() != (diverged >= 0):
+        raise ValueError(
+            f"the run has a state that diverged at step {diverged} (-1: at none), and curves that "
+            f"end with {costs[-1:]}"
+        )
 
 
 def _with_key_data(state: TrainState) -> TrainState:

@@ -319,6 +319,10 @@ FORGED = {
         lambda about, arrays: arrays.update({"states/1/diverged": np.array(99, np.int32)}),
         "of which step 99 diverged",
     ),
+    "diverged with a cost": (
+        lambda about, arrays: arrays.update({"states/1/diverged": np.array(1, np.int32)}),
+        "a state that diverged at step 1 .* and curves that end with",
+    ),
     "seconds": (lambda about, arrays: about.update(seconds=[-1, 0]), "has seconds"),
     "a curve": (lambda about, arrays: arrays.update({"entries/0/<b>": np.ones(2)}), "curves"),
     "two axes": (lambda about, arrays: arrays.update({"entries/0/cost": np.ones((2, 1))}), "curv"),
