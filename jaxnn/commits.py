@@ -83,7 +83,11 @@ class Commits:
         self.directory, self._lock, self.series = directory, lock, series
         self.last = [] if directory is None else _newest(directory)
         self.failure = ""
-        self._number = max((_number(commit.path) for commit in self.last), default=0)
+        there = {} if directory is None else _commits(directory)
+        # damaged ones, and what a user put there, keep their numbers
+        self._number = max((_number(path) for paths in there.values() for path in paths), default=0)
+        self._good = [commit.path for commit in self.last if _series(commit.path) == series]
+        self._older = [path for path in there.get(series, []) if path not in self._good]
         self._interval, self._ended = interval, time.monotonic()
         # seconds that went into the last commit, and so far into the next
         self._took = self._spent = 0.0
@@ -130,21 +134,30 @@ class Commits:
         with self.attempt():
             self._check_lock()
             arrays, about = make()
-            path = self.directory / self.series.file_name(self._number + 1)
+            number = self._number + 1
+            while os.path.lexists(path := self.directory / self.series.file_name(number)):
+                # a file or link that came meanwhile, which is not ours
+                number += 1
             write_arrays(path, arrays, about)
-            self._number, self.failure = self._number + 1, ""
-            for path in _commits(self.directory).get(self.series, []):
-                if not self._number - _KEPT < _number(path) <= self._number:
-                    path.unlink()
+            self._number, self.failure = number, ""
+            self._good.append(path)
+            self._remove_older()
         self._ended, self._took, self._spent = time.monotonic(), self._spent, 0.0
+
+    def _remove_older(self) -> None:
+        """Removes own commits but for the newest two."""
+        while len(self._good) > _KEPT:
+            self._good.pop(0).unlink(missing_ok=True)
+        if len(self._good) == _KEPT:
+            _remove_commits(self._older)
+            self._older = []
 
     def remove_others(self) -> None:
         """Removes what other numbers of processes have left, once the search is finished."""
         if self.directory is not None:
             with self.attempt():
                 for series, paths in _commits(self.directory).items():
-                    for path in paths if series.of != self.series.of else ():
-                        path.unlink(missing_ok=True)
+                    _remove_commits(paths if series.of != self.series.of else [])
 
     def _check_lock(self) -> None:
         """OSError if the directory is not the one any more that was locked."""
@@ -179,7 +192,7 @@ def commits_in(
                 handle = open_lock(path, stack)
                 # by its token the processes of a job see that it is one and the same file
                 take_lock(path, handle, stack, uuid.uuid4().hex if hosts.count > 1 else "")
-                for leftover in path.glob(f".commit-*{PARTIAL}"):
+                for leftover in filter(_is_leftover, path.iterdir()):
                     leftover.unlink(missing_ok=True)
         with hosts.raised_together("the commits of the directory"):
             if not hosts.is_first:
@@ -206,8 +219,9 @@ def finished_among(commits: Iterable[Commit]) -> list[Commit]:
     """The commits of the processes that finished a search together; none if it is not finished."""
     done = {_series(one.path): one for one in commits if one.about["is_finished"]}
     for of in sorted({series.of for series in done}):
-        together = [Series(process, of) for process in range(1, of + 1)]
-        if all(series in done for series in together):
+        # not by counting to `of`, which is what the name of a file says
+        together = sorted(series for series in done if series.of == of)
+        if len(together) == of:
             return [done[series] for series in together]
     return []
 
@@ -246,17 +260,21 @@ def _commits(directory: Path) -> dict[Series, list[Path]]:
     """All commits by series, oldest first; other files of such a name are the user's."""
     found: dict[Series, list[Path]] = {}
     for path in sorted(directory.glob("commit-*.h5"), key=_number):
-        if _number(path) >= 0:
+        if _number(path) > 0:
             found.setdefault(_series(path), []).append(path)
     return found
 
 
-_NAME = re.compile(r"commit-([0-9]+)(?:\.([0-9]+)-of-([0-9]+))?\.h5")
+_NAME = re.compile(r"commit-([0-9]{6,})(?:\.([0-9]+)-of-([0-9]+))?\.h5")
+_LEFTOVER = re.compile(rf"\.commit-[0-9]{{6}}.*\.[0-9a-f]{{32}}{re.escape(PARTIAL)}")
 
 
 def _number(path: Path) -> int:
-    match = _NAME.fullmatch(path.name)
-    return int(match[1]) if match else -1
+    """Of a commit; 0 of any other file."""
+    match, series = _NAME.fullmatch(path.name), _series(path)
+    is_ours = match and series.process in range(1, series.of + 1)
+    number = int(match[1]) if match and is_ours else 0
+    return number if series.file_name(number) == path.name else 0
 
 
 def _series(path: Path) -> Series:
@@ -264,20 +282,39 @@ def _series(path: Path) -> Series:
     return Series(int(match[2]), int(match[3])) if match and match[2] else Series()
 
 
+def _is_leftover(path: Path) -> bool:
+    """Whether a kill left it half written."""
+    return _LEFTOVER.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
+
+
+def _remove_commits(paths: Iterable[Path]) -> None:
+    """Removes what can be read as commits; anything else of such a name may be the user's."""
+    for path in paths:
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            if not path.is_symlink():
+                _read(path)
+                path.unlink()
+
+
+def _read(path: Path) -> Commit:
+    arrays, about = read_arrays(path)
+    if not {"identity", "is_finished"} <= about.keys():
+        raise ValueError(f"{path} is no commit")
+    return Commit(path, arrays, about)
+
+
 def _last(paths: list[Path]) -> Commit:
     """The newest commit that is whole; the damaged ones are named in a warning, or the error."""
     damaged: list[str] = []
     for path in reversed(paths):
         try:
-            arrays, about = read_arrays(path)
-            if not {"identity", "is_finished"} <= about.keys():
-                raise ValueError(f"{path} is no commit")
+            commit = _read(path)
         except (ValueError, OSError) as error:
             damaged.append(str(error))
             continue
         if damaged:
             warn_caller(f"{'; '.join(damaged)}; {path.name} was used instead")
-        return Commit(path, arrays, about)
+        return commit
     raise ValueError(
         f"{paths[0].parent} has no commit that can be read: {'; '.join(damaged)}. Expected another "
         "directory, or this one emptied to begin anew"

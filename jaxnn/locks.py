@@ -8,6 +8,7 @@ only taken, and never written to.
 import contextlib
 import os
 import re
+import stat
 from pathlib import Path
 
 try:
@@ -21,18 +22,21 @@ LOCK = ".jaxnn-lock"
 
 _OLD_LOCK = "lock"
 _TEXT = re.compile(rb"[0-9]{1,20}\n([0-9a-f]{32})?")
-"""What an old lock holds; other files of that name are the user's."""
+"""What a lock holds; other files of that name are the user's."""
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""No link is followed to a file that would be written to, and no pipe waited for."""
 
 
 def open_lock(directory: Path, stack: contextlib.ExitStack) -> int:
     """Makes the directory and opens its lock, until the stack ends.
 
     Raises:
-      ValueError: it is no directory, or cannot be written to.
+      ValueError: it is no directory, cannot be written to, or has something else by that name.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(directory / LOCK, _FLAGS, 0o644)
     except OSError as error:
         raise ValueError(
             f"directory got {str(directory)!r}, which cannot be written to ({error}); expected a "
@@ -40,7 +44,20 @@ def open_lock(directory: Path, stack: contextlib.ExitStack) -> int:
         ) from error
     # which gives the lock back as a kill would
     stack.callback(os.close, handle)
+    if not _is_lock(handle):
+        raise ValueError(
+            f"directory got {str(directory)!r}, whose {LOCK} is not one that jaxnn wrote; expected "
+            "that file moved away, or another directory"
+        )
     return handle
+
+
+def _is_lock(handle: int) -> bool:
+    """Whether a file is empty, or holds what a lock does."""
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        return False
+    text = os.pread(handle, 100, 0)
+    return not text or _TEXT.fullmatch(text) is not None
 
 
 def take_lock(directory: Path, handle: int, stack: contextlib.ExitStack, token: str) -> None:

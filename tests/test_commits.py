@@ -112,6 +112,79 @@ def test_files_of_the_user_stay(tmp_path):
     assert names(tmp_path) == sorted([*mine, ".jaxnn-lock", "commit-000002.h5", "commit-000003.h5"])
 
 
+def test_what_the_user_put_under_the_next_numbers_stays(tmp_path, data):
+    write(tmp_path)
+    victim, study = tmp_path / "victim", tmp_path / "commit-000004.h5"
+    victim.write_text("mine")
+    (tmp_path / "commit-000002.h5").symlink_to(victim)
+    (tmp_path / "commit-000003.h5").write_text("mine")
+    jaxnn.sweep([{}], data, 0.25, epochs=1, progress=False).save(study)
+    (tmp_path / "commit-000005.h5").mkdir()
+    before = {path: path.read_bytes() for path in (victim, study)}
+    with pytest.warns(UserWarning, match=r"000004\.h5 is no commit.*000001\.h5 was used instead"):
+        write(tmp_path, 4)
+    assert {path: path.read_bytes() for path in (victim, study)} == before
+    assert (tmp_path / "commit-000002.h5").is_symlink()
+    assert (tmp_path / "commit-000003.h5").read_text() == "mine"
+    ours = [name for name in names(tmp_path) if name > "commit-000005.h5" and name != "victim"]
+    assert ours == ["commit-000008.h5", "commit-000009.h5"]
+
+
+def test_a_link_that_came_meanwhile_is_not_written_through(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    with commits_in(tmp_path / "run", 60.0) as ours:
+        (tmp_path / "run" / "commit-000001.h5").symlink_to(victim)
+        ours.write(content)
+    assert victim.read_text() == "mine"
+    assert "commit-000002.h5" in names(tmp_path / "run")
+
+
+def test_only_our_own_leftovers_are_removed(tmp_path):
+    ours = f".commit-000001.h5.{'0a' * 16}.partial"
+    (tmp_path / ours).write_text("half")
+    (tmp_path / ".commit-notes.partial").write_text("mine")
+    (tmp_path / ours.replace("1", "2")).mkdir()
+    write(tmp_path)
+    mine = [".commit-notes.partial", ours.replace("1", "2")]
+    assert names(tmp_path) == sorted([*mine, ".jaxnn-lock", "commit-000001.h5"])
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "text", "pipe", "folder"])
+def test_what_is_no_lock_is_refused_and_stays(kind, tmp_path, data):
+    directory, victim = tmp_path / "run", tmp_path / "victim"
+    directory.mkdir()
+    lock = directory / ".jaxnn-lock"
+    if kind in ("link", "dangling"):
+        lock.symlink_to(victim)
+    if kind == "link":
+        # even one that has the text of a lock
+        victim.write_text("12\n")
+    if kind == "text":
+        lock.write_text("my own notes\n")
+    if kind == "pipe":
+        os.mkfifo(lock)
+    if kind == "folder":
+        lock.mkdir()
+    with pytest.raises(ValueError, match=r"directory got .*run', wh.*; expected"):
+        jaxnn.sweep([{}], data, 0.25, epochs=1, directory=directory)
+    assert names(directory) == [".jaxnn-lock"]
+    assert victim.exists() == (kind == "link")
+    if kind in ("link", "text"):
+        assert lock.read_text() in ("12\n", "my own notes\n")
+
+
+@pytest.mark.parametrize("part", ["1-of-99999999", "0-of-0", "3-of-2", "1-of-1", "01-of-2"])
+def test_a_series_is_finished_by_all_of_its_files(part, tmp_path):
+    """And not by counting up to what a file is called."""
+    with commits_in(tmp_path, 60.0) as ours:
+        ours.write(lambda: (content()[0], {"is_finished": True, "identity": {}}))
+    (tmp_path / "commit-000001.h5").rename(tmp_path / f"commit-000001.{part}.h5")
+    found = commits._newest(tmp_path)
+    assert len(found) == (part == "1-of-99999999")
+    assert commits.finished_among(found) == []
+
+
 def test_a_study_is_no_commit(tmp_path, data):
     jaxnn.sweep([{}], data, 0.25, epochs=1, progress=False).save(tmp_path / "commit-000001.h5")
     with pytest.raises(ValueError, match=r"commit-000001\.h5 is no commit"):
@@ -142,7 +215,7 @@ def test_one_process_writes_and_a_dead_one_holds_nothing(tmp_path, data):
     assert (tmp_path / ".jaxnn-lock").read_text() == f"{process.pid}\n"
     with pytest.raises(ValueError, match=rf"to which the process {process.pid} is writing; expect"):
         jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path)
-    (tmp_path / f".commit-000001.h5.{process.pid}.partial").write_bytes(b"half")
+    (tmp_path / f".commit-000001.h5.{'0a' * 16}.partial").write_bytes(b"half")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path, progress=False)
