@@ -29,7 +29,7 @@ from jaxnn.preparing import (
     warn_of_scales,
 )
 from jaxnn.programs import initial
-from jaxnn.progress import TrainingInterrupted, ended_by_interrupt, held_signals
+from jaxnn.progress import TrainingInterrupted, held_signals, rescued
 from jaxnn.run_archives import restored, save_run
 from jaxnn.run_results import Clock, Setup, diverged_at, fitted_of_run, study_of_run
 from jaxnn.settings import HYPERPARAMETERS, Setting, plain_setting
@@ -160,27 +160,29 @@ class Run:
                 "expected undo() first, and then set(learning_rate=...) to a lower one"
             )
         setup, before = self._setup, self._now
-        self._hook.is_interrupted = False
-        reached = train_stretch(
-            setup.program(before.recipe),
-            # a copy, which compiles nothing: what is given is consumed
-            jax.device_put(before.train_state, may_alias=False),
-            before.recipe.numbers,
-            setup.train,
-            setup.valid,
-            setup.schedule,
-            epochs,
-            self._progress,
-            self._tell,
+        self._hook.interrupt = None
+        with rescued(lambda: None if self._now is before else self._interrupted()):
+            is_interrupted = train_stretch(
+                setup.program(before.recipe),
+                # a copy, which compiles nothing: what is given is consumed
+                jax.device_put(before.train_state, may_alias=False),
+                before.recipe.numbers,
+                setup.train,
+                setup.valid,
+                setup.schedule,
+                epochs,
+                self._progress,
+                self._tell,
+                lambda reached: self._keep(before, reached),
+            )
+            if is_interrupted:
+                with held_signals():
+                    raise self._interrupted() from self._hook.interrupt
+
+    def _interrupted(self) -> TrainingInterrupted:
+        return TrainingInterrupted(
+            f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
         )
-        # no signal comes between a network and what is known of it
-        with ended_by_interrupt() as is_late, held_signals():
-            self._keep(before, reached)
-        if reached.is_interrupted or is_late():
-            with held_signals():
-                raise TrainingInterrupted(
-                    f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
-                )
 
     def _keep(self, before: Moment, reached: Reached) -> None:
         """Takes what a stretch has reached, and tells of it."""
@@ -225,9 +227,11 @@ class Run:
         old = before.recipe.setting
         new = {name: changed.setting[name] for name in numbers}
         details = [f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in numbers]
-        self._now = before._replace(given={**before.given, **new}, recipe=changed)
-        self._journal.write(self.epoch, "set", ", ".join(details), before=before)
-        self._commit()
+        # no signal comes between a network and what is known of it
+        with held_signals():
+            self._now = before._replace(given={**before.given, **new}, recipe=changed)
+            self._journal.write(self.epoch, "set", ", ".join(details), before=before)
+            self._commit()
 
     def undo(self) -> None:
         """Takes the last `train` or `set` back, and the one before it if called again.
@@ -235,10 +239,11 @@ class Run:
         Raises:
           ValueError: nothing is left; the last 20 are kept.
         """
-        undone, before = self._journal.undo()
-        self._journal.write(self.epoch, "undo", f"{undone.action}: {undone.detail}")
-        self._now = before
-        self._commit()
+        with held_signals():
+            undone, before = self._journal.undo()
+            self._journal.write(self.epoch, "undo", f"{undone.action}: {undone.detail}")
+            self._now = before
+            self._commit()
 
     def branch(self) -> "Run":
         """A run of its own that starts from here; this one stays as it is, with its directory."""
@@ -251,8 +256,9 @@ class Run:
 
     def close(self) -> None:
         """Gives the directory back, as the end of the process does; the run goes on in memory."""
-        self._commits = Commits(None, 0.0)
-        self._give_back()
+        with held_signals():
+            self._commits = Commits(None, 0.0)
+            self._give_back()
 
     def fitted(self) -> Fitted:
         """The network as it is now, as `fit` returns it."""
@@ -304,7 +310,7 @@ class Run:
             journal = self._journal.copy()
             journal.write(now.epoch, "train", f"{epochs} epochs, broken off", curves, self._now)
             self._commit(now, journal)
-        return self._hook.is_interrupted
+        return self._hook.interrupt is not None
 
     def _commit(self, now: Moment | None = None, journal: Journal | None = None) -> None:
         had_failed = bool(self._commits.failure)

@@ -6,6 +6,7 @@ from jaxnn.datasets import Dataset
 from jaxnn.fitted import Fitted
 from jaxnn.forks import check_fork
 from jaxnn.hooks import OnEpoch
+from jaxnn.progress import held_signals, rescued
 from jaxnn.settings import Setting
 from jaxnn.types import Model, ModelFn
 
@@ -78,5 +79,9 @@ def fit(
         progress=progress,
         on_epoch=on_epoch,
     )
-    run.train(epochs)
-    return run.fitted()
+    # also one that comes after the last epoch loses no network
+    with rescued(lambda: run._interrupted() if run.epoch else None):
+        run.train(epochs)
+        with held_signals():
+            fitted = run.fitted()
+    return fitted

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnn.progress import ENDS
+
 
 class EpochInfo(NamedTuple):
     """An epoch of a network.
@@ -43,7 +45,8 @@ class Hook:
     """Calls `on_epoch(info)` from the host, between compiled calls, until it raises.
 
     What it raises ends the calls and is kept in `failure`, to be said once: training goes on.
-    KeyboardInterrupt ends the training, as Ctrl-C does, and `is_interrupted` tells of it.
+    KeyboardInterrupt, SystemExit and GeneratorExit end the training, as Ctrl-C does, and
+    `interrupt` is what was raised.
 
     Raises:
       ValueError: on_epoch is neither None nor a function.
@@ -52,7 +55,8 @@ class Hook:
     def __init__(self, on_epoch: OnEpoch | None):
         check_on_epoch(on_epoch)
         self._on_epoch = on_epoch
-        self.failure, self.is_interrupted = "", False
+        self.failure = ""
+        self.interrupt: BaseException | None = None
 
     @property
     def is_on(self) -> bool:
@@ -74,8 +78,8 @@ class Hook:
             info = EpochInfo(number, repeat, done + int(index) + 1, dict(setting), values)
             try:
                 self._on_epoch(info)
-            except KeyboardInterrupt:
-                self.is_interrupted = True
+            except ENDS as error:
+                self.interrupt = error
                 return
             except Exception as error:
                 self._on_epoch = None

@@ -18,9 +18,9 @@ from jaxnn.options import Folds, Options
 from jaxnn.plans import Plan, PlannedProgram
 from jaxnn.preparing import Recipe, treatments, warn_of_scales
 from jaxnn.progress import (
-    TrainingInterrupted,
     ended_by_interrupt,
     held_signals,
+    rescued,
     sweep_display,
 )
 from jaxnn.settings import Setting, plain_setting
@@ -77,48 +77,51 @@ def open_job(
     )
     # one process speaks for all, which have about as much to do
     progress = options.progress if options.progress is not None or hosts.is_first else False
-    with (
-        ended_by_interrupt() as is_interrupted,
-        sweep_display(total / hosts.count, epochs, progress) as display,
-    ):
-        hook = Hook(options.on_epoch)
-        job = Job(
-            study,
-            parts,
-            options.seeds,
-            options.seed,
-            options.order_seed,
-            display,
-            lambda: is_interrupted() or hook.is_interrupted,
-            hook,
-            commits or Commits(None, 0.0),
-            identity or {},
-            options.model,
-            hosts,
-        )
-        job.past = pasts_of(job.commits, options.model, study)
-        is_finished = False
-        try:
-            yield job
-            # what memory was too short for is tried again by the next call
-            is_finished = not job.is_over and bool((study.epochs_done > 0).all())
-        except TrainingInterrupted:
-            raise
-        except KeyboardInterrupt as error:
-            # a second Ctrl-C, which acts at once, or a sampler's
-            raise job.interrupted() from error
-        finally:
-            # also after an error: what was trained is not lost by it
-            study.seconds += time.perf_counter() - start
-            if is_finished or job.has_trained:
-                with held_signals():
-                    job.commit(is_finished)
-        job.close(is_finished)
-    with held_signals():
-        for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
-            warn_caller(note, is_over=True)
-        if job.is_over or job.is_interrupted():
-            raise job.interrupted()
+    hook, opened = Hook(options.on_epoch), list[Job]()
+    with rescued(lambda: opened[0].interrupted() if opened else None):
+        with (
+            ended_by_interrupt() as is_interrupted,
+            sweep_display(total / hosts.count, epochs, progress) as display,
+        ):
+            job = Job(
+                study,
+                parts,
+                options.seeds,
+                options.seed,
+                options.order_seed,
+                display,
+                lambda: is_interrupted() or hook.interrupt is not None,
+                hook,
+                commits or Commits(None, 0.0),
+                identity or {},
+                options.model,
+                hosts,
+            )
+            opened.append(job)
+            job.past = pasts_of(job.commits, options.model, study)
+            is_finished = False
+            try:
+                # a second Ctrl-C, which acts at once, or a sampler's
+                with rescued(job.interrupted):
+                    yield job
+                # what memory was too short for is tried again by the next call
+                is_finished = not job.is_over and bool((study.epochs_done > 0).all())
+            finally:
+                # also after an error: what was trained is not lost by it
+                study.seconds += time.perf_counter() - start
+                if is_finished or job.has_trained:
+                    with held_signals():
+                        job.commit(is_finished)
+            job.close(is_finished)
+        if not opened:
+            # two signals came before there was anything to end
+            raise KeyboardInterrupt
+        with ended_by_interrupt() as is_late, held_signals():
+            for note in [*job.warnings, *filter(None, [hook.failure, job.commits.failure])]:
+                warn_caller(note, is_over=True)
+        if job.is_over or job.is_interrupted() or is_late():
+            with held_signals():
+                raise job.interrupted() from hook.interrupt
 
 
 def add(

@@ -2,14 +2,24 @@
 
 import contextlib
 import importlib.util
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.file_proxy import FileProxy
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from jaxnn.showing import visible
 from jaxnn.streams import console_on_stderr, tell
@@ -22,6 +32,14 @@ class TrainingInterrupted(KeyboardInterrupt):
         super().__init__(message)
         self.fitted = fitted
         self.study = study
+
+    @property
+    def has_result(self) -> bool:
+        return self.fitted is not None or self.study is not None
+
+
+ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends training when a signal handler, a hook or a sampler raises it: as Ctrl-C does."""
 
 
 @contextlib.contextmanager
@@ -46,11 +64,38 @@ def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int,
         TextColumn("{task.fields[text]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as display:
+    with _shown_live(console, *columns) as display:
         task = display.add_task("compiling", total=epochs, text="")
         yield lambda done, text: display.update(
             task, description="training", completed=done, text=text
         )
+
+
+@contextlib.contextmanager
+def _shown_live(console: Console, *columns: ProgressColumn) -> Iterator[Progress]:
+    """A display, above which comes what the program prints to the same terminal.
+
+    What goes elsewhere, such as to a file, goes there as it is.
+    """
+    streams = {"redirect_stdout": sys.stdout, "redirect_stderr": sys.stderr}
+    is_redirected = {name: _is_terminal_of_stderr(stream) for name, stream in streams.items()}
+    with Progress(*columns, console=console, **is_redirected) as display:
+        try:
+            yield display
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, FileProxy):
+                    # which would lose a line that has no end yet
+                    stream.flush()
+
+
+def _is_terminal_of_stderr(stream: Any) -> bool:
+    try:
+        places = [os.fstat(one.fileno()) for one in (stream, sys.stderr)]
+        return bool(stream.isatty()) and os.path.samestat(*places)
+    except Exception:
+        # closed, or something else that a program has put there
+        return False
 
 
 def _can_be_live(console: Console) -> bool:
@@ -128,7 +173,7 @@ def sweep_display(total: float, epochs: int, progress: bool | None) -> Iterator[
         TextColumn("{task.fields[text]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as display:
+    with _shown_live(console, *columns) as display:
         yield SweepDisplay(total, epochs, display, is_shown)
 
 
@@ -147,13 +192,13 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     # an Event has a lock, for which a second signal in the middle of the first would wait for ever
     is_interrupted = False
 
-    def on_signal(number: int, frame: object) -> None:
+    def on_signal(number: int, give_back: Callable[[], None]) -> None:
         nonlocal is_interrupted
         is_interrupted = True
         give_back()
 
     # None is a handler that Python did not set and could not give back
-    with _handled_by(on_signal, lambda old: old not in (None, signal.SIG_IGN)) as give_back:
+    with _handled_by(on_signal, lambda old: old not in (None, signal.SIG_IGN)):
         yield lambda: is_interrupted
 
 
@@ -170,8 +215,23 @@ def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
     except TrainingInterrupted:
         # which says already what was reached
         raise
-    except KeyboardInterrupt:
+    except ENDS:
         is_ended = True
+
+
+@contextlib.contextmanager
+def rescued(made: Callable[[], TrainingInterrupted | None]) -> Iterator[None]:
+    """Has an interrupt of a block bring what was trained, which `made` makes; None leaves it."""
+    try:
+        yield
+    except ENDS as error:
+        if isinstance(error, TrainingInterrupted) and error.has_result:
+            raise
+        with held_signals():
+            interrupted = made()
+            if interrupted is None:
+                raise
+            raise interrupted from error
 
 
 @contextlib.contextmanager
@@ -182,7 +242,7 @@ def held_signals() -> Iterator[None]:
     """
     held: list[int] = []
     try:
-        with _handled_by(lambda number, frame: held.append(number), callable):
+        with _handled_by(lambda number, give_back: held.append(number), callable):
             yield
     except TrainingInterrupted:
         # which is what they ask for
@@ -195,11 +255,12 @@ def held_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled_by(
-    handler: Callable[[int, Any], Any], is_taken: Callable[[Any], bool]
-) -> Iterator[Callable[[], None]]:
-    """Has a function handle signals whose handlers are to be taken; it can be asked to give back.
+    handler: Callable[[int, Callable[[], None]], Any], is_taken: Callable[[Any], bool]
+) -> Iterator[None]:
+    """Has a function handle signals whose handlers are to be taken; the end gives them back.
 
-    So does the end. In the main thread alone, elsewhere it does nothing.
+    The function is given the signal's number, and what gives the handlers back at once. In the main
+    thread alone, elsewhere it does nothing.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in SIGNALS if is_main}
@@ -211,7 +272,7 @@ def _handled_by(
 
     try:
         for number in before:
-            signal.signal(number, handler)
-        yield give_back
+            signal.signal(number, lambda number, frame: handler(number, give_back))
+        yield
     finally:
         give_back()

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnn.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
 from jaxnn.datasets import Dataset
 from jaxnn.programs import Program
-from jaxnn.progress import ended_by_interrupt, held_signals, progress_line
+from jaxnn.progress import ENDS, deferred_interrupt, held_signals, progress_line
 from jaxnn.training import TrainState, curve_names, train_epochs
 
 
@@ -21,7 +21,6 @@ class Reached(NamedTuple):
       epochs: that were done; all of them if the network diverged: nothing would change any more.
       curves: name -> (epochs done,).
       seconds, compile_seconds: wall time; what the first call took beyond later ones.
-      is_interrupted: whether Ctrl-C or SIGTERM came, or `tell` said so.
     """
 
     train_state: TrainState
@@ -29,7 +28,6 @@ class Reached(NamedTuple):
     curves: dict[str, np.ndarray]
     seconds: float
     compile_seconds: float
-    is_interrupted: bool
 
 
 def train_stretch(
@@ -42,7 +40,8 @@ def train_stretch(
     epochs: int,
     progress: bool | None,
     tell: Callable[[TrainState, int, dict[str, np.ndarray]], bool],
-) -> Reached:
+    keep: Callable[[Reached], None],
+) -> bool:
     """Trains a network on, until it diverges or a signal comes; one call at least.
 
     Args:
@@ -51,48 +50,64 @@ def train_stretch(
       progress: as in `fit`.
       tell: is given after each call: the state, the epochs of the stretch that were done before the
         call, and the curves of the stretch so far. It says whether to end here.
+      keep: is given what was reached, before any signal can lose it.
+
+    Returns:
+      whether Ctrl-C or SIGTERM came, or `tell` said to end.
     """
     curves = {name: np.full(epochs, np.nan) for name in curve_names(valid)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
     first_epoch = int(jax.device_get(train_state.epoch))
     numbers = jax.device_put(numbers)
     is_ended = False
-    with ended_by_interrupt() as is_stopped, progress_line(epochs, progress) as report:
-        # one call at least, so that what an interrupt leaves is a network with a curve
-        while done == 0 or (done < epochs and diverged < 0 and not (is_ended or is_stopped())):
-            start = time.perf_counter()
-            # a state and its curves are of one epoch, whenever a second signal comes
-            with held_signals():
-                batches = jax.device_put(schedule.batches(first_epoch + done, num_epochs))
-                train_state, new = train_epochs(
-                    program, train_state, numbers, train, valid, batches
+    with deferred_interrupt() as is_stopped:
+        try:
+            with progress_line(epochs, progress) as report:
+                # one call at least, so that what an interrupt leaves is a network with a curve
+                while done == 0 or (
+                    done < epochs and diverged < 0 and not (is_ended or is_stopped())
+                ):
+                    start = time.perf_counter()
+                    # a state and its curves are of one epoch, whenever a second signal comes
+                    with held_signals():
+                        batches = jax.device_put(schedule.batches(first_epoch + done, num_epochs))
+                        train_state, new = train_epochs(
+                            program, train_state, numbers, train, valid, batches
+                        )
+                        # on the host: slicing there compiles nothing
+                        new, diverged = jax.device_get((new, train_state.diverged))
+                        for name, values in new.items():
+                            curves[name][done : done + num_epochs] = without_unfinished(
+                                values[:num_epochs],
+                                diverged,
+                                first_epoch + done,
+                                schedule.num_steps,
+                            )
+                        done += num_epochs
+                        # the first call may compile
+                        seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
+                    so_far = {name: values[:done] for name, values in curves.items()}
+                    is_ended = tell(train_state, done - num_epochs, so_far)
+                    report(done, f"cost {curves['cost'][done - 1]:.4f}")
+                    seconds += time.perf_counter() - start
+                    # after the first one calls last about a quarter of a second
+                    per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
+                    num_epochs = min(epochs - done, EPOCHS_PER_CALL, schedule.room, per_call)
+        except ENDS:
+            # a second signal, which acts at once
+            if not done:
+                raise
+            is_ended = True
+        with held_signals():
+            done = done if diverged < 0 else epochs
+            later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
+            keep(
+                Reached(
+                    train_state=train_state,
+                    epochs=done,
+                    curves={name: values[:done] for name, values in curves.items()},
+                    seconds=seconds,
+                    compile_seconds=max(0.0, seconds_per_epoch[0] - later),
                 )
-                # on the host: slicing there compiles nothing
-                new, diverged = jax.device_get((new, train_state.diverged))
-                for name, values in new.items():
-                    curves[name][done : done + num_epochs] = without_unfinished(
-                        values[:num_epochs], diverged, first_epoch + done, schedule.num_steps
-                    )
-                done += num_epochs
-                # the first call may compile
-                seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
-            so_far = {name: values[:done] for name, values in curves.items()}
-            is_ended = tell(train_state, done - num_epochs, so_far)
-            report(done, f"cost {curves['cost'][done - 1]:.4f}")
-            seconds += time.perf_counter() - start
-            # after the first one calls last about a quarter of a second
-            per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
-            num_epochs = min(epochs - done, EPOCHS_PER_CALL, schedule.room, per_call)
-    if not done:
-        # two signals came before any training
-        raise KeyboardInterrupt
-    done = done if diverged < 0 else epochs
-    later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
-    return Reached(
-        train_state=train_state,
-        epochs=done,
-        curves={name: values[:done] for name, values in curves.items()},
-        seconds=seconds,
-        compile_seconds=max(0.0, seconds_per_epoch[0] - later),
-        is_interrupted=is_ended or is_stopped(),
-    )
+            )
+    return is_ended or is_stopped()

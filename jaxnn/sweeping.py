@@ -87,7 +87,8 @@ def sweep(
         elsewhere a line every ten seconds.
       on_epoch: a function that is called with an `EpochInfo` for every epoch of every network, from
         the host after a compiled call of several epochs. One that raises is not called again, which
-        a warning says at the end; KeyboardInterrupt ends the training, as Ctrl-C does.
+        a warning says at the end; KeyboardInterrupt or SystemExit ends the training, as Ctrl-C
+        does: TrainingInterrupted has it as its cause.
 
     Returns:
       a `Study`. A network whose cost stops being finite is frozen, marked with its step and ranked

@@ -77,11 +77,19 @@ def test_what_is_no_function_is_refused(train):
         train(SETTING if train is fit else [SETTING], DATA, 0.2, epochs=1, on_epoch=3)
 
 
-@pytest.mark.parametrize("way", ["fit", "run", "sweep"])
-def test_a_keyboard_interrupt_of_the_hook_ends_training_with_what_was_reached(way):
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [
+        ("fit", KeyboardInterrupt),
+        ("run", SystemExit),
+        ("sweep", SystemExit),
+        ("fit", GeneratorExit),
+    ],
+)
+def test_an_interrupt_of_the_hook_ends_training_with_what_was_reached(way, kind):
     def stop(info):
         if info.epoch == 2:
-            raise KeyboardInterrupt
+            raise kind
 
     run = Run(SETTING, DATA, 0.2, on_epoch=stop, progress=False)
     options = {"on_epoch": stop, "progress": False}
@@ -92,6 +100,7 @@ def test_a_keyboard_interrupt_of_the_hook_ends_training_with_what_was_reached(wa
     }
     with pytest.raises(TrainingInterrupted) as caught:
         calls[way]()
+    assert type(caught.value.__cause__) is kind
     if way == "sweep":
         study = caught.value.study
         assert 2 <= study.epochs_done[0, 0] < 10**4

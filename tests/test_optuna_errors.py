@@ -88,6 +88,8 @@ FAULTS = {
     "outside": (-1.0, "The value -1.0 of parameter 'dropout' isn't contained"),
     "an error when told": ("after", "raised RuntimeError: no more"),
     "Ctrl-C": (KeyboardInterrupt("now"), "training was interrupted"),
+    "exit": (SystemExit(3), "training was interrupted"),
+    "an interrupt of its own": (TrainingInterrupted("mine"), "training was interrupted"),
 }
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import jaxnn
+from jaxnn import babysitting, opening
+from jaxnn.journals import Journal
 from jaxnn.progress import (
     TrainingInterrupted,
     deferred_interrupt,
@@ -169,6 +171,80 @@ def test_a_second_ctrl_c_ends_a_block_quietly():
     with ended_by_interrupt() as is_interrupted:
         pass
     assert not is_interrupted()
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_one_comes_as_soon_as_the_handlers_are_set(number, monkeypatch):
+    plain, left = signal.signal, [number]
+
+    def interrupted(which, handler):
+        old = plain(which, handler)
+        if left and which == number:
+            signal.raise_signal(left.pop())
+        return old
+
+    monkeypatch.setattr("signal.signal", interrupted)
+    with deferred_interrupt() as is_interrupted:
+        assert is_interrupted()
+
+
+def signalling(function, number=INT, count=1, is_after=False):
+    """The function, with signals before or after what it does."""
+
+    def call(*arguments, **options):
+        if not is_after:
+            [signal.raise_signal(number) for _ in range(count)]
+        result = function(*arguments, **options)
+        if is_after:
+            [signal.raise_signal(number) for _ in range(count)]
+        return result
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("name", "is_after"),
+    [("train_stretch", True), ("fitted_of_run", False), ("fitted_of_run", True)],
+)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_network_is_kept_though_they_came_after_its_last_epoch(
+    name, is_after, count, monkeypatch
+):
+    function = getattr(babysitting, name)
+    monkeypatch.setattr(babysitting, name, signalling(function, INT, count, is_after))
+    with pytest.raises(TrainingInterrupted, match="after 2 epochs") as caught:
+        jaxnn.fit({}, DATA, epochs=2)
+    assert len(caught.value.fitted.curves["cost"]) == 2
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_a_study_is_kept_though_it_came_in_its_last_warning(number, monkeypatch):
+    monkeypatch.setattr(opening, "warn_caller", signalling(opening.warn_caller, number))
+
+    def fail(info):
+        raise RuntimeError("mine")
+
+    with (
+        pytest.warns(UserWarning, match="mine"),
+        pytest.raises(TrainingInterrupted, match="1 of 1 networks complete") as caught,
+    ):
+        jaxnn.sweep([{}], DATA, 0.25, epochs=2, progress=False, on_epoch=fail)
+    assert caught.value.study.is_complete.all()
+
+
+def test_set_and_undo_are_done_whole(monkeypatch):
+    run = jaxnn.Run({}, DATA)
+    write = Journal.write
+    for is_after in (False, True):
+        monkeypatch.setattr(Journal, "write", signalling(write, is_after=is_after))
+        with pytest.raises(KeyboardInterrupt):
+            run.set(learning_rate=0.5)
+        assert (run.setting["learning_rate"], run.journal[-1].action) == (0.5, "set")
+        with pytest.raises(KeyboardInterrupt):
+            run.undo()
+        assert (run.setting["learning_rate"], run.journal[-1].action) == (0.001, "undo")
+    with pytest.raises(ValueError, match="nothing to take back"):
+        run.undo()
 
 
 def many_at(epoch, count):

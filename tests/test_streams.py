@@ -1,6 +1,7 @@
 """What a stream cannot show is replaced; what it does not take ends nothing."""
 
 import io
+import os
 import sys
 
 import numpy as np
@@ -76,6 +77,38 @@ def test_a_live_display_ends_nothing(break_stderr, monkeypatch):
         display("training", 10, 0.5, 0)
         display.say("the disk is full")
     assert was_asked(broken)
+
+
+@pytest.mark.parametrize(
+    "shown", [lambda: progress_line(3, True), lambda: sweep_display(3, 1, None)]
+)
+def test_what_a_program_prints_goes_where_its_stdout_does(shown, monkeypatch, capsys):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    # a wide line, which a terminal would wrap
+    line = "mine " * 100
+    with shown():
+        print(line)
+        print("unfinished", end="")
+    assert capsys.readouterr().out == f"{line}\nunfinished"
+    assert terminal.getvalue() != "", "the display itself"
+
+
+def test_what_a_program_prints_to_the_terminal_of_a_display_comes_above_it(monkeypatch):
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w") as terminal:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        with progress_line(3, True):
+            assert sys.stdout is not terminal
+            print("unfinished", end="")
+        assert sys.stdout is terminal
+        assert b"unfinished" in os.read(master, 10_000)
+        monkeypatch.undo()
+    os.close(master)
 
 
 def test_what_was_trained_comes_back(break_stderr, data, monkeypatch):
