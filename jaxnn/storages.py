@@ -112,9 +112,10 @@ def open_study(storage: Any, name: str | None, sampler: Any, direction: str) -> 
             load_if_exists=name is not None,
         ),
     )
-    if [one.name.lower() for one in study.directions] != [direction]:
+    directions = refused_or(storage, lambda: [one.name.lower() for one in study.directions])
+    if directions != [direction]:
         raise ValueError(
-            f"name got {name!r}, a study of the direction {study.directions[0].name.lower()!r}; "
+            f"name got {name!r}, a study of the direction {directions[0]!r}; "
             f"expected another name, or the metric that it was begun with: ours is to {direction}"
         )
     return study

@@ -10,9 +10,15 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 _KINDS = "sqlite|postgresql|postgres|mysql|mariadb|mssql|oracle|cockroachdb|rediss|redis"
+_DRIVERS = (
+    "aiomysql|aioodbc|aiosqlite|asyncmy|asyncpg|cx_oracle|cymysql|mariadbconnector|mysqlconnector|"
+    "mysqldb|oracledb|oracledb_async|pg8000|psycopg|psycopg2|psycopg2cffi|psycopg_async|pymssql|"
+    "pymysql|pyodbc|pysqlcipher|pysqlite"
+)
+"""Those of SQLAlchemy; another word may be a password at the wrong place."""
 
 _URL = re.compile(
-    r"(?P<kind>[a-z][a-z0-9]*(?:\+[a-z0-9_]+)?)://"
+    rf"(?P<kind>(?:{_KINDS})(?:\+(?:{_DRIVERS}))?)://"
     r"(?:(?P<user>[\w.-]*)(?P<password>:[^:/?#@\[\]\s]*)?(?P<at>@))?"
     r"(?P<host>[\w.-]*|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?"
     r"(?:/(?P<database>[^?#@]*))?(?:\?(?P<query>[^\s]*))?",
@@ -58,8 +64,8 @@ def _parts(url: str) -> tuple[str, list[str]]:
         return f"{url[:start]}:***" if kind else "***", [url[start:]]
     text, hidden = found["kind"] + "://", []
     if found["at"]:
-        # alone it may as well be a token
-        is_user = found["password"] is not None
+        # alone it may as well be a token, which some write as "token:"
+        is_user = len(found["password"] or "") > 1
         text += f"{found['user']}:***@" if is_user else "***@"
         hidden.append(found["password"][1:] if is_user else found["user"])
     text += found["host"]

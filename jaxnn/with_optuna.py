@@ -25,7 +25,7 @@ from jaxnn.parameters import Parameter as Parameter
 from jaxnn.parameters import parameters
 from jaxnn.preparing import recipe
 from jaxnn.showing import counted
-from jaxnn.storages import import_optuna, open_study
+from jaxnn.storages import import_optuna, open_study, refused_or
 from jaxnn.studies import Study
 from jaxnn.workers import Result, Worker, check_parameters, samplers_in
 
@@ -89,12 +89,14 @@ class Brain:
         """ValueError unless the study was begun with this call, as far as that is known."""
         name, now = self._study.study_name, call_of_values(self._function, self._arguments)
         self._call = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()
-        then = self._study.user_attrs.get(_BEGUN)
+        asked = lambda call: refused_or(self._arguments["storage"], call)
+        then = asked(lambda: self._study.user_attrs.get(_BEGUN))
         if then is not None:
             compare_calls(name, then, now)
-        check_parameters(self._study.get_trials(deepcopy=False), self._distributions, name)
+        trials = asked(lambda: self._study.get_trials(deepcopy=False))
+        check_parameters(trials, self._distributions, name)
         if then is None:
-            self._study.set_user_attr(_BEGUN, now)
+            asked(lambda: self._study.set_user_attr(_BEGUN, now))
 
     def search(
         self,

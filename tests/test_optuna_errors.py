@@ -192,3 +192,20 @@ def test_an_error_of_the_storage_ends_with_what_was_trained_and_shows_no_passwor
         error = error.__cause__ or error.__context__
     assert len(chain) > 1
     assert "s3cr3t" not in "".join(chain) + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["get_study_directions", "get_study_user_attrs", "get_all_trials", "set_study_user_attr"],
+)
+def test_a_storage_that_fails_when_it_is_opened_is_named(asked, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("no route")
+
+    monkeypatch.setattr(storages, "PATIENCE", 0.0)
+    monkeypatch.setattr(storages, "_RETRY_AFTER", 0.01)
+    storage = optuna.storages.InMemoryStorage()
+    monkeypatch.setattr(storage, asked, fail)
+    message = r"storage got <InMemoryStorage>, which cannot be opened \(no route\); expected None"
+    with pytest.raises(ValueError, match=message):
+        search(SPACE, TRAIN, VALID, storage=storage, name="a", **OPTIONS)

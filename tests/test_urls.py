@@ -20,6 +20,9 @@ SHOWN = {
     "postgresql://me:s3cr3t@host:5432/trials": "postgresql://me:***@host:5432/trials",
     "postgresql+psycopg://me:s3cr%33t@host/trials": "postgresql+psycopg://me:***@host/trials",
     "postgresql://s3cr3t@host/trials": "postgresql://***@host/trials",
+    # a token, and nothing after it
+    "postgresql://s3cr3t:@host/trials": "postgresql://***@host/trials",
+    "MySQL+PyMySQL://me:s3cr3t@host/trials": "MySQL+PyMySQL://me:***@host/trials",
     "postgresql://host/trials?password=s3cr3t": "postgresql://host/trials?***",
     "postgresql://host/trials?s3cr3t": "postgresql://host/trials?***",
     "sqlite:///x.db?key=s3cr3t": "sqlite:///x.db?***",
@@ -41,6 +44,8 @@ ONLY_THE_KIND = [
     "postgresql://host/db;password=s3cr3t",
     "postgresql://host/me:s3cr3t",
     "postgresql://me:s3cr3t",
+    # no driver
+    "postgresql+s3cr3t://host/db",
 ]
 
 
@@ -49,7 +54,12 @@ def test_a_url_is_shown_by_what_is_known_to_be_harmless():
         assert shown(url) == expected
     for url in ONLY_THE_KIND:
         assert shown(url) == "postgresql:***", url
-    for url in ("me:s3cr3t@host/db", "s3cr3t", " postgresql://me:s3cr3t@host/db"):
+    for url in (
+        "me:s3cr3t@host/db",
+        "s3cr3t",
+        "s3cr3t://host/db",
+        " postgresql://me:s3cr3t@host/db",
+    ):
         assert shown(url) == "***"
     assert (named(None), named(3), named(object())) == ("None", "3", "<object>")
 
