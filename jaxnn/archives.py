@@ -10,7 +10,6 @@ and `commits` for what a directory holds.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxnn.arrays import own as own_array
-from jaxnn.checks import brief
+from jaxnn.checks import as_path, brief
 from jaxnn.commits import Commit, finished_among, newest
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.fitted import Fitted
@@ -84,8 +83,8 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     True
     """
     check_fork("load")
-    others: list[Commit] = []
-    if isinstance(path, str | os.PathLike) and os.path.isdir(path):
+    path, others = as_path("path", path), list[Commit]()
+    if path.is_dir():
         with complete_or_refused(path):
             (path, arrays, about), *others = _best_first(newest(path))
     else:

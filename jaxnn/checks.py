@@ -1,7 +1,9 @@
 """What several entry points do with arguments: checks, and plain values of them."""
 
 import contextlib
+import os
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,3 +85,20 @@ def one_of_two(name: str, value: Any, first: str, second: str) -> None:
     """
     if not isinstance(value, str) or value not in (first, second):
         raise ValueError(f"{name} got {brief(value)}; expected {first!r} or {second!r}")
+
+
+
+def as_path(name: str, value: Any) -> Path:
+    """The value as a path.
+
+    Raises:
+      ValueError: it is none.
+
+    >>> as_path("path", 5)
+    Traceback (most recent call last):
+    ValueError: path got 5; expected a path
+    """
+    # a number would be taken for a file that is open
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise ValueError(f"{name} got {brief(value)}; expected a path")

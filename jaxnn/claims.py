@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from jaxnn.checks import brief
+from jaxnn.memory import check_fits
 from jaxnn.showing import excerpt
 
 MOST_NESTED = 64
@@ -123,8 +124,8 @@ def check_foreign(item: h5py.Dataset, where: str, length: int) -> None:
     """Checks that a data set of somebody's is in the file, compressed or not.
 
     Raises:
-      ValueError: nothing is stored of it, or it comes to more than SMALL bytes and more than
-        MOST_TO_ONE for each that is stored.
+      ValueError: nothing is stored of it, it comes to more than SMALL bytes and more than
+        MOST_TO_ONE for each that is stored, or to more than there is memory.
     """
     # a chunk is made as a whole, even if the array has less
     values = max(math.prod(item.shape), math.prod(item.chunks or (0,)))
@@ -138,6 +139,8 @@ def check_foreign(item: h5py.Dataset, where: str, length: int) -> None:
             f"which the file holds {stored:,}; expected at most {MOST_TO_ONE} for each of them and "
             f"{SMALL:,} more, or a file that is not compressed"
         )
+    # the file may have holes
+    check_fits(declared, where)
 
 
 def texts(item: h5py.Dataset, where: str, length: int) -> np.ndarray:

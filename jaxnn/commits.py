@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnn.checks import as_path
 from jaxnn.files import StrPath, read_arrays, write_arrays
 from jaxnn.hosts import ALONE, Hosts
 from jaxnn.locks import LOCK, open_lock, take_lock
@@ -185,7 +186,7 @@ def commits_in(
     if directory is None:
         yield Commits(None, 0.0)
         return
-    path = _as_path(directory)
+    path = as_path("directory", directory)
     with contextlib.ExitStack() as stack:
         with hosts.raised_together("the lock of the directory"):
             if hosts.is_first:
@@ -209,12 +210,6 @@ def commits_in(
         yield commits
 
 
-def _as_path(directory: Any) -> Path:
-    if not isinstance(directory, str | os.PathLike):
-        raise ValueError(f"directory got {directory!r}; expected a path")
-    return Path(directory)
-
-
 def finished_among(commits: Iterable[Commit]) -> list[Commit]:
     """The commits of the processes that finished a search together; none if it is not finished."""
     done = {_series(one.path): one for one in commits if one.about["is_finished"]}
@@ -233,7 +228,7 @@ def newest(directory: StrPath) -> list[Commit]:
       FileNotFoundError: there is none at all.
       ValueError: all are damaged.
     """
-    found = _newest(_as_path(directory))
+    found = _newest(as_path("directory", directory))
     if not found or not found[0].is_whole:
         raise FileNotFoundError(f"{directory} has no commits; expected a directory of a search")
     return found

@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 
 from jaxnn import claims
-from jaxnn.checks import brief
+from jaxnn.checks import as_path, brief
 from jaxnn.datasets import MOST_INFERRED, Dataset, as_inputs, as_labels, check_compatible
+from jaxnn.memory import check_fits
 from jaxnn.scales import on_one_scale
 from jaxnn.showing import excerpt, visible
 from jaxnn.writing import StrPath, write_whole
@@ -33,7 +34,8 @@ def load_signs(folder: StrPath) -> tuple[Dataset, Dataset, Classes]:
 
     Raises: see `load_hdf5`.
     """
-    return load_hdf5(Path(folder, "train_signs.h5"), Path(folder, "test_signs.h5"))
+    folder = as_path("folder", folder)
+    return load_hdf5(folder / "train_signs.h5", folder / "test_signs.h5")
 
 
 def load_hdf5(
@@ -65,6 +67,7 @@ def load_hdf5(
         sets and external storage are refused, since they can read other files; and so is what
         comes to far more bytes than are stored of it, see `claims`.
     """
+    train_path, test_path = as_path("train_path", train_path), as_path("test_path", test_path)
     for name, keys in (("train_keys", train_keys), ("test_keys", test_keys)):
         is_pair = isinstance(keys, tuple | list) and len(keys) == 2
         if not is_pair or not all(isinstance(key, str) for key in keys):
@@ -163,8 +166,15 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
                 f"{path} is not a file that jaxnn saved, or one of version 0.1, which had no "
                 "SHA-256; expected one of save, sweep or search"
             )
-        content = head + raw.read()
-    if head != _head(memoryview(content)[_HEAD:]):
+        size = os.fstat(raw.fileno()).st_size
+        # before it is read: a file with holes can be longer than the disk
+        is_whole = f"\nbytes {size - _HEAD}\n".encode() in head
+        content = b""
+        if is_whole:
+            check_fits(size, str(path))
+            raw.seek(0)
+            content = raw.read()
+    if not is_whole or head != _head(memoryview(content)[_HEAD:]):
         raise ValueError(
             f"{path} is damaged or cut off: its SHA-256 is not the one that it was saved with; "
             "take an earlier copy of it"

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxnn.checks import as_path
+
 StrPath = str | os.PathLike[str]
 
 PARTIAL = ".partial"
@@ -26,9 +28,10 @@ def write_whole(path: StrPath, parts: Iterable[bytes | memoryview]) -> None:
     Raises:
       OSError: the disk is full, the folder is missing or cannot be written to. The file that was
         there before is untouched.
-      ValueError: there is something else than a file, such as a folder or a device.
+      ValueError: it is no path, or there is something else than a file, such as a folder or a
+        device.
     """
-    place = Path(os.path.realpath(path))
+    place = Path(os.path.realpath(as_path("path", path)))
     before = _status(place)
     if before is not None and not stat.S_ISREG(before.st_mode):
         raise ValueError(f"path got {str(path)!r}, which is no file; expected the name of a file")
@@ -44,6 +47,11 @@ def write_whole(path: StrPath, parts: Iterable[bytes | memoryview]) -> None:
             raw.flush()
             os.fsync(raw.fileno())
         os.replace(partial, place)
+    except OSError as error:
+        if error.filename is None or str(error.filename) != str(partial):
+            raise
+        # by the name that was given, and not by the hidden one
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()

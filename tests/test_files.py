@@ -5,7 +5,8 @@ import h5py
 import numpy as np
 import pytest
 
-from jaxnn import load_hdf5, load_signs
+import jaxnn
+from jaxnn import load_hdf5, load_signs, memory
 from jaxnn.files import _head, read_arrays, write_arrays
 
 RNG = np.random.default_rng(0)
@@ -372,6 +373,50 @@ def test_what_a_file_of_ours_claims_must_be_in_it(name, tmp_path):
     path = sealed(tmp_path / "x.h5", build)
     with pytest.raises(ValueError, match=rf"x\.h5.*{message}"):
         read_arrays(path)
+
+
+@pytest.mark.parametrize("says", ["its own length", "that of the holes"])
+def test_a_file_with_holes_is_refused_before_it_is_read(says, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "host_memory", lambda: 10**9)
+    path, length = tmp_path / "a.h5", 2**36
+    write_arrays(path, [("a", np.zeros(3))], {})
+    head, size = path.read_bytes()[:512], path.stat().st_size
+    with path.open("r+b") as file:
+        if says == "that of the holes":
+            file.write(head.replace(b"%d\n" % (size - 512), b"%d\n" % (length - 512))[:512])
+        file.truncate(length)
+    message = "is damaged or cut off" if says == "its own length" else "69 GB; expected less than"
+    with pytest.raises(ValueError, match=message):
+        read_arrays(path)
+
+
+def test_foreign_data_with_holes_must_fit_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "host_memory", lambda: 10**9)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((2**20, 512))
+        h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_DOUBLE, space, made)
+    with pytest.raises(
+        ValueError, match="train_set_x would take 4 GB; expected less than the 1 GB"
+    ):
+        load_hdf5(path, path)
+
+
+@pytest.mark.parametrize("path", [None, 5, ["a.h5"], b"a.h5", True], ids=repr)
+def test_what_is_no_path_is_refused(path, tmp_path):
+    for name, call in {
+        "path": lambda: write_arrays(path, [("a", np.zeros(3))], {}),
+        "path ": lambda: jaxnn.load(path),
+        "folder": lambda: load_signs(path),
+        "train_path": lambda: load_hdf5(path, "a.h5"),
+        "test_path": lambda: load_hdf5("a.h5", path),
+        "directory": lambda: jaxnn.resume(path, None),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name.strip()} got .*; expected a path"):
+            call()
 
 
 def test_an_array_under_many_names_is_read_once(tmp_path):

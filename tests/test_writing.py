@@ -55,6 +55,16 @@ def test_processes_with_one_number_do_not_meet(tmp_path, monkeypatch):
     assert len({*partial}) == len(partial) == 2
 
 
+def test_an_error_names_the_path_that_was_given(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder, kind in (("missing", FileNotFoundError), ("file", NotADirectoryError)):
+        path = tmp_path / folder / "a.h5"
+        with pytest.raises(kind) as caught:
+            write_whole(path, [b"new"])
+        assert str(path) in str(caught.value)
+        assert ".partial" not in str(caught.value)
+
+
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"old")
