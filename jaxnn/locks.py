@@ -38,6 +38,8 @@ def open_lock(directory: Path, stack: contextlib.ExitStack) -> int:
         directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(directory / LOCK, _FLAGS, 0o644)
     except OSError as error:
+        if (directory / LOCK).is_symlink():
+            raise _foreign(directory) from error
         raise ValueError(
             f"directory got {str(directory)!r}, which cannot be written to ({error}); expected a "
             "directory of your own"
@@ -45,11 +47,15 @@ def open_lock(directory: Path, stack: contextlib.ExitStack) -> int:
     # which gives the lock back as a kill would
     stack.callback(os.close, handle)
     if not _is_lock(handle):
-        raise ValueError(
-            f"directory got {str(directory)!r}, whose {LOCK} is not one that jaxnn wrote; expected "
-            "that file moved away, or another directory"
-        )
+        raise _foreign(directory)
     return handle
+
+
+def _foreign(directory: Path) -> ValueError:
+    return ValueError(
+        f"directory got {str(directory)!r}, whose {LOCK} is not one that jaxnn wrote; expected "
+        "that file moved away, or another directory"
+    )
 
 
 def _is_lock(handle: int) -> bool:

@@ -77,9 +77,12 @@ def _shown_live(console: Console, *columns: ProgressColumn) -> Iterator[Progress
 
     What goes elsewhere, such as to a file, goes there as it is.
     """
-    streams = {"redirect_stdout": sys.stdout, "redirect_stderr": sys.stderr}
-    is_redirected = {name: _is_terminal_of_stderr(stream) for name, stream in streams.items()}
-    with Progress(*columns, console=console, **is_redirected) as display:
+    with Progress(
+        *columns,
+        console=console,
+        redirect_stdout=_is_terminal_of_stderr(sys.stdout),
+        redirect_stderr=_is_terminal_of_stderr(sys.stderr),
+    ) as display:
         try:
             yield display
         finally:
