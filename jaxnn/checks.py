@@ -87,7 +87,6 @@ def one_of_two(name: str, value: Any, first: str, second: str) -> None:
         raise ValueError(f"{name} got {brief(value)}; expected {first!r} or {second!r}")
 
 
-
 def as_path(name: str, value: Any) -> Path:
     """The value as a path.
 

@@ -213,8 +213,6 @@ def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:
 
 
 def _check_is_file(path: StrPath) -> None:
-    if not isinstance(path, str | os.PathLike):
-        raise ValueError(f"path got {brief(path)}; expected a path of a file")
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist")
     if not Path(path).is_file():
