@@ -45,7 +45,11 @@ from jaxnn.trees import filled, group_of, groups_of, named, stacked
 from jaxnn.trials import Chunk
 from jaxnn.types import Model, ModelFn, as_model
 
-NETWORK, STUDY, RUN = "jaxnn network 2", "jaxnn study 1", "jaxnn run 1"
+NETWORK = "jaxnn network 2"
+
+STUDY = "jaxnn study 1"
+
+RUN = "jaxnn run 1"
 
 _PLAIN = (
     *("given", "settings", "space", "metric", "plan", "input_shape", "num_classes", "folds"),

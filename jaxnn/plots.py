@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MOST_MARKS = 50
 """Options that an axis names."""
 
-_BEST, _MEDIAN = "#d1495b", "#1d3557"
+_BEST = "#d1495b"
+
+_MEDIAN = "#1d3557"
 
 
 def _figure(width: float, height: float) -> "Figure":
