@@ -24,7 +24,7 @@ import numpy as np
 from flax import linen as nn
 
 import jaxnn
-from jaxnn.foreign_costs import foreign_step
+from jaxnn.training.work import foreign_step
 
 SETTING = {"learning_rate": 1e-3, "batch_size": 32}
 WAYS = {"XLA's convolutions": None, "jaxnn.convolution": jaxnn.convolution}

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 import jaxnn
-from jaxnn import chunks
-from jaxnn.commits import Commits
-from jaxnn.files import write_arrays
+from jaxnn.disk.directories import Commits
+from jaxnn.disk.hdf5 import write_arrays
+from jaxnn.engine import chunks
 
 EPOCHS, CHUNK, COUNT = 60, 8192, 10**5
 

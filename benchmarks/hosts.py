@@ -35,7 +35,7 @@ from reliability import bits
 from sklearn.datasets import load_digits
 
 import jaxnn
-from jaxnn.commits import newest
+from jaxnn.disk.directories import newest
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e0),

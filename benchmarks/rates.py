@@ -17,8 +17,9 @@ from scipy.optimize import nnls
 from sweep import about, seconds
 
 import jaxnn
-from jaxnn.costs import RATES, step_counts
-from jaxnn.preparing import recipe
+from jaxnn.planning.costs import RATES
+from jaxnn.training.recipes import recipe
+from jaxnn.training.work import step_counts
 
 NUM_EXAMPLES = 1080
 WIDE: list[dict[str, Any]] = [

@@ -31,7 +31,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import jaxnn
-from jaxnn.commits import Commits
+from jaxnn.disk.directories import Commits
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),

@@ -35,7 +35,7 @@ import numpy as np
 from sweep import about, seconds
 
 import jaxnn
-from jaxnn.projection import row_space
+from jaxnn.data.inputs import row_space
 
 HIDDEN = (25, 12)
 SPACES = ("pixels", "row space")

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import jaxnn
-from jaxnn.batches import EPOCHS_PER_CALL
-from jaxnn.costs import RATES, Rates, Work, default_chunk, lane_bytes
-from jaxnn.preparing import recipe
+from jaxnn.data.batches import EPOCHS_PER_CALL
+from jaxnn.planning.costs import RATES, Rates, Work, default_chunk
+from jaxnn.training.recipes import recipe
+from jaxnn.training.work import lane_bytes
 
 SETTINGS, EPOCHS, DEVICES, PER_HOST = 10**6, 60, (1, 64, 4096), 8
 FIFTH = RATES["gpu"]

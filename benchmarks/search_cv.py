@@ -26,8 +26,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jaxnn.estimators import JaxMLPClassifier
-from jaxnn.search_cv import SweepSearchCV
+from jaxnn.estimators import JaxMLPClassifier, SweepSearchCV
 
 SPACE = {
     "learning_rate_init": loguniform(1e-4, 1e-1),

@@ -37,10 +37,10 @@ import numpy as np
 import optax
 
 import jaxnn
-from jaxnn.chunks import lane_numbers
-from jaxnn.costs import default_chunk
-from jaxnn.lanes import init_lanes, train_lanes
-from jaxnn.preparing import recipe
+from jaxnn.engine.chunks import lane_numbers
+from jaxnn.planning.costs import default_chunk
+from jaxnn.training.lanes import init_lanes, train_lanes
+from jaxnn.training.recipes import recipe
 
 BATCH_SIZE, NUM_BATCHES = 32, 33
 Train = Callable[[int], None]

@@ -34,9 +34,10 @@ import jax
 import numpy as np
 
 import jaxnn
-from jaxnn.models import structure_of
-from jaxnn.settings import complete, traced_numbers
-from jaxnn.training import Program, init_train_state, train_epochs
+from jaxnn.settings.hyperparameters import complete, traced_numbers
+from jaxnn.training.programs import Program
+from jaxnn.training.recipes import structure_of
+from jaxnn.training.steps import init_train_state, train_epochs
 
 NETWORKS = {"12288-25-12-6": (12288, (25, 12), 6, 3), "64-32-16-10": (64, (32, 16), 10, 40)}
 BATCH_SIZE, NUM_BATCHES = 32, 33

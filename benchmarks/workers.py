@@ -50,8 +50,8 @@ import postgres
 from sklearn.datasets import load_digits
 
 import jaxnn
-from jaxnn.leases import GRACE
-from jaxnn.ledgers import RETRY_OF, Ledger, has_ended, owners
+from jaxnn.with_optuna.leases import GRACE
+from jaxnn.with_optuna.ledgers import RETRY_OF, Ledger, has_ended, owners
 
 NUM_WORKERS, NAME = 4, "digits"
 SPACE = {

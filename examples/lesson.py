@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import jaxnn
-from jaxnn.signs import generated_pictures
+from jaxnn.data.signs import generated_pictures
 
 # Okabe and Ito's colours, which colour-blind eyes tell apart
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"

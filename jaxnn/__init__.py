@@ -1,50 +1,54 @@
 """Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
 
-from jaxnn.archives import load
-from jaxnn.babysitting import Run
-from jaxnn.convolutions import convolution
-from jaxnn.costs import Rates
-from jaxnn.datasets import Dataset
-from jaxnn.ensembles import Ensemble
-from jaxnn.files import load_hdf5, load_signs
-from jaxnn.fitted import Fitted
-from jaxnn.fitting import fit
-from jaxnn.flax_models import from_flax
-from jaxnn.hooks import EpochInfo
-from jaxnn.hosts import connect
-from jaxnn.layers import dense, dropout, init_dense
-from jaxnn.losses import l2_penalty, sigmoid_cross_entropy, softmax_cross_entropy, weighted_mean
-from jaxnn.metrics import accuracy, confusion_matrix
-from jaxnn.models import from_course, mlp, to_course
-from jaxnn.normalization import batch_norm, init_batch_norm, population_statistics
-from jaxnn.optimizers import decayed_learning_rate, optimizer
-from jaxnn.planning import plan
-from jaxnn.plans import Plan
-from jaxnn.plots import plot_learning_curves, plot_rungs, plot_slice
-from jaxnn.progress import TrainingInterrupted
-from jaxnn.resuming import resume
-from jaxnn.searching import search
-from jaxnn.signs import generated_signs
-from jaxnn.spaces import (
+from jaxnn.data.confusion import confusion_matrix
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.loading import load_hdf5, load_signs
+from jaxnn.data.signs import generated_signs
+from jaxnn.data.splits import hold_out, stratified_folds
+from jaxnn.functional.convolutions import convolution
+from jaxnn.functional.course import from_course, to_course
+from jaxnn.functional.flax_models import from_flax
+from jaxnn.functional.layers import dense, dropout, init_dense
+from jaxnn.functional.losses import (
+    accuracy,
+    l2_penalty,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    weighted_mean,
+)
+from jaxnn.functional.models import mlp
+from jaxnn.functional.normalization import batch_norm, init_batch_norm, population_statistics
+from jaxnn.functional.optimizers import decayed_learning_rate, optimizer
+from jaxnn.functional.types import Model
+from jaxnn.planning.costs import Rates
+from jaxnn.planning.joining import plan
+from jaxnn.planning.plans import Plan
+from jaxnn.results.plots import plot_learning_curves, plot_rungs, plot_slice
+from jaxnn.results.studies import Study
+from jaxnn.results.uncertainty import Comparison
+from jaxnn.searching.loading import load
+from jaxnn.searching.methods import zoom
+from jaxnn.searching.resuming import resume
+from jaxnn.searching.searches import search
+from jaxnn.searching.sweeps import sweep
+from jaxnn.settings.domains import (
     choice,
-    course_space,
     lograndint,
     loguniform,
     randint,
     reverseloguniform,
-    sample,
     uniform,
 )
-from jaxnn.splits import hold_out, stratified_folds
-from jaxnn.studies import Study
-from jaxnn.sweeping import sweep
-from jaxnn.training import evaluate
-from jaxnn.types import Model
-from jaxnn.uncertainty import Comparison
-from jaxnn.with_optuna import to_optuna
-from jaxnn.zooming import zoom
-
-__version__ = "0.3.0.dev0"
+from jaxnn.settings.sampling import course_space, sample
+from jaxnn.system.processes import connect
+from jaxnn.system.signals import TrainingInterrupted
+from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.hooks import EpochInfo
+from jaxnn.training.steps import evaluate
+from jaxnn.version import __version__ as __version__
+from jaxnn.watching.fitting import fit
+from jaxnn.watching.runs import Run
+from jaxnn.with_optuna.exporting import to_optuna
 
 __all__ = [
     "Comparison",

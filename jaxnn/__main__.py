@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 import jaxnn
-from jaxnn.costs import RATES
-from jaxnn.reports import environment, version_of
+from jaxnn.planning.costs import RATES
+from jaxnn.results.reports import environment, version_of
 
 EXTRAS = ("matplotlib", "pandas", "optuna", "scikit-learn")
 EPOCHS = 20

@@ -12,9 +12,9 @@ from test_training import counting, ctrl_c, data, leaves_equal, numpy_gradient  
 
 import jaxnn
 from jaxnn import Dataset, Run, fit, mlp
-from jaxnn.commits import newest
-from jaxnn.files import write_arrays
-from jaxnn.journals import UNDO_LEVELS
+from jaxnn.disk.directories import newest
+from jaxnn.disk.hdf5 import write_arrays
+from jaxnn.watching.journals import UNDO_LEVELS
 
 FULL = {
     "hidden": (6, 5),

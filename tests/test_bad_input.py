@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jaxnn
-from jaxnn import memory
-from jaxnn.settings import HYPERPARAMETERS, complete
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, complete
+from jaxnn.system import memory
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 DATA = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)

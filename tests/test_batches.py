@@ -8,8 +8,8 @@ from by_hand import order_of
 
 import jaxnn
 from jaxnn import Dataset
-from jaxnn.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
-from jaxnn.splits import of_one_size
+from jaxnn.data.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
+from jaxnn.data.splits import of_one_size
 
 X = np.random.default_rng(0).normal(size=(60, 4))
 LABELS = (X[:, 0] > 0) * 1

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn import commits
-from jaxnn.commits import Commits, commits_in, newest
+from jaxnn.disk import directories
+from jaxnn.disk.directories import Commits, commits_in, newest
 
 
 def write(directory, count=1):
@@ -180,9 +180,9 @@ def test_a_series_is_finished_by_all_of_its_files(part, tmp_path):
     with commits_in(tmp_path, 60.0) as ours:
         ours.write(lambda: (content()[0], {"is_finished": True, "identity": {}}))
     (tmp_path / "commit-000001.h5").rename(tmp_path / f"commit-000001.{part}.h5")
-    found = commits._newest(tmp_path)
+    found = directories._newest(tmp_path)
     assert len(found) == (part == "1-of-99999999")
-    assert commits.finished_among(found) == []
+    assert directories.finished_among(found) == []
 
 
 def test_a_study_is_no_commit(tmp_path, data):
@@ -193,7 +193,7 @@ def test_a_study_is_no_commit(tmp_path, data):
 
 def test_what_cannot_be_saved_does_not_end_training(tmp_path, data, often, monkeypatch):
     """Whatever the error is."""
-    monkeypatch.setattr("jaxnn.jobs.snapshot", lambda *args: {}["no such lane"])
+    monkeypatch.setattr("jaxnn.engine.jobs.snapshot", lambda *args: {}["no such lane"])
     with pytest.warns(UserWarning, match="Nothing can be saved in .*'no such lane'"):
         study = jaxnn.sweep([{}], data, 0.25, epochs=99, directory=tmp_path, **often)
     assert study.is_complete.all()
@@ -233,7 +233,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused_before_training(direct
 @pytest.fixture
 def often(monkeypatch):
     """Commits after every compiled call, of some milliseconds."""
-    monkeypatch.setattr(commits, "SHARE", 0)
+    monkeypatch.setattr(directories, "SHARE", 0)
     return {"commit_interval": 0, "progress": False, "chunk": 1}
 
 
@@ -261,7 +261,7 @@ import resource, signal, sys, warnings
 import numpy as np
 import jaxnn
 from jaxnn import commits
-commits.SHARE = 0
+directories.SHARE = 0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 x = np.random.default_rng(0).normal(size=(60, 3))
 data = jaxnn.Dataset(x, (x[:, 0] > 0) * 1)

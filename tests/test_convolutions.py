@@ -9,7 +9,7 @@ from flax import nnx
 from jax import lax
 
 import jaxnn
-from jaxnn.costs import RATES
+from jaxnn.planning.costs import RATES
 
 
 def operands(shape, kernel, channels, filters, groups=1):

@@ -9,7 +9,7 @@ import pytest
 
 import jaxnn
 from jaxnn import Dataset, hold_out
-from jaxnn.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
+from jaxnn.data.inputs import InputStatistics, indistinct_features, input_statistics, scale_ratio
 
 X = np.arange(12.0).reshape(4, 3)
 Y = [0, 1, 2, 1]

@@ -13,8 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import jaxnn
-from jaxnn.estimators import JaxMLPClassifier
-from jaxnn.search_cv import SweepSearchCV
+from jaxnn.estimators import JaxMLPClassifier, SweepSearchCV
 
 FAST = JaxMLPClassifier((8,), max_iter=40, learning_rate_init=0.02, random_state=0)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn import load_hdf5, load_signs, memory
-from jaxnn.files import _head, read_arrays, write_arrays
+from jaxnn import load_hdf5, load_signs
+from jaxnn.disk.hdf5 import _head, read_arrays, write_arrays
+from jaxnn.system import memory
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (6, 4, 4, 3), np.uint8)

@@ -17,12 +17,12 @@ import pytest
 from comparisons import assert_same
 
 import jaxnn
-from jaxnn import chunks, sharing
-from jaxnn.archives import study_about, study_arrays
-from jaxnn.commits import Commits, Series, newest
-from jaxnn.hosts import ALONE, all_hosts
-from jaxnn.parts import absorb, part_of
-from jaxnn.sharing import deal, plan_of_first
+from jaxnn.disk.directories import Commits, Series, newest
+from jaxnn.engine import chunks, team
+from jaxnn.engine.team import deal, plan_of_first
+from jaxnn.formats.layout import study_about, study_arrays
+from jaxnn.formats.parts import absorb, part_of
+from jaxnn.system.processes import ALONE, all_hosts
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"
 README = Path(__file__).parent.parent / "README.md"
@@ -82,7 +82,7 @@ def child(task, out):
         halving().save(f"{out}/halving-{process}.h5")
         asked().save(f"{out}/asked-{process}.h5")
         # networks stay where they are
-        sharing.MOST_SHARED = 0
+        team.MOST_SHARED = 0
         study = halving(**MORE)
         study.save(f"{out}/more-{process}.h5")
         networks = (study.places[..., 0] >= 0).sum(), (study.epochs_done > 0).sum()

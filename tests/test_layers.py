@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnn.layers import ACTIVATIONS, INITIALIZERS, dense, dropout, init_dense
+from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS, dense, dropout, init_dense
 
 
 def test_xavier_limit_of_the_courses_first_layer():

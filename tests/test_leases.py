@@ -8,9 +8,9 @@ import pytest
 from test_searching import SPACE, TRAIN, VALID
 
 import jaxnn
-from jaxnn import leases, storages
-from jaxnn.leases import BEAT, GRACE, Leases
-from jaxnn.storages import Patient
+from jaxnn.with_optuna import leases, storages
+from jaxnn.with_optuna.leases import BEAT, GRACE, Leases
+from jaxnn.with_optuna.storages import Patient
 
 STATE = optuna.trial.TrialState
 OPTIONS = {"method": "optuna", "num_settings": 4, "batch": 2, "max_epochs": 1, "progress": False}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxnn.ledgers import ENDED, RETRY_OF, WORKER, Ledger, has_ended, owners
-from jaxnn.workers import Result, Worker
+from jaxnn.with_optuna.ledgers import ENDED, RETRY_OF, WORKER, Ledger, has_ended, owners
+from jaxnn.with_optuna.workers import Result, Worker
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STATE = optuna.trial.TrialState

@@ -136,10 +136,10 @@ def test_a_logit_of_minus_infinity_has_no_gradient():
     assert np.isnan(cross_entropy(jnp.array([[jnp.inf, 0.0]]), jnp.array([0]))).all()
 
 
-@pytest.mark.parametrize("name", jaxnn.layers.ACTIVATIONS)
+@pytest.mark.parametrize("name", jaxnn.functional.layers.ACTIVATIONS)
 def test_slopes_of_activations_at_zero_lie_between_those_of_either_side(name):
     with jax.enable_x64(True):
-        activation = jaxnn.layers.ACTIVATIONS[name]
+        activation = jaxnn.functional.layers.ACTIVATIONS[name]
         sides = [(activation(side) - activation(0.0)) / side for side in (-1e-7, 1e-7)]
         slope = jax.grad(activation)(0.0)
         assert min(sides) - 1e-6 <= slope <= max(sides) + 1e-6

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from test_sweeping import assert_lane_is_solo, assert_same_bits, networks
 
 import jaxnn
-from jaxnn import Dataset, fit, lanes, mlp, sweep
-from jaxnn.mixtures import own_part, single
-from jaxnn.settings import complete
+from jaxnn import Dataset, fit, mlp, sweep
+from jaxnn.functional.mixtures import own_part, single
+from jaxnn.settings.hyperparameters import complete
+from jaxnn.training import lanes
 
 MOST, LEAST = {"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01}, {"hidden": (2,)}
 # together they need all that there is, so that every sweep below runs the same two programs

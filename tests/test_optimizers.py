@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnn.optimizers import (
+from jaxnn.functional.optimizers import (
     DECAY_SCHEDULES,
     OPTIMIZERS,
     decayed_learning_rate,

@@ -7,7 +7,8 @@ import pytest
 from test_searching import TRAIN, VALID
 
 import jaxnn
-from jaxnn import TrainingInterrupted, search, storages
+from jaxnn import TrainingInterrupted, search
+from jaxnn.with_optuna import storages
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

@@ -8,9 +8,10 @@ import pytest
 from test_sweeping import assert_lane_is_solo
 
 import jaxnn
-from jaxnn import Dataset, Rates, choice, fit, lanes, loguniform, plan, reverseloguniform, sample
-from jaxnn.costs import RATES
-from jaxnn.planning import MOST_PROGRAMS
+from jaxnn import Dataset, Rates, choice, fit, loguniform, plan, reverseloguniform, sample
+from jaxnn.planning.costs import RATES
+from jaxnn.planning.joining import MOST_PROGRAMS
+from jaxnn.training import lanes
 
 SPACE = {
     "hidden": choice([(25, 12), (50, 25), (64, 32), (128, 64), (64, 32, 16), (128,)]),

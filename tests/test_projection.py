@@ -7,8 +7,7 @@ from test_sweeping import assert_lane_is_solo
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, sweep
-from jaxnn.preparing import treatment
-from jaxnn.projection import row_space
+from jaxnn.data.inputs import row_space, treatment
 
 pytestmark = pytest.mark.usefixtures("module_compiled_fast")
 

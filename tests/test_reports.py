@@ -14,8 +14,8 @@ from test_studies import SPACE, make_study
 
 import jaxnn
 from jaxnn import sample
-from jaxnn.reports import _hash
-from jaxnn.showing import warn_caller
+from jaxnn.results.reports import _hash
+from jaxnn.system.terminal import warn_caller
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

@@ -15,7 +15,7 @@ import pytest
 from comparisons import assert_same
 
 import jaxnn
-from jaxnn import commits
+from jaxnn.disk import directories
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
@@ -42,7 +42,7 @@ class Killed(BaseException):
 @pytest.fixture
 def kill_after(monkeypatch):
     """Lets a number of commits be written, and then nothing any more."""
-    write = commits.write_arrays
+    write = directories.write_arrays
 
     def kill(count):
         def write_some(path, arrays, about):
@@ -52,7 +52,7 @@ def kill_after(monkeypatch):
             count -= 1
             write(path, arrays, about)
 
-        monkeypatch.setattr(commits, "write_arrays", write_some)
+        monkeypatch.setattr(directories, "write_arrays", write_some)
 
     return kill
 
@@ -79,8 +79,8 @@ def test_a_killed_search_ends_with_the_bits_of_the_unbroken_one(
 ):
     options = {"space": SPACE, "train": data, "valid": 0.25, "progress": False, **searches()[name]}
     # a commit after every call, of one epoch: kills come in the middle of chunks as well
-    monkeypatch.setattr(commits, "SHARE", 0)
-    monkeypatch.setattr("jaxnn.chunks.EPOCHS_PER_CALL", 4)
+    monkeypatch.setattr(directories, "SHARE", 0)
+    monkeypatch.setattr("jaxnn.engine.chunks.EPOCHS_PER_CALL", 4)
     whole = jaxnn.search(**options)
     if name == "diverging":
         assert (whole.diverged >= 0).any()
@@ -105,7 +105,7 @@ def test_a_finished_study_is_returned_and_nothing_is_trained(data, tmp_path, mon
     options = {"epochs": 3, "directory": tmp_path, "progress": False}
     settings = jaxnn.sample(SPACE, 4)
     study = jaxnn.sweep(settings, data, 0.25, **options)
-    monkeypatch.setattr("jaxnn.sweeping.open_job", None)
+    monkeypatch.setattr("jaxnn.searching.sweeps.open_job", None)
     for again in (jaxnn.sweep(settings, data, 0.25, **options), jaxnn.load(tmp_path)):
         assert_same(again, study)
         assert again.space == dict(SPACE)
@@ -174,7 +174,7 @@ def test_lanes_that_had_diverged_before_a_signal(data, tmp_path):
 def test_an_error_in_the_middle_loses_nothing(data, tmp_path, monkeypatch):
     settings, options = jaxnn.sample(SPACE, 8), {"epochs": 20, "chunk": 2, "progress": False}
     whole = jaxnn.sweep(settings, data, 0.25, **options)
-    train_lanes, calls = jaxnn.chunks.train_lanes, []
+    train_lanes, calls = jaxnn.engine.chunks.train_lanes, []
 
     def failing(*arguments):
         calls.append(1)
@@ -182,10 +182,10 @@ def test_an_error_in_the_middle_loses_nothing(data, tmp_path, monkeypatch):
             raise RuntimeError("a device is lost")
         return train_lanes(*arguments)
 
-    monkeypatch.setattr("jaxnn.chunks.train_lanes", failing)
+    monkeypatch.setattr("jaxnn.engine.chunks.train_lanes", failing)
     with pytest.raises(RuntimeError, match="a device is lost"):
         jaxnn.sweep(settings, data, 0.25, **options, directory=tmp_path)
-    monkeypatch.setattr("jaxnn.chunks.train_lanes", train_lanes)
+    monkeypatch.setattr("jaxnn.engine.chunks.train_lanes", train_lanes)
     assert jaxnn.load(tmp_path).epochs_done.sum() > 0
     assert_same(jaxnn.resume(tmp_path, data), whole)
 
@@ -232,8 +232,8 @@ def test_a_run_comes_back_with_its_journal(data, tmp_path, kill_after):
 
 
 def test_a_run_is_saved_in_the_middle_of_a_stretch(data, tmp_path, kill_after, monkeypatch):
-    monkeypatch.setattr("jaxnn.stretches.EPOCHS_PER_CALL", 4)
-    monkeypatch.setattr(commits, "SHARE", 0)
+    monkeypatch.setattr("jaxnn.training.stretches.EPOCHS_PER_CALL", 4)
+    monkeypatch.setattr(directories, "SHARE", 0)
     options = {"progress": False, "directory": tmp_path, "commit_interval": 0}
     run = jaxnn.Run({"hidden": (4,)}, data, 0.25, **options)
     kill_after(3)
@@ -298,7 +298,7 @@ import sys
 import numpy as np
 import jaxnn
 from jaxnn import commits
-commits.SHARE = 0
+directories.SHARE = 0
 x = np.random.default_rng(0).normal(size=(120, 4))
 data = jaxnn.Dataset(x, (x[:, 0] > 0) * 1)
 space = {"learning_rate": jaxnn.loguniform(1e-3, 1e1), "hidden": (4,)}
@@ -340,7 +340,7 @@ def test_nothing_grows_over_many_epochs(data, tmp_path, monkeypatch):
 
     if not Path("/proc/self/statm").exists():
         pytest.skip("memory is read from /proc")
-    monkeypatch.setattr(commits, "SHARE", 0)
+    monkeypatch.setattr(directories, "SHARE", 0)
     threads = threading.active_count()
     options = {"epochs": 2000, "directory": tmp_path, "commit_interval": 0, "progress": False}
     jaxnn.sweep([{"hidden": (4,)}], data, 0.25, **options, on_epoch=look)
@@ -410,7 +410,7 @@ def broken_off(data, tmp_path_factory):
     with pytest.raises(jaxnn.TrainingInterrupted):
         jaxnn.sweep(settings, data, 0.25, epochs=5000, directory=folder, commit_interval=0.0,
                     progress=False, on_epoch=interrupt)  # fmt: skip
-    return commits.newest(folder)[0]
+    return directories.newest(folder)[0]
 
 
 @pytest.mark.parametrize("name", FORGED)
@@ -418,6 +418,6 @@ def test_a_commit_is_checked_before_a_search_goes_on_with_it(name, broken_off, d
     change, message = FORGED[name]
     path, arrays, about = copy.deepcopy(broken_off)
     change(arrays, about)
-    commits.write_arrays(tmp_path / path.name, arrays.items(), about)
+    directories.write_arrays(tmp_path / path.name, arrays.items(), about)
     with pytest.raises(ValueError, match=rf"{path.name}.*{message}"):
         jaxnn.resume(tmp_path, data)

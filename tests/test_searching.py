@@ -9,10 +9,12 @@ import pytest
 from test_training import ctrl_c  # noqa: F401
 
 import jaxnn
-from jaxnn import Dataset, chunks, fit, lanes, sample, search, stratified_folds
-from jaxnn.planning import plan_recipes
-from jaxnn.preparing import recipes
-from jaxnn.searching import halving_steps
+from jaxnn import Dataset, fit, sample, search, stratified_folds
+from jaxnn.engine import chunks
+from jaxnn.planning.joining import plan_recipes
+from jaxnn.searching.methods import halving_steps
+from jaxnn.training import lanes
+from jaxnn.training.recipes import recipes
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e0),

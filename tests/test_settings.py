@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxnn import Model
-from jaxnn.settings import HYPERPARAMETERS, complete, is_used, plain_setting, traced_numbers
+from jaxnn.settings.hyperparameters import (
+    HYPERPARAMETERS,
+    complete,
+    is_used,
+    plain_setting,
+    traced_numbers,
+)
 
 DEFAULTS = {
     "optimizer": "adam",

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn import babysitting, opening
-from jaxnn.journals import Journal
-from jaxnn.progress import (
+from jaxnn.engine import opening
+from jaxnn.system.signals import (
     TrainingInterrupted,
     deferred_interrupt,
     ended_by_interrupt,
     held_signals,
 )
+from jaxnn.watching import runs
+from jaxnn.watching.journals import Journal
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 DATA = jaxnn.Dataset(np.random.default_rng(0).normal(size=(64, 2)), np.arange(64) % 2)
@@ -210,8 +211,8 @@ def signalling(function, number=INT, count=1, is_after=False):
 def test_a_network_is_kept_though_they_came_after_its_last_epoch(
     name, is_after, count, monkeypatch
 ):
-    function = getattr(babysitting, name)
-    monkeypatch.setattr(babysitting, name, signalling(function, INT, count, is_after))
+    function = getattr(runs, name)
+    monkeypatch.setattr(runs, name, signalling(function, INT, count, is_after))
     with pytest.raises(TrainingInterrupted, match="after 2 epochs") as caught:
         jaxnn.fit({}, DATA, epochs=2)
     assert len(caught.value.fitted.curves["cost"]) == 2

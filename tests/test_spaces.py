@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import jaxnn
 from jaxnn import choice, lograndint, loguniform, randint, reverseloguniform, sample, uniform
-from jaxnn.plots import axis_ticks
-from jaxnn.settings import complete
-from jaxnn.showing import call_text
+from jaxnn.results.plots import axis_ticks
+from jaxnn.settings.hyperparameters import complete
+from jaxnn.system.terminal import call_text
 
 
 def draws(domain, n=4000, method="random"):
@@ -193,7 +193,7 @@ def test_the_text_of_a_domain_is_what_makes_it(domain, text):
 
 def test_a_domain_in_a_message_is_what_the_user_wrote():
     with pytest.raises(ValueError, match=r"l2 got jaxnn\.loguniform\(1e-06, 0\.001\); expected"):
-        jaxnn.settings.complete({"l2": jaxnn.loguniform(1e-6, 1e-3)})
+        jaxnn.settings.hyperparameters.complete({"l2": jaxnn.loguniform(1e-6, 1e-3)})
 
 
 def test_a_call_is_cut_between_items_and_stays_in_balance():

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn.progress import SweepDisplay, progress_line, sweep_display
-from jaxnn.showing import as_text, warn_caller
-from jaxnn.streams import encodable, tell
+from jaxnn.system.display import SweepDisplay, progress_line, sweep_display
+from jaxnn.system.terminal import as_text, encodable, tell, warn_caller
 
 
 class Broken(io.StringIO):
@@ -70,7 +69,7 @@ def test_progress_and_messages_end_nothing(break_stderr, monkeypatch, capsys):
 
 def test_a_live_display_ends_nothing(break_stderr, monkeypatch):
     """On a terminal that is closed while it is shown."""
-    monkeypatch.setattr("jaxnn.progress._can_be_live", lambda console: True)
+    monkeypatch.setattr("jaxnn.system.display._can_be_live", lambda console: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     broken = break_stderr()
     with sweep_display(40, 10, None) as display:

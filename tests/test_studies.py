@@ -10,15 +10,14 @@ from scipy import stats
 
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
-from jaxnn.inputs import InputStatistics
-from jaxnn.preparing import Treatment
-from jaxnn.progress import SweepDisplay, sweep_display
-from jaxnn.settings import complete
-from jaxnn.showing import as_text
-from jaxnn.spaces import Settings
-from jaxnn.studies import Study
-from jaxnn.summaries import at_edge, summary
-from jaxnn.trials import Chunk, Rung
+from jaxnn.data.inputs import InputStatistics, Treatment
+from jaxnn.results.studies import Study
+from jaxnn.results.summaries import at_edge, summary
+from jaxnn.results.trials import Chunk, Rung
+from jaxnn.settings.hyperparameters import complete
+from jaxnn.settings.sampling import Settings
+from jaxnn.system.display import SweepDisplay, sweep_display
+from jaxnn.system.terminal import as_text
 
 
 def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diverged=None):

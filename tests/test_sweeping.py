@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from test_training import counting, ctrl_c  # noqa: F401
 
 import jaxnn
-from jaxnn import Dataset, Model, chunks, fit, lanes, mlp, search, sweep
-from jaxnn.options import Options
+from jaxnn import Dataset, Model, fit, mlp, search, sweep
+from jaxnn.engine import chunks
+from jaxnn.engine.options import Options
+from jaxnn.training import lanes
 
 DECAYS = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
 # every two of optimizer, batch norm and dropout together, with the schedules taken in turn
@@ -486,7 +488,7 @@ def test_features_of_wildly_different_scales_are_warned_of(data):
 
 
 def _scales():
-    from jaxnn.inputs import InputStatistics
+    from jaxnn.data.inputs import InputStatistics
 
     return InputStatistics(jnp.zeros(4), jnp.array([1.0, 1.0, 1.0, 1e-6]))
 

@@ -12,7 +12,7 @@ from test_optimizers import by_hand
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp
-from jaxnn.batches import EPOCHS_PER_CALL
+from jaxnn.data.batches import EPOCHS_PER_CALL
 
 NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
 

@@ -7,8 +7,7 @@ import pytest
 from test_searching import SPACE, TRAIN, VALID
 
 import jaxnn
-from jaxnn.storages import shown
-from jaxnn.urls import Secrets, named
+from jaxnn.with_optuna.urls import Secrets, named, shown
 
 SHOWN = {
     "sqlite:///a/b c.db": "sqlite:///a/b c.db",

@@ -10,8 +10,9 @@ from test_searching import MIXED, SPACE, TRAIN, VALID, curves_of
 from test_studies import make_study
 
 import jaxnn
-from jaxnn import chunks, search, to_optuna
-from jaxnn.with_optuna import Parameter
+from jaxnn import search, to_optuna
+from jaxnn.engine import chunks
+from jaxnn.with_optuna.parameters import Parameter
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 OPTIONS = {"method": "optuna", "num_settings": 12, "batch": 4, "max_epochs": 2, "progress": False}

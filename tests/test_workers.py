@@ -10,7 +10,7 @@ import optuna
 import postgres
 import pytest
 
-from jaxnn.ledgers import RETRY_OF, Ledger
+from jaxnn.with_optuna.ledgers import RETRY_OF, Ledger
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STATE = optuna.trial.TrialState

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from jaxnn.files import read_arrays, write_arrays
-from jaxnn.writing import write_whole
+from jaxnn.disk.hdf5 import read_arrays, write_arrays
+from jaxnn.disk.writing import write_whole
 
 
 def mode(path):

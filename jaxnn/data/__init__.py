@@ -1,0 +1,4 @@
+"""Examples: data sets, their splits and mini-batches, and what is done to inputs before a network.
+
+Nothing in here trains.
+"""

@@ -1,0 +1,178 @@
+"""Examples with labels: checked on the host, then kept on the device as plain arrays."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.data.reading import as_inputs, as_labels, as_weights, exact_or_none
+from jaxnn.functional.types import Array, ArrayLike
+from jaxnn.system.arrays import own
+from jaxnn.system.processes import check_fork
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
+class Dataset:
+    """Examples and labels as arrays on the device; a pytree, so it passes through `jit` as it is.
+
+    Numbers are taken as they are; `load_hdf5` is what scales uint8 pictures to 0..1. They are
+    copied: what is written to the arrays later does not change the set.
+
+    Args:
+      x: inputs (N, F) or (N, ...), real and finite; stored in the default float type. Where that
+        type cannot hold how a feature varies, such as times since 1970, the numbers as they came
+        are kept beside it, and "centred" and "standardised" inputs are made of them; what went
+        through `jax.device_put` or a compiled function has lost them.
+        A data frame may mix whole, real, boolean and nullable columns where no value is missing.
+      y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
+        course's orientation, (C, N).
+      num_classes: C; the largest label + 1, up to 2^16, if it is not given.
+      weights: (N,), >= 0, what each example counts in the cost and in the statistics; None is 1.
+        Training with examples of weight 0 is training without them.
+
+    `data + other` joins two sets, `data[rows]` picks examples by slice, index array or mask.
+
+    Raises:
+      ValueError: naming what came and what was expected.
+
+    >>> data = Dataset(np.ones((3, 2)), [0, 1, 1])
+    >>> len(data + data), data[1:].y, data.num_classes
+    (6, Array([1, 1], dtype=int32), 2)
+    """
+
+    x: Array
+    y: Array
+    num_classes: int
+    weights: Array | None
+    exact: np.ndarray | None = None
+    """The inputs in float64 on the host, where the default float type does not tell them apart."""
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        num_classes: int | None = None,
+        weights: ArrayLike | None = None,
+    ):
+        check_fork("Dataset")
+        inputs = as_inputs(x, "x")
+        labels, num_classes = as_labels(y, len(inputs), num_classes, "y")
+        self._set(
+            own(inputs, jnp.result_type(float)),
+            own(labels),
+            num_classes,
+            None if weights is None else own(as_weights(weights, len(inputs))),
+            exact_or_none(inputs),
+        )
+
+    def _set(self, x: Any, y: Any, num_classes: int, weights: Any, exact: Any) -> None:
+        if exact is not None:
+            exact.setflags(write=False)
+        for name, value in zip(_FIELDS, (x, y, num_classes, weights, exact), strict=True):
+            object.__setattr__(self, name, value)
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], int]:
+        # what `exact` knows is of no use to a compiled program
+        children = ((jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in ("x", "y", "weights"))
+        return tuple(children), self.num_classes
+
+    @classmethod
+    def tree_unflatten(cls, num_classes: int, children: Any) -> "Dataset":
+        x, y, weights = children
+        return cls._unchecked(x, y, num_classes, weights)
+
+    @classmethod
+    def _unchecked(
+        cls, x: Any, y: Any, num_classes: int, weights: Any, exact: np.ndarray | None = None
+    ) -> "Dataset":
+        """For arrays that were checked before, and for the tracers of a transformation."""
+        data = object.__new__(cls)
+        data._set(x, y, num_classes, weights, exact)
+        return data
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, rows: Any) -> "Dataset":
+        if isinstance(rows, jax.core.Tracer):
+            return jax.tree.map(lambda array: array[rows], self)
+        # NumPy checks the range, which JAX's indexing does not
+        picked = np.arange(len(self))[rows]
+        if picked.ndim != 1 or picked.size == 0:
+            raise ValueError(
+                f"data[rows] got {rows!r}, which picks shape {picked.shape}; expected a slice, "
+                "indices or a mask of at least one example"
+            )
+        on_device = jax.device_put(picked)
+        part = jax.tree.map(lambda array: jnp.take(array, on_device, axis=0), self)
+        return part if self.exact is None else part._with_exact(self.exact[picked])
+
+    def __add__(self, other: "Dataset") -> "Dataset":
+        if not isinstance(other, Dataset):
+            raise TypeError(f"data + other got {type(other).__name__}; expected a Dataset")
+        check_compatible(self, other, "the second Dataset of a sum")
+        weights = None
+        if self.weights is not None or other.weights is not None:
+            weights = own(np.concatenate([self.host_weights(), other.host_weights()]))
+        return Dataset._unchecked(
+            jnp.concatenate([self.x, other.x]),
+            jnp.concatenate([self.y, other.y]),
+            self.num_classes,
+            weights,
+            None
+            if self.exact is None and other.exact is None
+            else np.concatenate([self.original, other.original]),
+        )
+
+    @property
+    def original(self) -> np.ndarray:
+        """The inputs on the host, with all the digits that are known."""
+        return jax.device_get(self.x) if self.exact is None else self.exact
+
+    def counted(self) -> "Dataset":
+        """Without the examples of weight 0."""
+        rows = np.flatnonzero(self.host_weights())
+        return self if len(rows) == len(self) else self[rows]
+
+    def weights_or_ones(self) -> Array:
+        """The weights (N,), written out."""
+        return jnp.ones(len(self), self.x.dtype) if self.weights is None else self.weights
+
+    def host_weights(self) -> np.ndarray:
+        """The same on the host."""
+        is_plain = self.weights is None
+        return np.ones(len(self), self.x.dtype) if is_plain else jax.device_get(self.weights)
+
+    def weighted(self, weights: Array | None) -> "Dataset":
+        """The same examples with other weights, or without any."""
+        return Dataset._unchecked(self.x, self.y, self.num_classes, weights, self.exact)
+
+    def _with_exact(self, exact: np.ndarray) -> "Dataset":
+        return Dataset._unchecked(self.x, self.y, self.num_classes, self.weights, exact)
+
+    def normalised(self, statistics: Any) -> "Dataset":
+        """The same labels and weights with inputs normalised by `InputStatistics`, if there are."""
+        if statistics is None:
+            return self
+        x = statistics.normalise(self.x if self.exact is None else self.exact)
+        return Dataset._unchecked(x, self.y, self.num_classes, self.weights)
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Dataset))
+
+
+def check_compatible(data: Dataset, other: Dataset, name: str) -> None:
+    """Raises ValueError unless both sets have the same features and number of classes."""
+    if data.x.shape[1:] != other.x.shape[1:]:
+        raise ValueError(
+            f"{name} got features of shape {other.x.shape[1:]}; expected {data.x.shape[1:]}, "
+            "as in the training set"
+        )
+    if data.num_classes != other.num_classes:
+        raise ValueError(
+            f"{name} got {other.num_classes} classes; expected {data.num_classes}, as in the "
+            "training set: give num_classes to both"
+        )

@@ -1,0 +1,115 @@
+"""Values as JSON and back, without a line of code in the file: numbers, text, tuples, records."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from jaxnn.disk.rules import Schema, check
+from jaxnn.system.checks import plain
+
+Class = TypeVar("Class", bound=type)
+
+
+class Kind(NamedTuple):
+    """A class whose values may stand in a file.
+
+    Attributes:
+      fields: what is written of a value, which are the arguments that make it again.
+      rules: what they may be.
+    """
+
+    type: type
+    fields: tuple[str, ...]
+    rules: Schema
+    make: Callable[..., Any]
+
+
+_KINDS: dict[str, Kind] = {}
+
+
+def recorded(make: Callable[..., Any] | None = None, /, **rules: Any) -> Callable[[Class], Class]:
+    """Has `encode` and `decode` know a class: a dataclass, or a NamedTuple.
+
+    Args:
+      make: what makes a value from the fields, where it is not the class; it then has none.
+      **rules: by field; a field without one is checked by the class itself.
+    """
+
+    def known(kind: Class) -> Class:
+        fields = () if make else getattr(kind, "_fields", None)
+        if fields is None:
+            fields = tuple(field.name for field in dataclasses.fields(kind))
+        _KINDS[kind.__name__] = Kind(kind, fields, rules, make or kind)
+        return kind
+
+    return known
+
+
+def encode(value: Any) -> Any:
+    """A value that `json` can write, from which `decode` makes it again.
+
+    >>> encode({"hidden": (25, 12)})
+    {'hidden': {'tuple': [25, 12]}}
+    """
+    if value is None or isinstance(value, bool | np.bool_ | Real | str):
+        return plain("a value", value)
+    kind = _KINDS.get(type(value).__name__)
+    if kind is not None and kind.type is type(value):
+        return {type(value).__name__: {name: encode(getattr(value, name)) for name in kind.fields}}
+    if isinstance(value, tuple):
+        return {"tuple": [encode(item) for item in value]}
+    if isinstance(value, list):
+        return [encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): encode(item) for name, item in value.items()}
+    raise ValueError(f"{value!r} cannot be saved; expected numbers, text, tuples or dicts of them")
+
+
+def decode(value: Any) -> Any:
+    """The value that `encode` was given; ValueError if it cannot have been."""
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    name, content = next(iter(value.items()), ("", None))
+    if name == "tuple" and isinstance(content, list):
+        return tuple(map(decode, content))
+    if name in _KINDS and isinstance(content, dict):
+        kind = _KINDS[name]
+        fields = {field: decode(item) for field, item in content.items()}
+        try:
+            record = kind.make(**fields)
+        except TypeError as error:
+            raise ValueError(f"{name} does not have the fields of this version: {error}") from None
+        check(name, {field: getattr(record, field) for field in kind.fields}, kind.rules)
+        return record
+    return {key: decode(item) for key, item in value.items()}
+
+
+def first_difference(first: Any, second: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """Where two encoded values differ first, and what stands there; None if nowhere.
+
+    >>> first_difference({"a": [1, 2]}, {"a": [1, 3]})
+    ('a[1]', 2, 3)
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in dict.fromkeys([*first, *second]):
+            # the names of records are no part of a path
+            path = name if key in _KINDS or key == "tuple" else f"{name}.{key}".lstrip(".")
+            found = first_difference(first.get(key), second.get(key), path)
+            if found:
+                return found
+        return None
+    if isinstance(first, list) and isinstance(second, list):
+        for index, (one, other) in enumerate(zip(first, second, strict=False)):
+            found = first_difference(one, other, f"{name}[{index}]")
+            if found:
+                return found
+        if len(first) != len(second):
+            return f"the length of {name}", len(first), len(second)
+        return None
+    is_same = first == second and type(first) is type(second)
+    return None if is_same else (name, first, second)

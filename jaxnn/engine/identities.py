@@ -1,0 +1,217 @@
+"""Identities: what makes one search the same as another, and in what two of them differ."""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.disk.directories import Commits
+from jaxnn.disk.encoding import decode, encode, first_difference
+from jaxnn.disk.writing import StrPath
+from jaxnn.functional.mixtures import Mixture
+from jaxnn.functional.types import Model, as_model
+from jaxnn.planning.plans import Plan
+from jaxnn.settings.domains import Choice, Range
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
+from jaxnn.system.checks import brief
+from jaxnn.system.keys import new_key
+from jaxnn.system.processes import ALONE, Hosts
+from jaxnn.system.terminal import excerpt
+from jaxnn.version import __version__
+
+# these change nothing of what comes out
+_ASIDE = ("directory", "commit_interval", "progress", "on_epoch")
+
+# the plan that came of it is compared; code can only be compared by whether it was given
+_APART = ("train", "valid", "plan", "model", "sampler", "storage")
+
+# with these a search of Optuna goes on as it was begun, with other ones as well
+_FREE = ("method", "num_settings", "batch", "name", "chunk", "min_epochs", "factor", "rounds")
+
+_CONFIG = ("matmul_precision", "prng_impl")
+
+
+def checked_identity(
+    commits: Commits,
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    plan: Plan | None = None,
+    hosts: Hosts = ALONE,
+) -> dict[str, Any]:
+    """The call, data, plan, versions and machine that a study's bits depend on, as JSON.
+
+    Args:
+      plan: of a sweep or search.
+      hosts: the processes that make the call together.
+
+    Returns:
+      what a commit says of it: of processes after the first its SHA-256 is enough.
+
+    Raises:
+      ValueError: the directory holds another search, or the first process makes another call; it
+        names the first difference.
+    """
+    if not commits.is_on and hosts.count == 1:
+        return {}
+    found = {
+        **machine(),
+        "function": function.__name__,
+        "has_sampler": arguments.get("sampler") is not None,
+        "has_model": arguments["model"] is not None,
+        "model": _shape_of(arguments["model"]),
+        **_call(function, arguments),
+        "plan": [
+            {
+                "networks": encode(model if isinstance(model, Mixture) else None),
+                "optimizers": encode(one.program.optimizers),
+                "batch_size": one.program.batch_size,
+                "inputs": one.inputs,
+                "chunk": one.chunk,
+                "settings": [*one.settings],
+            }
+            for one in (plan.programs if plan else ())
+            for model in [one.program.model]
+        ],
+    }
+    text = json.dumps(found)
+    # a space whose names come in another order is compared as the same
+    ordered = json.dumps(found, sort_keys=True).encode()
+    now, short = json.loads(text), {"sha256": hashlib.sha256(ordered).hexdigest()}
+    if len({*hosts.exchange("comparing the calls", short["sha256"].encode())}) > 1:
+        first = json.loads(hosts.from_first("the first call", text.encode()))
+        with hosts.raised_together("the difference of the calls"):
+            _agree(first, now, hosts)
+    for commit in commits.last:
+        then = commit.about["identity"]
+        if commit.is_whole:
+            compare(commits.directory, then, now)
+        elif then != short:
+            raise ValueError(
+                f"{commit.path} is a part of another search; expected the call that it was begun "
+                "with, or another directory"
+            )
+    return now if commits.is_first else short
+
+
+def argument_names(function: Callable[..., Any]) -> list[str]:
+    """The arguments of a call that a directory knows."""
+    return [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
+
+
+def _call(
+    function: Callable[..., Any], arguments: Mapping[str, Any], free: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The data and arguments of a call, without those that are free to change."""
+    names = [name for name in argument_names(function) if name not in free]
+    return {
+        "train": _fingerprint(arguments["train"]),
+        "valid": _fingerprint(arguments["valid"]),
+        "arguments": {name: encode(arguments[name]) for name in names},
+    }
+
+
+def call_of_values(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What the values of a search's settings depend on, as JSON; other settings leave it as is."""
+    space = {name: _as_trained(name, one) for name, one in arguments["space"].items()}
+    model = {"has_model": arguments["model"] is not None, "model": _shape_of(arguments["model"])}
+    found = {**model, **_call(function, {**arguments, "space": space}, _FREE)}
+    return cast(dict[str, Any], json.loads(json.dumps(found)))
+
+
+def _as_trained(name: str, value: Any) -> Any:
+    """A domain or fixed value in the one form that it is trained in: 1 and 1.0 are the same."""
+    if isinstance(value, Range):
+        kind = int if value.is_whole else float
+        return dataclasses.replace(value, low=kind(value.low), high=kind(value.high))
+    if isinstance(value, Choice):
+        return Choice(tuple(_as_trained(name, option) for option in value.options))
+    rule = HYPERPARAMETERS.get(name)
+    return value if rule is None else checked(name, value, rule)
+
+
+def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """ValueError, which names the first difference, unless a study's call was like this one.
+
+    Arguments that only one of them knows are those of another version.
+    """
+    known = [key for key in now["arguments"] if key in then["arguments"]]
+    old, new = (
+        {**call, "arguments": {key: call["arguments"][key] for key in known}}
+        for call in (then, now)
+    )
+    found = first_difference(old, new)
+    if found:
+        where, old, new = found
+        raise ValueError(
+            f"name got {name!r}, a study whose {excerpt(where).replace('arguments.', '')} is "
+            f"{brief(decode(old))}, and now it is {brief(decode(new))}; expected the call that it "
+            "was begun with, or another name"
+        )
+
+
+def _agree(first: Any, now: Any, hosts: Hosts) -> None:
+    found = first_difference(first, now)
+    if found:
+        name, theirs, ours = (excerpt(str(one), 200) for one in found)
+        raise ValueError(
+            f"the processes of a job make the same calls, but {name.replace('arguments.', '')} is "
+            f"{theirs} in process 0 and {ours} in process {hosts.index}"
+        )
+
+
+def machine() -> dict[str, str]:
+    """Versions and kind of machine; on others the same call may give other bits."""
+    return {
+        "jaxnn": __version__,
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "device": jax.local_devices()[0].device_kind,
+        "architecture": platform.machine(),
+        "dtype": str(jnp.result_type(float)),
+        **{name: str(getattr(jax.config, f"jax_default_{name}")) for name in _CONFIG},
+    }
+
+
+def compare(directory: StrPath | None, then: Any, now: Any) -> None:
+    """ValueError, which names the first difference, unless two identities are the same."""
+    found = first_difference(then, now)
+    if found:
+        name, old, new = (excerpt(str(one), 200) for one in found)
+        raise ValueError(
+            f"directory got {str(directory)!r}, which holds a search whose "
+            f"{name.replace('arguments.', '')} is {old}, and now it is {new}; expected the call "
+            "that it was begun with, or another directory"
+        )
+
+
+def _shape_of(model: Any) -> str:
+    """What is known of a model without running it: the names, types and shapes of its arrays."""
+    pair = None if model is None else as_model(model)
+    if not isinstance(pair, Model):
+        return "" if pair is None else "a function that makes models"
+    leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(lambda: pair.init(new_key(0))))
+    names = [f"{jax.tree_util.keystr(path)} {leaf.dtype}{leaf.shape}" for path, leaf in leaves]
+    size = sum(leaf.size for _, leaf in leaves)
+    digest = hashlib.sha256("; ".join(names).encode()).hexdigest()[:16]
+    return f"{len(leaves)} arrays of {size:,} numbers, SHA-256 {digest}"
+
+
+def _fingerprint(data: Any) -> Any:
+    if not isinstance(data, Dataset):
+        return encode(data)
+    sha = hashlib.sha256()
+    for values in (data.x, data.y, data.weights, data.exact):
+        if values is not None:
+            array = np.ascontiguousarray(values)
+            sha.update(f"{array.dtype}{array.shape}".encode())
+            sha.update(array.data)
+    return f"{len(data)} examples of {data.num_classes} classes, SHA-256 {sha.hexdigest()[:16]}"

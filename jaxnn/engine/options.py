@@ -1,0 +1,112 @@
+"""Options: how the networks of a sweep or search are trained and ranked."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.inputs import check_row_space
+from jaxnn.data.splits import checked_data, stratified_folds
+from jaxnn.functional.types import Model, ModelFn, as_model
+from jaxnn.planning.joining import plan_recipes
+from jaxnn.planning.plans import Plan
+from jaxnn.system.checks import one_of_two, whole_number
+from jaxnn.system.memory import check_fits, device_memory
+from jaxnn.training.hooks import OnEpoch, check_on_epoch
+from jaxnn.training.recipes import Recipe
+
+MOST_LANES = 2**20
+"""Of a chunk, which the host lists one by one."""
+
+Folds = list[tuple[Dataset, Dataset | None]]
+"""Training and validation set of each; one pair without cross-validation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How the networks of a sweep or search are trained and ranked; see there.
+
+    Raises:
+      ValueError: bad input.
+    """
+
+    model: Model | ModelFn | None = None
+    seeds: int = 1
+    folds: int = 1
+    seed: int = 0
+    order_seed: int = 0
+    keep: str = "last"
+    metric: str = "accuracy"
+    select: str = "mean"
+    row_space: bool = False
+    chunk: int | None = None
+    progress: bool | None = None
+    on_epoch: OnEpoch | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is not None:
+            object.__setattr__(self, "model", as_model(self.model))
+        for name, least in (("seeds", 1), ("folds", 1), ("seed", 0), ("order_seed", 0)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        whole_number("seed + seeds", self.seed + self.seeds)
+        if self.chunk is not None:
+            object.__setattr__(self, "chunk", whole_number("chunk", self.chunk, 1))
+            if self.chunk > MOST_LANES:
+                raise ValueError(f"chunk got {self.chunk:,}; expected at most {MOST_LANES:,} lanes")
+        one_of_two("keep", self.keep, "last", "best")
+        one_of_two("metric", self.metric, "accuracy", "cost")
+        one_of_two("select", self.select, "mean", "lower_bound")
+        if self.select == "lower_bound" and self.seeds * self.folds < 2:
+            raise ValueError(
+                "select='lower_bound' came with one repetition; expected seeds or folds of two at "
+                "least, whose spread the bound is made of"
+            )
+        check_row_space(self.row_space, self.model)
+        check_on_epoch(self.on_epoch)
+
+    @classmethod
+    def among(cls, arguments: Mapping[str, Any]) -> "Options":
+        """The options among a function's arguments, which have the same names."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in arguments.items() if name in names})
+
+    def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
+        """What is trained and validated on."""
+        if self.folds == 1:
+            if valid is None:
+                raise ValueError(
+                    "valid got None; expected a Dataset, or a fraction of train such as 0.2"
+                )
+            return [checked_data(train, valid, self.order_seed)]
+        if valid is not None:
+            raise ValueError(
+                f"valid came with folds={self.folds}; expected None: each fold holds out a part of "
+                "train"
+            )
+        train, _ = checked_data(train, None, self.order_seed)
+        return [*stratified_folds(train, self.folds, self.order_seed)]
+
+    def plan(self, prepared: Sequence[Recipe], train: Dataset, epochs: int, **more: Any) -> Plan:
+        """The plan; ValueError if a chunk of the size that was asked for has no room."""
+        made = plan_recipes(
+            prepared,
+            train,
+            epochs,
+            self.seeds,
+            folds=self.folds,
+            row_space=self.row_space,
+            chunk=self.chunk,
+            **more,
+        )
+        if self.chunk is not None:
+            check_fits(made.memory, f"chunk got {self.chunk:,}: so many lanes", device_memory())
+        return made
+
+
+def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
+    """Says what was held out, where that was left to us; or ""."""
+    train, held_out = parts[0]
+    if isinstance(valid, Dataset) or valid is None or held_out is None:
+        return ""
+    share = f"{len(held_out)} of {len(held_out) + len(train)}"
+    return f"Validation: {share} examples of the training set, stratified."

@@ -1,0 +1,244 @@
+"""scikit-learn's search over candidates and folds, as lanes of a few programs."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.splits import of_one_size
+from jaxnn.engine.chunks import train_up_to
+from jaxnn.engine.opening import add, open_job
+from jaxnn.engine.options import Options
+from jaxnn.estimators.classifier import JaxMLPClassifier, classification_data, seed_of
+from jaxnn.planning.plans import Plan
+from jaxnn.system.checks import needs, whole_number
+from jaxnn.system.terminal import warn_caller
+from jaxnn.training.recipes import recipes
+
+with needs("sklearn", "scikit-learn"):
+    from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+    from sklearn.model_selection import ParameterSampler, check_cv
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.validation import check_is_fitted
+
+
+_has_best = available_if(lambda search: search.refit)
+
+
+class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """What RandomizedSearchCV does for a `JaxMLPClassifier`, in a few compiled programs.
+
+    Candidates and folds are scikit-learn's own: the same for the same arguments. All candidates
+    train on all folds at once, each as the estimator alone would; only a fold without examples of a
+    class has an output for it all the same.
+
+    Args:
+      estimator: a `JaxMLPClassifier`; None is one with its defaults.
+      param_distributions: name -> list of values, or distribution of SciPy; or a list of such.
+      n_iter: candidates; if all are lists, no more than there are combinations.
+      cv: a number of folds, a splitter, or an iterable of (train, test) rows; None is 5 folds.
+      refit: trains the best anew on all data.
+      random_state: of the candidates.
+
+    Attributes:
+      cv_results_: a dict of arrays with the names of RandomizedSearchCV's, accuracy as score. Times
+        are the search's, divided by its networks.
+      best_index_, best_params_, best_score_, n_splits_, classes_: as there.
+      best_estimator_, refit_time_: with refit.
+      study_: the `jaxnn.Study` of all candidates.
+
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> space = {"learning_rate_init": [1e-4, 1e-3, 1e-2, 1e-1]}
+    >>> estimator = JaxMLPClassifier((8,), max_iter=20, random_state=0)
+    >>> search = SweepSearchCV(estimator, space, n_iter=4, cv=2).fit(x, x[:, 0] > 0)
+    >>> search.best_params_["learning_rate_init"] > 1e-3, len(search.cv_results_["params"])
+    (True, 4)
+    """
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        param_distributions: Any = None,
+        *,
+        n_iter: int = 10,
+        cv: Any = None,
+        refit: bool = True,
+        random_state: Any = None,
+    ):
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.cv = cv
+        self.refit = refit
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> "SweepSearchCV":
+        """Trains all candidates on all folds.
+
+        Candidates of which a network diverged have the score NaN and the last rank; a warning shows
+        the scores.
+
+        Raises:
+          ValueError: bad input; or with refit, of every candidate a network diverged. Then
+            `cv_results_` and `study_` are there.
+        """
+        x, labels = classification_data(self, X, y)
+        estimator = JaxMLPClassifier() if self.estimator is None else self.estimator
+        if not isinstance(estimator, JaxMLPClassifier):
+            raise ValueError(
+                f"SweepSearchCV got the estimator {estimator!r}; expected a JaxMLPClassifier"
+            )
+        space = self.param_distributions or {"learning_rate_init": [1e-3, 1e-2, 1e-1]}
+        num_candidates = whole_number("n_iter", self.n_iter, 1)
+        params = list(ParameterSampler(space, num_candidates, random_state=self.random_state))
+        candidates = [_candidate(estimator, one) for one in params]
+        data = Dataset(x, labels, num_classes=len(self.classes_))
+        rows = list(check_cv(self.cv, labels, classifier=True).split(x, labels))
+        if not rows:
+            raise ValueError("cv got no splits; expected one at least")
+        self.n_splits_ = len(rows)
+        start = time.perf_counter()
+        scores = self._scores(candidates, data, rows, _seeds(candidates, params))
+        self.cv_results_ = _results(params, scores, (time.perf_counter() - start) / scores.size)
+        self._tell_of_divergence()
+        self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
+        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        if self.refit:
+            start = time.perf_counter()
+            self.best_estimator_ = _candidate(estimator, self.best_params_).fit(X, y)
+            self.refit_time_ = time.perf_counter() - start
+        return self
+
+    def _tell_of_divergence(self) -> None:
+        scores = self.cv_results_["mean_test_score"]
+        if np.isfinite(scores).all():
+            return
+        if self.refit and not np.isfinite(scores).any():
+            raise ValueError(
+                f"of each of the {len(scores)} candidates a network diverged, so there is no best "
+                "one to train anew; expected lower values of learning_rate_init, or inputs of "
+                'smaller size (inputs="standardised")'
+            )
+        warn_caller(
+            "One or more of the test scores are non-finite, since networks diverged: "
+            f"{scores.tolist()}"
+        )
+
+    def _scores(
+        self, candidates: list[Any], data: Dataset, rows: list[Any], seeds: list[int]
+    ) -> np.ndarray:
+        """Accuracies (candidates, folds) on what each fold leaves out."""
+        rows = [[_rows(len(data), part, fold) for part in parts] for fold, parts in enumerate(rows)]
+        trains, tests = (of_one_size(data, parts) for parts in zip(*rows, strict=True))
+        parts: Any = list(zip(trains, tests, strict=True))
+        train, sizes = trains[0], [len(part) for part, _ in rows]
+        ends = [whole_number("max_iter", one.max_iter, 1) for one in candidates]
+        options = Options(folds=len(parts), progress=False)
+        # a fold's mini-batches, and what depends on their size, are those of its own examples
+        of_size = {
+            size: [
+                one._replace(seed=seed)
+                for one, seed in zip(
+                    recipes([one.setting(size) for one in candidates], train, None),
+                    seeds,
+                    strict=True,
+                )
+            ]
+            for size in {*sizes}
+        }
+        prepared = of_size[max(sizes)]
+        plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
+        given = [one.setting for one in prepared]
+        with open_job(options, parts, plan, max(ends), sum(ends) * len(parts)) as job:
+            numbers = add(job, options, given, prepared, plan)
+            job.fold_recipes = [of_size[size] for size in sizes]
+            job.study.ends[:] = np.array(ends)[:, None]
+            for until in sorted({*ends}):
+                going = [number for number in numbers if ends[number] >= until]
+                train_up_to(job, job.lanes(going), until, goes_on=until < max(ends))
+        self.study_ = job.study
+        return job.study.values
+
+    @_has_best
+    def predict(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    @_has_best
+    def predict_proba(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return self.best_estimator_.predict_proba(X)
+
+
+def _candidate(estimator: Any, params: dict[str, Any]) -> Any:
+    """The estimator with some parameters, copied as scikit-learn does: none is shared."""
+    return clone(estimator).set_params(**clone(params, safe=False))
+
+
+def _rows(num_examples: int, part: Any, fold: int) -> np.ndarray:
+    """One part of a split as row numbers."""
+    try:
+        rows = np.arange(num_examples)[part]
+    except IndexError as error:
+        raise ValueError(
+            f"cv got a split, number {fold}, whose rows do not fit: {error}; expected row numbers "
+            f"below {num_examples}, or a mask"
+        ) from None
+    if rows.ndim != 1 or not rows.size:
+        raise ValueError(
+            f"cv got a split, number {fold}, with an empty part; expected rows to train on and "
+            "rows to test on"
+        )
+    return rows
+
+
+def _seeds(candidates: list[Any], params: list[dict[str, Any]]) -> list[int]:
+    """Of each candidate: its own, where it is among its parameters, or one for all others."""
+    shared: int | None = None
+    seeds = []
+    for one, own in zip(candidates, params, strict=True):
+        if "random_state" in own:
+            seeds.append(seed_of(one.random_state))
+            continue
+        shared = seed_of(one.random_state) if shared is None else shared
+        seeds.append(shared)
+    return seeds
+
+
+def _for_seeds(plan: Plan, seeds: list[int]) -> Plan:
+    """The plan with chunks no larger than the lanes that have mini-batches in common."""
+    if len({*seeds}) == 1:
+        return plan
+    programs = []
+    for one in plan.programs:
+        most = max(Counter(seeds[number] for number in one.settings).values())
+        programs.append(replace(one, chunk=min(one.chunk, 1 << (most - 1).bit_length())))
+    return replace(plan, programs=tuple(programs))
+
+
+def _results(params: list[dict[str, Any]], scores: np.ndarray, seconds: float) -> dict[str, Any]:
+    mean = scores.mean(axis=1)
+    count, zeros = len(params), np.zeros(len(params))
+    worst_last = np.where(np.isfinite(mean), mean, -np.inf)
+    results: dict[str, Any] = {
+        "mean_fit_time": np.full(count, seconds),
+        "std_fit_time": zeros,
+        "mean_score_time": zeros,
+        "std_score_time": zeros,
+    }
+    for name in dict.fromkeys(name for one in params for name in one):
+        values = np.empty(count, object)
+        values[:] = [one.get(name) for one in params]
+        is_missing = [name not in one for one in params]
+        results[f"param_{name}"] = np.ma.MaskedArray(values, mask=is_missing)
+    results["params"] = params
+    for fold, column in enumerate(scores.T):
+        results[f"split{fold}_test_score"] = column
+    results["mean_test_score"], results["std_test_score"] = mean, scores.std(axis=1)
+    results["rank_test_score"] = rankdata(-worst_last, method="min").astype(np.int32)
+    return results

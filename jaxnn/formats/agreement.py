@@ -1,0 +1,186 @@
+"""Whether the parts of a study that was read fit each other: settings, lanes, chunks and inputs."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
+from jaxnn.functional.mixtures import Mixture
+from jaxnn.results.studies import Study
+from jaxnn.results.trials import Lane
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete
+from jaxnn.settings.sampling import checked_space
+from jaxnn.system.checks import brief
+from jaxnn.system.memory import check_fits
+from jaxnn.system.terminal import excerpt
+from jaxnn.training.programs import FOREIGN, Program
+from jaxnn.training.recipes import structure_of
+from jaxnn.training.steps import TrainState
+
+
+def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
+    """A setting that was read, checked; what a file of an older version lacks has its default.
+
+    Args:
+      is_foreign: whether a model of somebody's may have named further numbers.
+    """
+    others = tuple(name for name in setting if name not in HYPERPARAMETERS)
+    return complete(setting, FOREIGN._replace(numbers=others) if is_foreign else None)
+
+
+def check_study(study: Study, numbers: np.ndarray | None) -> None:
+    """ValueError if a part of a study does not fit the others.
+
+    Args:
+      numbers: of its settings in the whole study, if it is a part of one.
+    """
+    num_settings, num_repeats = study.diverged.shape
+    # a search that was broken off may have no settings yet, and so no arrays that bear this out
+    check_fits(32 * num_repeats * study.num_epochs, "it holds a study whose curves of a setting")
+    if not num_settings == len(study.settings) == len(study.given):
+        raise ValueError(
+            f"it holds {len(study.settings)} settings and {len(study.given)} as given; expected "
+            f"{num_settings}, as there are curves"
+        )
+    if num_repeats % study.folds:
+        raise ValueError(f"it holds {num_repeats} repetitions of {study.folds} folds")
+    for given, full in zip(study.given, study.settings, strict=True):
+        _check_given(completed(given, study.model is not None), full)
+    for name, curve in study.curves.items():
+        check_curve(name, curve)
+    _check_numbers(study, numbers)
+    _check_lanes(study)
+    for rung in study.rungs:
+        known = num_settings if numbers is None else 2**31
+        entered = {*rung.entered}
+        is_fine = len(entered) == len(rung.entered) and {*rung.kept} <= entered
+        if rung.epochs > study.num_epochs or max(entered, default=0) >= known or not is_fine:
+            raise ValueError(f"it holds the rung {brief(rung)}; expected its settings and epochs")
+    if study.space is not None:
+        study.space = checked_space(study.space)
+        unknown = {*study.space} - {*(study.settings or [study.space])[0]}
+        if unknown:
+            raise ValueError(f"its space has {brief(unknown)}; expected names of its settings")
+    planned = [number for one in study.plan.programs for number in one.settings]
+    if len({*planned}) < len(planned) or max(planned, default=-1) >= study.plan.num_settings:
+        raise ValueError("its plan has settings twice, or more than it was made for")
+    _check_treatments(study, is_part=numbers is not None)
+
+
+def _check_given(given: Setting, full: Setting) -> None:
+    """ValueError unless a setting is what the given one is with every default written out."""
+    for name in {**given, **full}:
+        if given.get(name) != full.get(name):
+            raise ValueError(
+                f"it holds a setting with {excerpt(name, 200)} {brief(full.get(name))}, given as "
+                f"{brief(given.get(name))}"
+            )
+
+
+def _check_numbers(study: Study, numbers: np.ndarray | None) -> None:
+    if numbers is None:
+        return
+    is_fine = numbers.dtype.kind == "i" and numbers.shape == (len(study.given),)
+    if not is_fine or (numbers < 0).any() or (np.diff(numbers) <= 0).any():
+        raise ValueError(f"it holds the numbers {brief(numbers)}; expected rising ones")
+
+
+def _check_lanes(study: Study) -> None:
+    """What each network is known by lies in its range, and no two are the same."""
+    epochs = study.num_epochs
+    for name, least, most in (
+        ("diverged", -1, 2**31 - 1),
+        ("epochs_done", 0, epochs),
+        ("ends", 1, epochs),
+        ("dropped", 0, epochs),
+        # -1: no epoch was the best one yet
+        ("kept_epochs", -1, epochs - 1),
+    ):
+        check_range(name, getattr(study, name), least, most)
+    check_range("places", study.places[..., 0], -1, len(study.chunks) - 1)
+    there = study.places[study.places[..., 0] >= 0]
+    if len(np.unique(there, axis=0)) < len(there):
+        raise ValueError("it holds places of which several networks have the same")
+
+
+def check_chunk(
+    study: Study, model: Any, numbers: np.ndarray, rows: np.ndarray, count: int
+) -> None:
+    """ValueError unless a chunk has the networks that a study says are in it.
+
+    Args:
+      numbers: of the settings whose networks are in it.
+      rows: where in it they are.
+      count: of its lanes.
+    """
+    check_range("places", rows, 0, count - 1)
+    _check_networks(study, model, numbers)
+
+
+def check_states(study: Study, program: Any, lanes: Sequence[Lane]) -> None:
+    """ValueError unless a program trains these lanes of a study, by row and repetition."""
+    if not isinstance(program, Program) or not lanes:
+        raise ValueError(f"it holds states of {brief(program)}; expected a program with lanes")
+    rows, repeats = np.array(lanes).T
+    check_range("states", repeats, 0, study.diverged.shape[1] - 1)
+    _check_networks(study, program.model, rows)
+    optimizers = {study.settings[row]["optimizer"] for row in rows}
+    if not optimizers <= {*program.optimizers}:
+        raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
+
+
+def check_lane(study: Study, lane: Lane, state: TrainState) -> None:
+    """ValueError unless a state goes with what a study says of its network, by row."""
+    check_state(state, int(study.epochs_done[lane]))
+    # a commit in the middle of training leaves it to the state to say that a network has diverged
+    own, diverged = int(state.diverged), int(study.diverged[lane])
+    if own != diverged and (diverged >= 0 or int(state.epoch) != study.epochs_done[lane]):
+        raise ValueError(f"it holds a state that diverged at {own}; expected {diverged}")
+
+
+def _check_networks(study: Study, model: Any, numbers: np.ndarray) -> None:
+    if isinstance(model, Mixture) == (study.model is not None):
+        raise ValueError(f"it holds networks of {brief(model)}; expected the kind of the study")
+    if not isinstance(model, Mixture):
+        return
+    for structure in {
+        structure_of(study.settings[number], math.prod(study.input_shape), study.num_classes)
+        for number in numbers
+    }:
+        # the features may be fewer, in the row space
+        own = structure.with_features(model.units[0])
+        if model.merged(own) != model:
+            raise ValueError(f"it holds networks of {brief(model)}; {brief(own)} does not fit")
+
+
+def _check_treatments(study: Study, is_part: bool) -> None:
+    num_features = math.prod(study.input_shape)
+    for (inputs, fold), one in study.treatments.items():
+        if fold >= study.folds or (one.statistics is None) != (inputs == "raw"):
+            raise ValueError(f"it holds a treatment {inputs} of fold {fold} that cannot be")
+        if one.statistics is not None:
+            check_statistics(*one.statistics, study.input_shape)
+        shape = (num_features, one.num_features)
+        if one.space is None:
+            is_fine = one.num_features == num_features
+        else:
+            basis = one.space.basis
+            is_fine = basis.shape == shape and basis.dtype.kind == "f" and np.isfinite(basis).all()
+        if not is_fine:
+            raise ValueError(f"it holds a basis that is not of finite numbers {list(shape)}")
+    # those of a part come from the process that knows the whole study
+    for setting in () if is_part else study.settings:
+        for fold in range(study.folds):
+            if (setting["inputs"], fold) not in study.treatments:
+                raise ValueError(f"it lacks the treatment {setting['inputs']} of fold {fold}")
+    for number, repeat in np.argwhere(study.places[..., 0] >= 0):
+        key = study.settings[number]["inputs"], repeat // (study.diverged.shape[1] // study.folds)
+        chunk = study.chunks[study.places[number, repeat, 0]].model
+        if isinstance(chunk, Mixture) and key in study.treatments:
+            expected = study.treatments[key].num_features
+            if chunk.units[0] != expected:
+                raise ValueError(
+                    f"it holds a chunk of {chunk.units[0]} features; expected {expected}"
+                )

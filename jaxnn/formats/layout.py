@@ -1,0 +1,220 @@
+"""Archives: networks and studies as HDF5 files, readable with h5py alone.
+
+| file | groups of arrays | some of the attributes, as JSON |
+| --- | --- | --- |
+| network | params, state, inputs (mean, deviation), curves | setting, diverged, input_shape |
+| study | curves, lanes (diverged, ...), treatments, chunks (params, state) | settings, plan, call |
+
+Leaves have their place in the pytree as name: params/0/kernel. See `files` for the first 512 bytes,
+and `commits` for what a directory holds.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.data.inputs import InputStatistics, RowSpace, Treatment
+from jaxnn.disk.directories import Commit, finished_among
+from jaxnn.disk.encoding import decode, encode
+from jaxnn.disk.hdf5 import write_arrays
+from jaxnn.disk.rules import check
+from jaxnn.disk.trees import filled, groups_of, named, stacked
+from jaxnn.disk.writing import StrPath
+from jaxnn.formats.agreement import check_chunk, check_study, completed
+from jaxnn.formats.parts import Part, absorb
+from jaxnn.formats.schemas import (
+    STUDY_VALUES,
+)
+from jaxnn.functional.mixtures import Mixture
+from jaxnn.functional.types import Model, ModelFn
+from jaxnn.results.studies import Study
+from jaxnn.results.trials import Chunk
+from jaxnn.system.keys import new_key
+from jaxnn.system.terminal import visible
+from jaxnn.training.programs import FOREIGN
+from jaxnn.training.recipes import network_of
+
+STUDY = "jaxnn study 1"
+
+_PLAIN = (
+    *("given", "settings", "space", "metric", "plan", "input_shape", "num_classes", "folds"),
+    *("select", "rungs", "notes", "seconds", "compile_seconds", "call"),
+)
+
+_LANES = ("diverged", "epochs_done", "ends", "dropped", "kept_epochs", "places")
+
+
+def whole_study(commits: Sequence[Commit], model: Model | ModelFn | None) -> Study:
+    """The study of all processes' commits, of which one at least knows all settings."""
+    with complete_or_refused(commits[0].path.parent):
+        first, *others = best_first(commits)
+    with complete_or_refused(first.path):
+        return merged_study(*first, model, others)
+
+
+def best_first(commits: Sequence[Commit]) -> Sequence[Commit]:
+    """Those of processes that finished together; or all, first the one that knows most settings."""
+
+    def knowledge(commit: Commit) -> tuple[bool, int, int, int]:
+        _, arrays, about = commit
+        done = arrays.get("lanes/epochs_done", np.zeros(0))
+        # a Run has neither settings nor rungs
+        count, rungs = len(about.get("settings", ())), len(about.get("rungs", ()))
+        return commit.is_whole, count, rungs, int(done.sum())
+
+    return finished_among(commits) or sorted(commits, key=knowledge, reverse=True)
+
+
+def merged_study(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+    others: Sequence[Commit],
+) -> Study:
+    study = part_in(path, arrays, about, model).study
+    for other in others:
+        with complete_or_refused(other.path):
+            absorb(study, part_in(*other, model))
+    return study
+
+
+@contextlib.contextmanager
+def complete_or_refused(path: StrPath) -> Iterator[None]:
+    """Errors of what a file lacks, or should not hold, become a ValueError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"{path} lacks a part of what it should hold: {error!r}") from error
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {visible(str(error))}") from error
+
+
+def save_study(study: Study, path: StrPath) -> None:
+    """Writes a study, see `Study.save`."""
+    if study.model is FOREIGN:
+        raise ValueError(
+            "the study was loaded without its model, and so without its networks; expected "
+            "load(path, model) before it is saved again"
+        )
+    write_arrays(path, study_arrays(study), study_about(study))
+
+
+def study_arrays(study: Study) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of a study by name."""
+    yield from named("curves", study.curves)
+    for name in _LANES:
+        yield f"lanes/{name}", getattr(study, name)
+    for (inputs, fold), one in study.treatments.items():
+        yield from named(f"treatments/{inputs}/{fold}", [one.statistics, one.space])
+    for index in sorted({*study.places[..., 0].flat} - {-1}):
+        # the others' networks were all trained on, as lanes of later chunks
+        chunk = study.chunks[index]
+        yield from named(f"chunks/{index}/params", chunk.params)
+        yield from named(f"chunks/{index}/state", chunk.state)
+
+
+def study_about(study: Study) -> dict[str, Any]:
+    """The rest of a study, as JSON."""
+    return {
+        "format": STUDY,
+        **{name: encode(getattr(study, name)) for name in _PLAIN},
+        "is_foreign": study.model is not None,
+        "treatments": [[*key, one.num_features] for key, one in study.treatments.items()],
+        "shape": [*study.diverged.shape, study.num_epochs],
+        "curves": list(study.curves),
+        "dtype": str(study.curves["cost"].dtype),
+        "chunks": [
+            [encode(chunk.model), _num_lanes(chunk), chunk.start.isoformat(), chunk.end.isoformat()]
+            for chunk in study.chunks
+        ],
+    }
+
+
+def _num_lanes(chunk: Chunk) -> int:
+    leaves = jax.tree.leaves((chunk.params, chunk.state))
+    return len(leaves[0]) if leaves else 0
+
+
+NUMBERS = "numbers"
+"""Of the settings, in a file that holds some of a study's."""
+
+
+def part_in(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+    is_message: bool = False,
+) -> Part:
+    """The study of a file, or the part that it holds; `path` is for the errors.
+
+    Args:
+      is_message: of a process of the same job, which leaves out settings that all know.
+    """
+    study = _study_of(path, arrays, about, model)
+    numbers = arrays.get(NUMBERS, np.arange(len(study.given)))
+    if not is_message:
+        check_study(study, arrays.get(NUMBERS))
+    return Part(study, numbers)
+
+
+def _treatment(found: Mapping[str, np.ndarray], num_features: int) -> Treatment:
+    mean, deviation = (found.get(f"0/{name}") for name in InputStatistics._fields)
+    statistics = None if mean is None else InputStatistics(mean, deviation)  # type: ignore[arg-type]
+    basis = found.get("1/basis")
+    return Treatment(statistics, None if basis is None else RowSpace(basis), num_features)
+
+
+def _study_of(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+) -> Study:
+    known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
+    check("the study", {**about, **known}, STUDY_VALUES)
+    is_foreign = about["is_foreign"]
+    known["settings"] = [completed(setting, is_foreign) for setting in known["settings"]]
+    num_settings, num_repeats, num_epochs = about["shape"]
+    shapes: dict[str, Any] = dict.fromkeys(_LANES, (num_settings, num_repeats))
+    shapes |= {"dropped": (num_settings,), "places": (num_settings, num_repeats, 2)}
+    whole = {name: jax.ShapeDtypeStruct(shape, int) for name, shape in shapes.items()}
+    known |= filled(path, "lanes", whole, arrays)
+    curve = jax.ShapeDtypeStruct((num_settings, num_repeats, num_epochs), about["dtype"])
+    curves = filled(path, "curves", dict.fromkeys(about["curves"], curve), arrays)
+    # a pytree's dict comes back in the order of the alphabet
+    curves = {name: curves[name] for name in about["curves"]}
+    if is_foreign and model is None:
+        model = FOREIGN
+    study = Study(**known, model=model if is_foreign else None, treatments={}, curves=curves)
+    groups = groups_of(arrays, 3)
+    for inputs, fold, num_features in about["treatments"]:
+        found = groups.get(f"treatments/{inputs}/{fold}", {})
+        study.treatments[inputs, fold] = _treatment(found, num_features)
+    for index, (encoded, count, start, end) in enumerate(about["chunks"]):
+        numbers = np.flatnonzero((study.places[..., 0] == index).any(axis=1))
+        params, state, own = {}, {}, decode(encoded)
+        check_chunk(study, own, numbers, study.places[study.places[..., 0] == index, 1], count)
+        if len(numbers) and study.model is not FOREIGN:
+            # any of its settings has networks of the same shapes
+            setting = study.settings[numbers[0]]
+            if isinstance(own, Mixture):
+                init = own.model(own.structure(setting)).init
+            else:
+                own = network_of(study.model, setting)  # type: ignore[arg-type]
+                init = own.init
+            template = jax.eval_shape(init, new_key(0))
+            params, state = (
+                filled(path, f"chunks/{index}/{name}", stacked(tree, count), arrays)
+                for name, tree in zip(("params", "state"), template, strict=True)
+            )
+        times = (datetime.fromisoformat(start), datetime.fromisoformat(end))
+        study.chunks.append(Chunk(own, params, state, *times))
+    return study

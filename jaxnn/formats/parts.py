@@ -1,0 +1,100 @@
+"""Parts of a study: what one process of a job knows, taken out of it and put together again."""
+
+import dataclasses
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn.results.studies import Study
+from jaxnn.results.trials import Chunk, Lane
+
+
+class Part(NamedTuple):
+    """A study of some settings, and their numbers in the whole one."""
+
+    study: Study
+    numbers: np.ndarray
+
+
+def part_of(
+    study: Study,
+    lanes: Collection[Lane],
+    networks: Iterable[Lane] | None = None,
+    is_whole: bool = False,
+) -> Part:
+    """What a study knows of some lanes; of others of the same settings nothing.
+
+    Args:
+      networks: those of the lanes whose networks come with it; None takes all that are there.
+      is_whole: keep all settings, and who shares a program.
+    """
+    numbers = np.unique([number for number, _ in lanes]).astype(int)
+    if is_whole:
+        numbers = np.arange(len(study.given))
+    mine = np.zeros(study.diverged.shape, bool)
+    rows, columns = np.array([*lanes], int).reshape(-1, 2).T
+    mine[rows, columns] = True
+    mine = mine[numbers]
+    only_mine = lambda array, value: np.where(mine, array[numbers], value)
+    chunks, places = _chunks_of(study, lanes if networks is None else networks)
+    part = dataclasses.replace(
+        study,
+        given=[study.given[number] for number in numbers],
+        settings=[study.settings[number] for number in numbers],
+        plan=study.plan if is_whole else dataclasses.replace(study.plan, programs=()),
+        curves={
+            name: np.where(mine[..., None], curve[numbers], np.nan).astype(curve.dtype)
+            for name, curve in study.curves.items()
+        },
+        diverged=only_mine(study.diverged, -1),
+        epochs_done=only_mine(study.epochs_done, 0),
+        kept_epochs=only_mine(study.kept_epochs, 0),
+        ends=study.ends[numbers],
+        dropped=study.dropped[numbers],
+        # all processes make them, or have them from the first
+        treatments=study.treatments if is_whole else {},
+        chunks=chunks,
+        places=places[numbers],
+    )
+    return Part(part, numbers)
+
+
+def _chunks_of(study: Study, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.ndarray]:
+    """The chunks of some lanes without the others' networks, and the places in them."""
+    places = np.full_like(study.places, -1)
+    found: dict[int, list[tuple[Lane, int]]] = {}
+    for lane in lanes:
+        index, row = study.places[lane]
+        if index >= 0:
+            found.setdefault(int(index), []).append((lane, int(row)))
+    chunks: list[Chunk] = []
+    for index, members in found.items():
+        chunk, rows = study.chunks[index], [row for _, row in members]
+        for row, (lane, _) in enumerate(members):
+            places[lane] = len(chunks), row
+        networks = chunk.params, chunk.state
+        params, state = jax.tree.map(lambda leaf, rows=rows: leaf[rows], networks)
+        chunks.append(dataclasses.replace(chunk, params=params, state=state))
+    return chunks, places
+
+
+def absorb(study: Study, part: Part) -> None:
+    """Puts what a part knows better into the whole study: later epochs, and networks."""
+    then, numbers = part
+    known = numbers < len(study.given)
+    numbers = numbers[known]
+    ours, theirs = study.epochs_done[numbers], then.epochs_done[known]
+    is_missing = (study.places[numbers, :, 0] < 0) & (then.places[known][..., 0] >= 0)
+    rows, repeats = np.nonzero((theirs > ours) | ((theirs == ours) & is_missing))
+    here = numbers[rows], repeats
+    rows = np.flatnonzero(known)[rows]
+    for name, curve in study.curves.items():
+        curve[here] = then.curves[name][rows, repeats]
+    for name in ("diverged", "epochs_done", "ends", "kept_epochs"):
+        getattr(study, name)[here] = getattr(then, name)[rows, repeats]
+    study.dropped[here[0]] = np.maximum(study.dropped[here[0]], then.dropped[rows])
+    places = then.places[rows, repeats]
+    study.places[here] = np.where(places >= 0, places + np.array([len(study.chunks), 0]), -1)
+    study.take_over(then)

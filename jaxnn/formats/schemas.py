@@ -1,0 +1,133 @@
+"""Schemas: which values a file of ours may hold, in a table for each kind of record.
+
+Shapes and types of arrays are compared in `trees`, sizes in `claims`.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+
+import jax
+import numpy as np
+
+from jaxnn.data.inputs import INPUTS
+from jaxnn.disk.rules import SECONDS, TEXT, TRUTH, Rule, Schema, an, many, maybe, one_of, row, whole
+from jaxnn.functional.losses import METRICS
+from jaxnn.planning.plans import Plan
+from jaxnn.results.trials import Rung
+from jaxnn.system.checks import brief
+from jaxnn.training.steps import TrainState
+
+CURVES = ("cost", "accuracy", "valid_cost", "valid_accuracy")
+
+
+METRIC = one_of(*METRICS)
+
+_SHAPE = many(whole(1), 1, 32)
+
+STUDY_VALUES: Schema = {
+    "given": many(an(dict), kind=list),
+    "settings": many(an(dict), kind=list),
+    "space": maybe(an(dict)),
+    "metric": METRIC,
+    "plan": an(Plan),
+    "input_shape": _SHAPE,
+    "num_classes": whole(2),
+    "folds": whole(1),
+    "select": one_of("mean", "lower_bound"),
+    "rungs": many(an(Rung), kind=list),
+    "notes": many(TEXT, kind=list),
+    "seconds": SECONDS,
+    "compile_seconds": SECONDS,
+    "call": TEXT,
+    "is_foreign": TRUTH,
+    "treatments": many(row(one_of(*INPUTS), whole(), whole(1)), kind=list),
+    "shape": row(whole(), whole(1), whole(1)),
+    "curves": Rule(
+        f"a list of {', '.join(CURVES)}",
+        lambda value: type(value) is list and sorted(map(str, value)) == sorted(CURVES),
+    ),
+    "dtype": one_of("float32", "float64"),
+    "chunks": many(
+        row(Rule("a structure", lambda value: type(value) is dict), whole(), TEXT, TEXT), kind=list
+    ),
+}
+
+NETWORK_VALUES: Schema = {
+    "setting": an(dict),
+    "diverged": maybe(whole()),
+    "input_shape": _SHAPE,
+    "num_classes": whole(2),
+    "is_mlp": TRUTH,
+}
+
+RUN_VALUES: Schema = {
+    "entries": many(row(whole(), one_of("train", "set", "undo", "branch"), TEXT), kind=list),
+    "stands": many(whole(), kind=list),
+    "moments": many(row(whole(), an(dict), whole()), 1, kind=list),
+    "seconds": row(SECONDS, SECONDS),
+}
+
+
+def check_curves(curves: Mapping[str, np.ndarray], names: Collection[str] = CURVES) -> None:
+    """ValueError unless these are curves of known names, all of one length."""
+    lengths = {curve.shape for curve in curves.values()}
+    kinds = {curve.dtype.kind for curve in curves.values()}
+    if not curves.keys() <= {*names} or len(lengths) > 1 or kinds - {"f"}:
+        found = {name: f"{curve.dtype}{list(curve.shape)}" for name, curve in curves.items()}
+        raise ValueError(f"it holds curves {brief(found)}; expected floats of one length")
+    if lengths and len(lengths.pop()) != 1:
+        raise ValueError("it holds curves of several axes; expected one")
+    for name, curve in curves.items():
+        check_curve(name, curve)
+
+
+def check_curve(name: str, curve: np.ndarray) -> None:
+    """ValueError unless these are values of a metric; NaN stands where a network had diverged."""
+    # a weighted mean of hits may be rounded to just beyond 1
+    most = 1 + 1e-3 if name.endswith("accuracy") else math.inf
+    known = curve[~np.isnan(curve)]
+    if known.size and not 0 <= known.min() <= known.max() <= most:
+        raise ValueError(
+            f"it holds the curve {name} with values from {known.min()} to {known.max()}; expected "
+            f"{'0 to 1' if name.endswith('accuracy') else 'none below 0'}"
+        )
+
+
+def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, ...]) -> None:
+    """ValueError unless inputs of a shape can be normalised by these."""
+    for name, array in (("mean", mean), ("deviation", deviation)):
+        if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(
+                f"its inputs have a {name} {array.dtype}{list(array.shape)}; expected finite "
+                f"numbers {list(shape)}"
+            )
+    if not (np.asarray(deviation) > 0).all():
+        raise ValueError("its inputs have a deviation that is not positive")
+
+
+def check_state(state: TrainState, epoch: int) -> None:
+    """ValueError unless this can be the state of one network's training after some epochs."""
+    done, step, diverged = int(state.epoch), int(state.step), int(state.diverged)
+    # a network that has diverged counts as trained to the end of what was asked for
+    is_fine = 0 <= done <= epoch if diverged >= 0 else done == epoch
+    # the epochs have equally many steps
+    is_fine = is_fine and (step == 0 if done == 0 else step >= done and step % done == 0)
+    is_fine = is_fine and (diverged == -1 or 0 <= diverged < step)
+    best = -1 if state.best is None else int(state.best.epoch)
+    is_fine = is_fine and -1 <= best < done
+    leaves = jax.tree.leaves(state.opt_state)
+    counts = [int(leaf) for leaf in leaves if leaf.shape == () and leaf.dtype == np.int32]
+    if not is_fine or {*counts} - {step}:
+        raise ValueError(
+            f"it holds a state after {done} epochs and {step} steps, of which step {diverged} "
+            f"diverged (-1: none did) and epoch {best} was kept, whose optimizer has counted "
+            f"{counts or 'none'}; expected what {epoch} epochs come to"
+        )
+
+
+def check_range(name: str, array: np.ndarray, least: int, most: int) -> None:
+    """ValueError unless all numbers of an array are in a range."""
+    if array.size and not least <= array.min() <= array.max() <= most:
+        raise ValueError(
+            f"{name} has numbers from {array.min()} to {array.max()}; expected {least} to {most}"
+        )

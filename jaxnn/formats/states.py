@@ -1,0 +1,193 @@
+"""Snapshots: lanes in the middle of their training as arrays, and lanes brought back to there."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn.disk.directories import Commit, Commits, Content
+from jaxnn.disk.encoding import decode, encode
+from jaxnn.disk.trees import filled, named, stacked
+from jaxnn.formats.agreement import check_lane, check_states
+from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, study_about, study_arrays
+from jaxnn.formats.parts import part_of
+from jaxnn.functional.mixtures import Mixture
+from jaxnn.functional.types import Model, ModelFn
+from jaxnn.results.studies import Study
+from jaxnn.results.trials import Lane
+from jaxnn.settings.hyperparameters import traced_numbers
+from jaxnn.system.keys import new_key
+from jaxnn.training.programs import Program
+from jaxnn.training.recipes import network_of
+from jaxnn.training.steps import TrainState, init_train_state
+
+States = dict[Lane, TrainState]
+"""On the host; a key is there as its numbers."""
+
+
+class Past(NamedTuple):
+    """What a commit knew: a study of some settings, and the states of the lanes that go on.
+
+    Attributes:
+      rows: number of a setting -> its row in the study.
+      first_chunk: index that its first chunk has in the study that goes on.
+    """
+
+    study: Study
+    rows: dict[int, int]
+    states: States
+    first_chunk: int = 0
+
+    def epochs_done(self, lane: Lane) -> int:
+        number, repeat = lane
+        return int(self.study.epochs_done[self.rows[number], repeat]) if number in self.rows else 0
+
+
+def settled(study: Study, states: States, training: Collection[Lane]) -> Study:
+    """The study with each lane that is being trained as it was last put into `states`."""
+    names = ("diverged", "epochs_done", "kept_epochs", "places")
+    rows = {name: getattr(study, name).copy() for name in names}
+    curves = {name: curve.copy() for name, curve in study.curves.items()}
+    for lane in training:
+        epoch = int(states[lane].epoch) if lane in states else 0
+        rows["epochs_done"][lane], rows["kept_epochs"][lane] = epoch, epoch - 1
+        # the state knows whether it has diverged; a network of an earlier rung would not be its own
+        rows["diverged"][lane] = rows["places"][lane] = -1
+        for curve in curves.values():
+            curve[lane][epoch:] = np.nan
+    return dataclasses.replace(study, curves=curves, **rows)
+
+
+def snapshot(
+    study: Study,
+    states: States,
+    training: Collection[Lane],
+    programs: Mapping[int, Program],
+    lanes: Collection[Lane] | None = None,
+    is_whole: bool = True,
+) -> Content:
+    """A study and its lanes as arrays by name, and the rest as JSON.
+
+    Lanes are independent, and need not have come equally far.
+
+    Args:
+      training: the lanes whose entries in the study may be ahead of their states.
+      programs: by the setting's number.
+      lanes: of this process, where others have lanes, too.
+      is_whole: whether it is to know all settings, and the plan.
+    """
+    then, numbers = settled(study, states, training), None
+    if lanes is not None:
+        then, numbers = part_of(then, lanes, is_whole=is_whole)
+    groups: dict[Program, list[Lane]] = {}
+    for lane in states:
+        groups.setdefault(programs[lane[0]], []).append(lane)
+    about = {
+        **study_about(then),
+        "states": [encode(program) for program in groups],
+    }
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        if numbers is not None:
+            yield NUMBERS, numbers
+        yield from study_arrays(then)
+        for index, lanes in enumerate(groups.values()):
+            yield f"states/{index}/lanes", np.array(lanes)
+            # leaf by leaf: together they would take their memory once more
+            leaves = [jax.tree.leaves(states[lane]) for lane in lanes]
+            for place, (name, _) in enumerate(named(f"states/{index}", states[lanes[0]])):
+                yield name, np.stack([own[place] for own in leaves])
+
+    return arrays(), about
+
+
+def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
+    """What a commit knew; ValueError if its arrays do not fit what it says of them."""
+    path, arrays, about = commit
+    states: States = {}
+    with complete_or_refused(path):
+        study, numbers = part_in(path, arrays, about, model)
+        rows = {int(number): row for row, number in enumerate(numbers)}
+        for index, encoded in enumerate(about["states"]):
+            program = decode(encoded)
+            lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
+            check_states(study, program, [(rows[number], repeat) for number, repeat in lanes])
+            if not states.keys().isdisjoint(lanes) or len({*lanes}) < len(lanes):
+                raise ValueError("it holds two states of one network")
+            setting = study.settings[rows[lanes[0][0]]]
+            if not isinstance(program.model, Mixture) and study.model is not None:
+                program = program._replace(model=network_of(study.model, setting))
+            template = stacked(_state_template(program, setting), len(lanes))
+            stored = filled(path, f"states/{index}", template, arrays)
+            for row, lane in enumerate(lanes):
+                states[lane] = jax.tree.map(lambda leaf, row=row: leaf[row].copy(), stored)
+                check_lane(study, (rows[lane[0]], lane[1]), states[lane])
+    return Past(study, rows, states)
+
+
+def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Study) -> list[Past]:
+    """What the commits of a directory knew; their chunks and notes are the study's from now on."""
+    found = []
+    for commit in commits.last:
+        past = past_of(commit, model)._replace(first_chunk=len(study.chunks))
+        study.take_over(past.study)
+        found.append(past)
+    commits.last = []
+    return found
+
+
+def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
+    """Shapes and types of a lane's state on the host."""
+    numbers = traced_numbers(setting)
+    if isinstance(program.model, Mixture):
+        numbers |= program.model.structure(setting)
+    state = jax.eval_shape(lambda key: init_train_state(program, key, numbers), new_key(0))
+    keys = jax.eval_shape(jax.random.key_data, state.dropout_key)
+    return state._replace(dropout_key=keys)
+
+
+def restore(
+    pasts: Sequence[Past], study: Study, states: States, lanes: Iterable[Lane], until: int
+) -> None:
+    """Brings lanes to where the past left them, at most to the epoch `until`.
+
+    A search that is gone on with runs anew from its start, and finds its networks trained as far
+    as they were: so it takes the same decisions, and draws the same settings.
+    """
+    for lane in lanes:
+        past = max(pasts, key=lambda one: one.epochs_done(lane))
+        if past.epochs_done(lane) <= study.epochs_done[lane]:
+            continue
+        then, number, row = past.study, lane[0], (past.rows[lane[0]], lane[1])
+        if then.settings[row[0]] != study.settings[number]:
+            raise ValueError(
+                f"setting {number} is not the one that the directory holds: "
+                f"{study.given[number]}, {then.given[row[0]]} there. Expected the same sampler, "
+                "with a seed, or another directory"
+            )
+        reached = min(int(then.epochs_done[row]), until)
+        # a network that diverged later than that is still fine
+        has_diverged = then.diverged[row] >= 0 and np.isnan(then.curves["cost"][row][:until]).any()
+        is_last = reached == then.epochs_done[row] or has_diverged
+        for name, curve in then.curves.items():
+            study.curves[name][lane][:reached] = curve[row][:reached]
+        study.diverged[lane] = then.diverged[row] if has_diverged else -1
+        study.epochs_done[lane] = study.num_epochs if has_diverged else reached
+        study.kept_epochs[lane] = then.kept_epochs[row] if is_last else reached - 1
+        if is_last and then.places[row][0] >= 0:
+            study.places[lane] = then.places[row] + np.array([past.first_chunk, 0])
+        if is_last and lane in past.states:
+            states[lane] = past.states.pop(lane)
+
+
+def is_exhausted(pasts: Sequence[Past], study: Study) -> bool:
+    """Whether a study knows all that the past knew."""
+    for past in pasts:
+        numbers = [*past.rows]
+        if max(numbers, default=-1) >= len(study.given):
+            return False
+        if (study.epochs_done[numbers] < past.study.epochs_done).any():
+            return False
+    return True

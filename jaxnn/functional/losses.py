@@ -1,0 +1,159 @@
+"""Costs per example, their weighted mean, the l2 penalty, and accuracy."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.functional.types import Array, ArrayLike, Params
+
+METRICS = ("accuracy", "cost")
+"""What the networks of a search may be ranked by."""
+
+
+def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
+    """Cross-entropy of softmax(logits) against the labels, for each example.
+
+    L = -sum_c y_c log y_hat_c,  y_hat = softmax(z);  dL/dz = y_hat - y
+
+    Computed from log-softmax, so logits of any finite size are safe. A logit of -inf is a class of
+    probability 0; one of +inf gives NaN, as NaN does. With all logits equal the cost is ln C (ln 6
+    = 1.79 for the six signs), which is what a dead network shows.
+
+    Args:
+      logits: (B, C).
+      labels: integers (B,) of any size, or one-hot or any distribution (B, C). An integer outside
+        0..C-1 gives NaN, never a silent number.
+
+    Returns:
+      (B,).
+
+    Raises:
+      ValueError: the shapes do not fit, or labels (B,) are not integers.
+
+    >>> softmax_cross_entropy(jnp.zeros((1, 6)), jnp.array([2]))
+    Array([1.7917595], dtype=float32)
+    """
+    logits, labels = real_array(logits), jnp.asarray(labels)
+    if labels.shape == logits.shape:
+        labels = labels.astype(logits.dtype)
+        # where: a class of probability exactly 0 adds nothing, also where its log is -inf
+        log_probs = jax.nn.log_softmax(logits)
+        return -jnp.sum(jnp.where(labels == 0, 0, labels * log_probs), axis=-1)
+    if labels.shape != logits.shape[:-1] or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(
+            f"softmax_cross_entropy got labels {labels.dtype}{list(labels.shape)} with logits "
+            f"{list(logits.shape)}; expected integers {list(logits.shape[:-1])} or one-hot labels "
+            f"{list(logits.shape)}"
+        )
+    # classes down, examples across, as in the course: the layer below then gets its dZ in the
+    # orientation in which dW is fast
+    z, labels = jnp.moveaxis(logits, -1, 0), class_numbers(labels)
+    classes = jnp.arange(z.shape[0], dtype=labels.dtype).reshape(-1, *(1,) * labels.ndim)
+    chosen = labels[None] == classes
+    z = z - jax.lax.stop_gradient(jnp.max(z, axis=0))[None]
+    cost = jnp.log(jnp.sum(jnp.exp(z), axis=0)) - jnp.sum(jnp.where(chosen, z, 0), axis=0)
+    return jnp.where(jnp.any(chosen, axis=0), cost, jnp.nan)
+
+
+def sigmoid_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
+    """Cross-entropy of sigmoid(logits) against labels in 0..1, element by element.
+
+    L = -y log(a) - (1 - y) log(1 - a),  a = sigmoid(z);  dL/dz = a - y
+      = y log(1 + exp(-z)) + (1 - y) log(1 + exp(z)), where no exponential overflows.
+
+    An outcome of probability 0 adds nothing, also where its logarithm is infinite.
+
+    >>> sigmoid_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 1.0])).round(4)
+    Array([0.6931, 0.    ], dtype=float32)
+    >>> jax.grad(sigmoid_cross_entropy)(jnp.array(0.0), 1.0).item()
+    -0.5
+    """
+    z = real_array(logits)
+    y = jnp.asarray(labels).astype(z.dtype)
+    if z.shape != y.shape:
+        raise ValueError(
+            f"sigmoid_cross_entropy got labels {list(y.shape)}; expected {list(z.shape)}"
+        )
+    # softplus has the right slope at 0, where max and abs leave it open
+    cost_of_one, cost_of_zero = jax.nn.softplus(-z), jax.nn.softplus(z)
+    return jnp.where(y == 0, 0, y * cost_of_one) + jnp.where(y == 1, 0, (1 - y) * cost_of_zero)
+
+
+def real_array(values: ArrayLike) -> Array:
+    """As an array of floats: the default type for Python's numbers and for integers."""
+    values = jnp.asarray(values)
+    return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
+
+
+def class_numbers(labels: ArrayLike) -> Array:
+    """Labels in a type of at least 32 bits, which holds every number of classes."""
+    labels = jnp.asarray(labels)
+    is_small = labels.dtype == bool or jnp.iinfo(labels.dtype).bits < 32
+    return labels.astype(jnp.int32) if is_small else labels
+
+
+def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    """sum(w * values) / sum(w) over the examples (B,); the plain mean without weights.
+
+    The value of an example of weight 0 does not count, NaN included; if all weigh 0 the mean is 0.
+    Only the ratios of weights matter, so their sum may be too large for the type.
+
+    >>> weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1.0, 1.0, 0.0]))
+    Array(2., dtype=float32)
+    """
+    values = real_array(values)
+    if weights is None:
+        return jnp.mean(values)
+    weights = jnp.asarray(weights).astype(values.dtype)
+    # by a power of two near the largest weight, which changes no bits but what would overflow
+    # (below it, so that its reciprocal is no subnormal number, which a device takes for 0)
+    size = jax.lax.reduce_precision(jnp.max(weights) / 4, jnp.finfo(weights.dtype).nexp, 0)
+    shares = weights / jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
+    total = jnp.sum(shares)
+    return jnp.sum(jnp.where(shares > 0, values * shares, 0)) / jnp.where(total > 0, total, 1)
+
+
+def l2_penalty(params: Params) -> Array:
+    """1/2 sum of squared kernels; scales, offsets and biases are left alone.
+
+    A kernel is every leaf whose own name is "kernel", in `mlp`'s parameters as in Flax's.
+
+    >>> l2_penalty({"kernel": jnp.array([3.0, 4.0]), "scale": jnp.array([9.0])})
+    Array(12.5, dtype=float32)
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    kernels = [leaf for path, leaf in leaves if path and _name(path[-1]) == "kernel"]
+    return 0.5 * sum((jnp.sum(jnp.square(kernel)) for kernel in kernels), jnp.zeros(()))
+
+
+def _name(entry: object) -> object:
+    """The key of a dict, or the name of an attribute, at the end of a leaf's path."""
+    return getattr(entry, "key", getattr(entry, "name", None))
+
+
+def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Array:
+    """Share of examples whose largest logit is the label's.
+
+    An example whose largest logit is not finite, or not known since one is NaN, counts as missed.
+
+    Args:
+      logits: (B, C).
+      labels: integers (B,).
+      weights: (B,) or None.
+
+    Returns:
+      a scalar in 0..1.
+
+    >>> accuracy(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([1, 1]))
+    Array(0.5, dtype=float32)
+    """
+    logits, labels = real_array(logits), jnp.asarray(labels)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"accuracy got labels {list(labels.shape)}; expected {list(logits.shape[:-1])}"
+        )
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        raise ValueError(f"accuracy got labels of type {labels.dtype}; expected class numbers")
+    labels = class_numbers(labels)
+    is_hit = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+    is_known = jnp.isfinite(jnp.max(logits, axis=-1))
+    return weighted_mean((is_hit & is_known).astype(logits.dtype), weights)

@@ -1,0 +1,74 @@
+"""The contract of a model, and the letters that array shapes are written with.
+
+Shapes in docstrings: `B` examples in a mini-batch, `N` examples in a data set, `F` features,
+`H` units of a layer, `C` classes, `E` epochs, `L` lanes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+Array = jax.Array
+
+ArrayLike = jax.Array | np.ndarray | Sequence[Any] | float
+
+Params = Any
+"""A pytree of arrays that training changes."""
+
+State = Any
+"""A pytree of arrays that training threads along but does not differentiate: running averages."""
+
+
+class InitFn(Protocol):
+    def __call__(self, key: Array) -> tuple[Params, State]:
+        """Draws parameters and the first state from a `jax.random.key`."""
+
+
+class ApplyFn(Protocol):
+    def __call__(
+        self, params: Params, state: State, x: Array, *args: Any, **kwargs: Any
+    ) -> tuple[Array, State]:
+        """Returns logits (B, C) and the new state for inputs `x` (B, ...).
+
+        Keyword Arguments:
+          is_training: static, False by default; then the state comes back untouched.
+          key: randomness of this step (dropout), or None.
+          weights: (B,), 0 leaves an example out of every statistic; or None.
+          and the numbers that the model names in `Model.numbers`, traced.
+        """
+
+
+class Model(NamedTuple):
+    """A network as a pair of pure functions.
+
+    `numbers` names the numbers of a setting that `apply` takes as keywords. They are traced, so a
+    new value never compiles anything.
+    """
+
+    init: InitFn
+    apply: ApplyFn
+    numbers: tuple[str, ...] = ("dropout",)
+
+
+ModelFn = Callable[[Mapping[str, Any]], Model]
+"""Makes the model of a structure: a dict of `hidden`, `activation`, `init` and `batch_norm`."""
+
+
+def as_model(pair: Any) -> Model | ModelFn:
+    """A Model from `(init, apply)` or `(init, apply, numbers)`, or a function that makes models.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    if callable(pair) and not isinstance(pair, tuple):
+        return pair
+    if not isinstance(pair, tuple) or not 2 <= len(pair) <= 3 or not all(map(callable, pair[:2])):
+        raise ValueError(f"model got {pair!r}; expected jaxnn.Model(init, apply)")
+    model = Model(*pair)
+    names = model.numbers
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names")
+    # not those of an enumeration, which no file brings back
+    return model._replace(numbers=tuple(str.__str__(name) for name in names))

@@ -1,0 +1,173 @@
+"""The cost model of a plan: what lanes and compilations take on a kind of device."""
+
+import math
+from numbers import Real
+from typing import NamedTuple
+
+import jax
+
+from jaxnn.functional.mixtures import Mixture
+from jaxnn.system.checks import brief
+from jaxnn.training.programs import Program
+from jaxnn.training.work import foreign_step, lane_bytes, step_counts
+
+
+class Rates(NamedTuple):
+    """What a kind of device does in a second, with all its cores, and what compiling takes.
+
+    Attributes:
+      products: operations of matrix products with mini-batches (a multiplication and an addition
+        are two).
+      bandwidth: bytes of weights, gradients and moments.
+      activations: activations, forward and back, with what a layer does to each.
+      draws: random numbers, for dropout.
+      convolutions: operations of XLA's convolutions in a training loop, lanes one after another.
+      grouped_convolutions: the same of vmapped lanes, whose convolutions XLA groups.
+      step: seconds that a step takes at least, whatever its lanes.
+      lane: seconds that a lane's step takes beside all that.
+      compile: seconds to compile a mixed program, and `compile_layer` for each layer; a program of
+        one structure takes half.
+    """
+
+    products: float
+    bandwidth: float
+    activations: float
+    draws: float
+    convolutions: float
+    grouped_convolutions: float
+    step: float
+    lane: float
+    compile: float
+    compile_layer: float
+
+
+RATES = {
+    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`; the
+    # convolutions from sweeps as in `benchmarks/convolutions.py`
+    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 2.8e9, 2.0e9, 32e-6, 0.0, 3.0, 1.5),
+    # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
+    "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 10e12, 10e12, 150e-6, 0.0, 4.0, 1.5),
+    "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 10e12, 10e12, 100e-6, 0.0, 4.0, 1.5),
+}
+"""Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
+
+
+class Work(NamedTuple):
+    """The cost model: seconds of a program's lanes over all epochs, and of compiling it.
+
+    Attributes:
+      seeds, folds: lanes of a setting, and data sets that it is trained on.
+      rungs: stretches of training, each the share of the settings that are in it and its epochs.
+    """
+
+    rates: Rates
+    seeds: int
+    folds: int
+    rungs: tuple[tuple[float, int], ...]
+    num_examples: int
+    input_shape: tuple[int, ...]
+    device: jax.Device
+    fixed_chunk: int | None
+
+    def chunk(self, program: Program, num_settings: int) -> int:
+        """The device's own; for a mixed program a half or quarter of it, if that saves fillers.
+
+        Where settings are dropped on the way, the chunk may be smaller still: the last ones left
+        should fill theirs. A program of one structure that trains all to the end always has the
+        device's: its lanes' bits must not depend on how many they are.
+        """
+        if self.fixed_chunk:
+            return self.fixed_chunk
+        chunk = self.full_chunk(program)
+        if len(self.rungs) == 1 and not program.is_mixed:
+            return chunk
+        most_halvings = 3 if len(self.rungs) == 1 else 20
+        halves = [chunk // 2**n for n in range(most_halvings) if chunk >= 2**n]
+        return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
+
+    def full_chunk(self, program: Program) -> int:
+        """The device's own; one lane where those of a convolution are faster one after another."""
+        if self.is_one_by_one(program):
+            return 1
+        return default_chunk(program, self.device, self.input_shape)
+
+    def is_one_by_one(self, program: Program) -> bool:
+        is_slower = self.rates.grouped_convolutions < self.rates.convolutions
+        return is_slower and self._has_convolutions(program)
+
+    def _has_convolutions(self, program: Program) -> bool:
+        if isinstance(program.model, Mixture):
+            return False
+        return foreign_step(program.model, program.batch_size, self.input_shape).has_convolutions
+
+    def epoch_seconds(self, program: Program, chunk: int) -> float:
+        """Of one lane in a full chunk."""
+        counts = step_counts(program, chunk, self.input_shape)
+        rates, products = self.rates, self.rates.products
+        if self._has_convolutions(program):
+            products = rates.convolutions if chunk == 1 else rates.grouped_convolutions
+        per_second = (products, rates.bandwidth, rates.activations, rates.draws)
+        per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
+        per_step += counts[4] * rates.step + counts[5] * rates.lane
+        return per_step * math.ceil(self.num_examples / program.batch_size)
+
+    def real_seconds(self, program: Program, num_settings: int = 1) -> float:
+        """Of full chunks of the device's size, none of whose lanes is thrown away."""
+        epochs = sum(share * epochs for share, epochs in self.rungs)
+        per_epoch = self.epoch_seconds(program, self.full_chunk(program))
+        return num_settings * self.seeds * self.folds * epochs * per_epoch
+
+    def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
+        """Of all chunks; the last one of a rung is filled up."""
+        chunk = chunk or self.chunk(program, num_settings)
+        lanes = num_settings * self.seeds
+        executed = sum(
+            self.num_chunks(share * lanes, chunk) * chunk * epochs for share, epochs in self.rungs
+        )
+        return self.folds * executed * self.epoch_seconds(program, chunk)
+
+    def num_chunks(self, lanes: float, chunk: int) -> int:
+        # shares are rounded: a lane too many is none
+        return max(1, math.ceil(lanes / chunk - 1e-9))
+
+    def compile_seconds(self, program: Program) -> float:
+        layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3
+        mixed = self.rates.compile + layers * self.rates.compile_layer
+        return mixed if program.is_mixed else mixed / 2
+
+    def total(self, program: Program, num_settings: int) -> float:
+        """What joining programs is to make less: training, and compiling as a mixed program.
+
+        At the true price two programs of one structure would cost as much as their union, and the
+        first step towards joining many of them would never pay.
+        """
+        halves = 1 if program.is_mixed else 2
+        return halves * self.compile_seconds(program) + self.seconds(program, num_settings)
+
+
+def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, ...] = ()) -> int:
+    """How many lanes a device trains at a time: a function of structure and kind of device alone.
+
+    A power of two. On a CPU at most 32, and `lane_bytes` of at most 40 MB together, so that they
+    have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more lanes are
+    not faster, and a short sweep would train more that are thrown away). Elsewhere at
+    most 8,192, in an eighth of the memory.
+    """
+    if device.platform == "cpu":
+        most, memory = 32, 40e6
+    else:
+        most, memory = 8192, (device.memory_stats() or {}).get("bytes_limit", 8e9) / 8
+    lanes = min(most, memory / max(lane_bytes(program, input_shape), 1))
+    return 2 ** max(0, int(math.log2(lanes)))
+
+
+def check_rates(rates: Rates) -> None:
+    if not isinstance(rates, Rates):
+        raise ValueError(f"rates got {rates!r}; expected jaxnn.Rates(...)")
+    for name, value in rates._asdict().items():
+        may_be_zero = name in ("step", "lane", "compile", "compile_layer")
+        is_zero = may_be_zero and isinstance(value, Real) and value == 0
+        # within these no time that a plan tells is infinite
+        if not is_zero and not (isinstance(value, Real) and 1e-30 <= value <= 1e30):  # type: ignore[operator]
+            expected = ">= 0" if may_be_zero else "> 0"
+            raise ValueError(f"rates got {name} {brief(value)}; expected a number {expected}")

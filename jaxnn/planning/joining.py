@@ -1,0 +1,249 @@
+"""The plan: which settings share a compiled program, and how many lanes it trains at a time."""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.inputs import check_row_space
+from jaxnn.data.splits import checked_data
+from jaxnn.functional.mixtures import Mixture
+from jaxnn.functional.types import Model, ModelFn, as_model
+from jaxnn.planning.costs import RATES, Rates, Work, check_rates
+from jaxnn.planning.plans import Plan, PlannedProgram
+from jaxnn.settings.hyperparameters import Setting
+from jaxnn.system.checks import whole_number
+from jaxnn.training.programs import Program
+from jaxnn.training.recipes import Recipe, recipes
+from jaxnn.training.work import lane_bytes, num_moments
+
+MOST_PROGRAMS = 12
+"""Beyond these, programs are joined even at a loss: each holds two cores for seconds and stays in
+memory. (256 settings of mixed structure on SIGNS: 22 programs would train 9 % faster.)"""
+
+_MOST_PAIRED = 256
+"""Structures of which every pair is compared; more are first joined with their neighbours."""
+
+
+def plan(
+    settings: Sequence[Setting],
+    train: Dataset,
+    *,
+    epochs: int = 60,
+    seeds: int = 1,
+    model: Model | ModelFn | None = None,
+    row_space: bool = False,
+    rates: Rates | None = None,
+) -> Plan:
+    """Decides which settings share a compiled program.
+
+    Settings may share one if they have mini-batch size and `inputs` in common, and hidden layers or
+    none: what differs otherwise is padded, or computed for all and chosen by lane. From a program
+    for each structure, the two whose union saves most time are joined, until none saves any and
+    there are no more than MOST_PROGRAMS: a compilation less, against what the union's lanes work
+    more in all epochs, by `rates`.
+
+    Args:
+      settings: dicts, as from `sample`.
+      train: the training set; its shape alone matters.
+      epochs: of the sweep; the more there are, the more programs are worth their compilation.
+      seeds: repetitions of each setting.
+      model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
+      row_space: whether the sweep trains in the row space of the data.
+      rates: the device's, measured by you; None takes those shipped for its kind. `sweep(...,
+        plan=plan)` trains by this plan.
+
+    Returns:
+      a `Plan`: a pure function of the arguments, the kind of device (and its memory, where that is
+      not a CPU) and the default float type.
+
+    Raises:
+      ValueError: bad input.
+
+    >>> import numpy as np
+    >>> data = Dataset(np.ones((100, 8)), np.arange(100) % 2)
+    >>> settings = [{"hidden": (5,)}, {"hidden": (3, 2), "optimizer": "gd"}, {"batch_size": 64}]
+    >>> [planned.settings for planned in plan(settings, data).programs]
+    [(0, 1), (2,)]
+    """
+    train, _ = checked_data(train, None, 0)
+    if rates is not None:
+        check_rates(rates)
+    epochs, seeds = whole_number("epochs", epochs, 1), whole_number("seeds", seeds, 1)
+    model = None if model is None else as_model(model)
+    check_row_space(row_space, model)
+    return plan_recipes(
+        recipes(settings, train, model), train, epochs, seeds, row_space=row_space, rates=rates
+    )
+
+
+def plan_recipes(
+    prepared: Sequence[Recipe],
+    train: Dataset,
+    epochs: int,
+    seeds: int,
+    *,
+    folds: int = 1,
+    rungs: Sequence[tuple[float, int]] | None = None,
+    row_space: bool = False,
+    rates: Rates | None = None,
+    chunk: int | None = None,
+    known: Sequence[PlannedProgram] = (),
+) -> Plan:
+    """`plan` for settings that were checked.
+
+    Args:
+      rungs: share of the settings and epochs of each stretch; None trains all of them to the end.
+      known: programs that are there already; settings that fit into one need no other.
+    """
+    device = jax.local_devices()[0]
+    kind = device.platform if device.platform in RATES else "gpu"
+    num_features = given = math.prod(train.x.shape[1:])
+    if row_space and len(train) < num_features:
+        num_features = len(train)
+    work = Work(
+        rates or RATES[kind],
+        seeds,
+        folds,
+        tuple(rungs or [(1.0, epochs)]),
+        len(train),
+        train.x.shape[1:],
+        device,
+        chunk,
+    )
+    structures: dict[tuple[str, Program], list[int]] = {}
+    taken: dict[PlannedProgram, list[int]] = {one: [] for one in known}
+    real = {}
+    for number, one in enumerate(prepared):
+        program = one.program.with_features(num_features)
+        real[number] = work.real_seconds(program)
+        fitting = [planned for planned in taken if planned.accepts(one)]
+        if fitting:
+            cost = lambda planned: work.epoch_seconds(planned.program, planned.chunk)
+            taken[min(fitting, key=cost)].append(number)
+        else:
+            structures.setdefault((one.setting["inputs"], program), []).append(number)
+
+    def planned(inputs: str, program: Program, numbers: list[int], chunk: int) -> PlannedProgram:
+        lanes = len(numbers) * seeds
+        return PlannedProgram(
+            program,
+            inputs,
+            tuple(sorted(numbers)),
+            lanes * folds,
+            chunk,
+            work.seconds(program, len(numbers), chunk),
+            sum(real[number] for number in numbers),
+            work.compile_seconds(program),
+            chunk * lane_bytes(program, work.input_shape),
+            folds * work.num_chunks(lanes, chunk),
+        )
+
+    shared = [_Shared(inputs, program, ns) for (inputs, program), ns in structures.items()]
+    programs = [
+        planned(*one, work.chunk(one.program, len(one.settings))) for one in _joined(shared, work)
+    ]
+    programs += [planned(one.inputs, one.program, ns, one.chunk) for one, ns in taken.items() if ns]
+    programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
+    return Plan(
+        kind,
+        tuple(programs),
+        len(prepared),
+        seeds,
+        epochs,
+        len(train),
+        num_features,
+        row_space,
+        folds,
+        _advice(programs, work, len(train), given) if not row_space else "",
+    )
+
+
+class _Shared(NamedTuple):
+    """Settings, by number, that share a program."""
+
+    inputs: str
+    program: Program
+    settings: list[int]
+
+    def joined(self, other: "_Shared") -> "_Shared | None":
+        program = self.program.merged(other.program) if self.inputs == other.inputs else None
+        return program and _Shared(self.inputs, program, self.settings + other.settings)
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Puts side by side what is cheap to join."""
+        program, model = self.program, self.program.model
+        shape = (len(model.hidden), model.hidden) if isinstance(model, Mixture) else ()
+        block = (self.inputs, program.batch_size, num_moments(program), program.has_dropout)
+        return (block, shape, repr(program))
+
+
+def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
+    """Joins the pair that saves most time, again and again, until none does.
+
+    Where there are still more than MOST_PROGRAMS, those that lose least are joined as well.
+    """
+    groups.sort(key=lambda group: group.order)
+    while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
+        groups = halved
+    total = lambda one: work.total(one.program, len(one.settings))
+    alive = dict(enumerate(groups))
+    costs = {index: total(group) for index, group in alive.items()}
+    gains: dict[tuple[int, int], tuple[float, _Shared]] = {}
+
+    def compare(pairs: Iterable[tuple[int, int]]) -> None:
+        for a, b in pairs:
+            together = alive[a].joined(alive[b])
+            if together is not None:
+                gains[a, b] = (costs[a] + costs[b] - total(together), together)
+
+    compare(itertools.combinations(alive, 2))
+    while gains:
+        pair, (gain, together) = max(gains.items(), key=lambda item: item[1][0])
+        if gain <= 0 and len(alive) <= MOST_PROGRAMS:
+            break
+        index = max(alive) + 1
+        alive = {n: group for n, group in alive.items() if n not in pair} | {index: together}
+        costs[index] = total(together)
+        gains = {other: found for other, found in gains.items() if not {*pair} & {*other}}
+        compare((n, index) for n in alive if n != index)
+    return list(alive.values())
+
+
+def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
+    """Each second group joined with the one before it, where they can be."""
+    halved: list[_Shared] = []
+    for first, second in itertools.zip_longest(groups[::2], groups[1::2]):
+        together = first.joined(second) if second else None
+        halved += [together] if together else [first, second] if second else [first]
+    return halved
+
+
+def _advice(
+    programs: list[PlannedProgram], work: Work, num_examples: int, num_features: int
+) -> str:
+    """The line about what would train faster, if there is something."""
+    if any(work.is_one_by_one(planned.program) and planned.chunk == 1 for planned in programs):
+        return (
+            "Lanes with convolutions are trained one after another: vmapped, as grouped "
+            "convolutions, they are slower here. As matrix products they are far faster: "
+            "nn.Conv(..., conv_general_dilated=jaxnn.convolution)."
+        )
+    is_ours = all(isinstance(planned.program.model, Mixture) for planned in programs)
+    if num_examples >= num_features or not is_ours:
+        return ""
+    rotated = 0.0
+    for planned in programs:
+        program = planned.program.with_features(num_examples)
+        rotated += work.seconds(program, len(planned.settings))
+    faster = sum(planned.seconds for planned in programs) / rotated
+    if faster < 1.5:
+        return ""
+    return (
+        f"{num_examples:,} examples, {num_features:,} features: row_space=True trains about "
+        f"{faster:.0f} x faster; exact for gd and momentum, another path for adam and rmsprop."
+    )

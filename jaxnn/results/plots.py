@@ -1,0 +1,241 @@
+"""Pictures of a study; they need the extra "plot". Each returns a matplotlib Figure."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxnn.results.studies import Study
+from jaxnn.settings.domains import Choice, Domain
+from jaxnn.settings.hyperparameters import is_used
+from jaxnn.system.terminal import excerpt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+MOST_MARKS = 50
+"""Options that an axis names."""
+
+BEST = "#d1495b"
+
+MEDIAN = "#1d3557"
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """A figure that pyplot has made, so that a notebook draws it, and then let go of."""
+    try:
+        from matplotlib import pyplot as plt
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "pictures need matplotlib: pip install 'jaxnn-lanes[plot]'"
+        ) from None
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    # pyplot would keep it for good, and show it in a notebook a second time
+    plt.close(figure)
+    return figure
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib takes for text: between two dollars it reads mathematics."""
+    return excerpt(text, 1000).replace("$", r"\$")
+
+
+def _check_has_settings(name: str, study: Study) -> None:
+    if not study.given:
+        raise ValueError(f"{name} got a study without settings; expected one at least")
+
+
+def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
+    """Curves of all settings over the epochs, with the best and the median one marked.
+
+    Args:
+      study: repetitions of a setting are averaged; a curve ends where a network diverged.
+      curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is the study's metric.
+    """
+    _check_has_settings("plot_learning_curves", study)
+    curve = f"valid_{study.metric}" if curve is None else curve
+    if curve not in study.curves:
+        raise ValueError(f"curve got {curve!r}; expected one of {', '.join(study.curves)}")
+    values = study.curves[curve].mean(axis=1)
+    ranked = study.ranked
+    figure = new_figure(7.5, 4.5)
+    axes = figure.subplots()
+    epochs = np.arange(1, values.shape[1] + 1)
+    marker = "." if len(epochs) == 1 else None
+    alpha = float(np.clip(25 / len(values), 0.06, 0.6))
+    axes.plot(epochs, values.T, color="0.45", alpha=alpha, linewidth=0.8, marker=marker)
+    marked = {"median": (ranked[len(ranked) // 2], MEDIAN)} if ranked.size > 1 else {}
+    marked |= {"best": (ranked[0], BEST)} if ranked.size else {}
+    for label, (number, color) in marked.items():
+        text = f"{label}: setting {number}, {values[number, -1]:.3g} at the end"
+        axes.plot(epochs, values[number], color=color, linewidth=2.2, marker=marker, label=text)
+    if ranked.size:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
+    if curve.endswith("cost"):
+        finite = values[np.isfinite(values) & (values > 0)]
+        # costs of a wild search span many decades; a few huge ones must not squash the rest
+        if finite.size:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
+    else:
+        axes.set_ylim(0, 1.02)
+    title = f"{len(values):,} settings"
+    if study.diverged.shape[1] > 1:
+        title += f", means over {study.diverged.shape[1]} repetitions"
+    dropped = int((study.dropped > 0).sum())
+    title += f"; {dropped:,} dropped on the way" if dropped else ""
+    lost = len(values) - len(ranked) - dropped
+    title += f"; {lost:,} diverged or unfinished" if lost else ""
+    axes.locator_params(axis="x", integer=True)
+    axes.set(xlabel="epoch", ylabel=curve.replace("valid_", "validation "), title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
+    """The value of every setting against each of its hyperparameters, on that one's own scale.
+
+    Dark points are settings that were trained to the end, the best of all is red; light ones were
+    dropped on the way, at what they had reached. Values far below the others are drawn at the edge.
+    A setting that makes no use of a hyperparameter, as adam of momentum, is left out there.
+
+    Args:
+      study: of a sweep or search.
+      params: which hyperparameters; None draws all that differ.
+    """
+    _check_has_settings("plot_slice", study)
+    names = study.varied if params is None else list(params)
+    unknown = [name for name in names if name not in study.settings[0]]
+    if unknown or not names:
+        raise ValueError(
+            f"plot_slice got {unknown or 'a study whose settings are all equal'}; expected some of "
+            f"{', '.join(study.varied) or 'its hyperparameters, as params'}"
+        )
+    values = study.reached(f"valid_{study.metric}").mean(axis=1)
+    is_known, is_dropped = np.isfinite(values), study.dropped > 0
+    # the worst fifth may be far away
+    ends = (0.0, 0.8) if study.metric == "cost" else (0.2, 1.0)
+    low, high = np.quantile(values[is_known], ends) if is_known.any() else (0.0, 1.0)
+    margin = 0.06 * ((high - low) or 1.0)
+    shown = np.clip(values, low - margin, high + margin)
+    rows = -(-len(names) // 4)
+    columns = -(-len(names) // rows)
+    figure = new_figure(3.1 * columns + 0.6, 3.1 * rows)
+    all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    # options would lie on top of each other
+    spread = np.random.default_rng(0).uniform(-1, 1, len(values))
+    for axes, name in zip(all_axes, names, strict=False):
+        domain = study.domain(name)
+        x = np.array(
+            [
+                domain.position(setting[name]) if is_used(name, setting) else np.nan
+                for setting in study.settings
+            ]
+        )
+        if isinstance(domain, Choice):
+            x = x + 0.25 * spread / len(domain.options)
+        for kind, color in ((is_known & is_dropped, "0.75"), (is_known & ~is_dropped, MEDIAN)):
+            axes.scatter(x[kind], shown[kind], s=14, color=color, linewidths=0, alpha=0.8)
+        if study.ranked.size:
+            best = study.ranked[0]
+            axes.scatter(x[best], shown[best], s=48, color=BEST, zorder=3)
+        texts, places = zip(*axis_ticks(domain), strict=True)
+        is_long = max(map(len, texts)) > 5
+        axes.set_xticks(
+            places,
+            [*map(plain, texts)],
+            rotation=30 if is_long else 0,
+            ha="right" if is_long else "center",
+        )
+        axes.set(
+            xlabel=plain(name), xlim=(-0.04, 1.04), ylim=(low - 1.5 * margin, high + 1.5 * margin)
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in all_axes[len(names) :]:
+        axes.set_visible(False)
+    lost = int((~is_known).sum())
+    figure.suptitle(
+        f"{len(values):,} settings: validation {study.metric}"
+        + (f"; {lost:,} without" if lost else "")
+    )
+    return figure
+
+
+def plot_rungs(study: Study) -> "Figure":
+    """The rungs of a halving: learning curves, each as far as its setting was trained.
+
+    A light curve ends where its setting was dropped, the best of all is red. Above each rung stands
+    how many were trained to it.
+    """
+    _check_has_settings("plot_rungs", study)
+    if not study.rungs:
+        raise ValueError("plot_rungs got a study without rungs; expected one of method='halving'")
+    values = study.curves[f"valid_{study.metric}"].mean(axis=1)
+    figure = new_figure(8, 4.8)
+    axes = figure.subplots()
+    epochs = np.arange(1, values.shape[1] + 1)
+    alpha = float(np.clip(25 / len(values), 0.1, 0.7))
+    last = study.rungs[-1]
+    for number, curve in enumerate(values):
+        color = MEDIAN if number in last.kept else "0.6"
+        axes.plot(epochs, curve, color=color, alpha=alpha if color == "0.6" else 0.8, linewidth=0.9)
+    at = [rung.epochs for rung in study.rungs]
+    for number in range(len(values)):
+        end = int(study.dropped[number])
+        if end:
+            axes.plot(end, values[number, end - 1], ".", color="0.45", markersize=4)
+    if study.ranked.size:
+        best = study.ranked[0]
+        text = f"best: setting {best}, {study.best_value:.3g}"
+        axes.plot(epochs, values[best], color=BEST, linewidth=2.2, label=text)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
+    for rung in study.rungs:
+        axes.axvline(rung.epochs, color="0.7", linewidth=0.8, linestyle="--")
+        axes.annotate(
+            f"{len(rung.entered):,}", (rung.epochs, 1), (0, 3), ha="center", fontsize=9,
+            xycoords=("data", "axes fraction"), textcoords="offset points", color="0.3",
+        )  # fmt: skip
+    finite = values[np.isfinite(values)]
+    if study.metric == "cost" and finite.size:
+        axes.set_yscale("log")
+        axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
+    elif study.metric == "accuracy":
+        axes.set_ylim(0, 1.02)
+    axes.set_xscale("log")
+    axes.set_xticks(at, [f"{epoch:,}" for epoch in at])
+    axes.minorticks_off()
+    axes.set(xlabel="epoch (settings trained so far above)", ylabel=f"validation {study.metric}")
+    spent, full = study.epochs_done[study.diverged < 0].sum(), values.size * study.diverged.shape[1]
+    axes.set_title(
+        f"{len(values):,} settings, {spent / full:.0%} of the epochs of training all to the end",
+        pad=18,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
+    """Text and position of an axis's marks: options, or round values on the range's scale.
+
+    Of more than MOST_MARKS options some are marked, evenly spread.
+    """
+    if isinstance(domain, Choice):
+        count = len(domain.options)
+        marked = np.linspace(0, count - 1, min(count, MOST_MARKS)).round().astype(int)
+        options = [domain.options[place] for place in marked]
+        shown = ["-".join(map(str, o)) or "none" if isinstance(o, tuple) else str(o)
+                 for o in options]  # fmt: skip
+        return [(t, domain.position(o)) for t, o in zip(shown, options, strict=True)]
+    # NumPy has no whole numbers from 2^63 on
+    low, high = float(domain.low), float(domain.high)
+    if domain.scale == "linear":
+        values = np.linspace(low, high, 5)
+    else:
+        near = low if domain.scale == "log" else 1 - high
+        far = high if domain.scale == "log" else 1 - low
+        decades = 10.0 ** np.arange(np.ceil(np.log10(near) - 1e-9), np.log10(far) + 1e-9)
+        values = decades if len(decades) > 1 else np.geomspace(near, far, 4)
+        values = values if domain.scale == "log" else 1 - values
+    return [(f"{value:.4g}", domain.position(value)) for value in values]

@@ -1,0 +1,252 @@
+"""A study as one self-contained page, which opens offline; needs plotly, the extra "report"."""
+
+import base64
+import hashlib
+import html
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.disk.writing import write_whole
+from jaxnn.results.plots import axis_ticks
+from jaxnn.results.studies import Study
+from jaxnn.results.summaries import headline, remarks, short
+from jaxnn.settings.hyperparameters import is_used
+from jaxnn.system.terminal import excerpt, visible
+from jaxnn.version import __version__
+
+MOST_CURVES = 300
+"""Learning curves that a page shows: the best third of them, and others from all ranks."""
+
+PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scipy", "h5py")
+
+
+def report(study: Study, path: str | os.PathLike[str]) -> None:
+    """Writes the page of a study; see `Study.report`."""
+    try:
+        from plotly import offline
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "report needs plotly (pip install 'jaxnn-lanes[report]')"
+        ) from None
+    best = "no setting has a value"
+    if study.ranked.size:
+        trial = study.best_trial
+        setting = study.settings[trial.number]
+        used = [name for name in study.varied if is_used(name, setting)]
+        shown = ", ".join(f"{name} {short(setting[name])}" for name in used)
+        best = f"{trial.value:.4f} by setting {trial.number}" + (f": {shown}" if shown else "")
+    page = _page(
+        texts={
+            "metric": study.metric,
+            "best": best,
+            "headline": headline(study),
+            "call": study.call or "not recorded",
+        },
+        lists={"remarks": remarks(study), "machine": environment()},
+        # JSON, a script and HTML, which escape what they hold themselves
+        curves=_curves(study),
+        coordinates=_coordinates(study),
+        table=_table(study),
+        plotly=offline.get_plotlyjs(),
+        plan=study.plan._repr_html_(),
+    )
+    # what is no text in UTF-8, such as a part of a file's name, is spelled out
+    write_whole(path, [page.encode("utf-8", "backslashreplace")])
+
+
+def _page(texts: Mapping[str, str], lists: Mapping[str, Sequence[str]], **parts: str) -> str:
+    """The page, whose policy lets a browser run its own two scripts and load nothing.
+
+    They may make code of text, since plotly's drawing in WebGL does.
+    """
+    template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    parts |= {name: _escaped(text) for name, text in texts.items()}
+    for name, lines in lists.items():
+        parts[name] = "".join(f"<li>{_escaped(line)}</li>" for line in lines)
+    scripts = re.findall("<script>(.*?)</script>", template, re.DOTALL)
+    hashes = [_hash(Template(script).substitute(parts)) for script in scripts]
+    return Template(template).substitute(parts, hashes=" ".join(hashes))
+
+
+def _escaped(text: str) -> str:
+    """Text as HTML, between tags or in an attribute."""
+    return html.escape(excerpt(text))
+
+
+def _hash(script: str) -> str:
+    """A script as a content security policy names it; browsers know the end of a line as one."""
+    one_kind = script.replace("\r\n", "\n").replace("\r", "\n").encode()
+    return f"'sha256-{base64.b64encode(hashlib.sha256(one_kind).digest()).decode()}'"
+
+
+def _as_json(value: Any) -> str:
+    """Data as JSON that can stand in a script: nothing in it ends the script, or begins another."""
+    text = json.dumps(_with_texts(value, lambda name, text: visible(text)), allow_nan=False)
+    for sign in "<>&":
+        # in JSON they occur in text alone
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _with_texts(value: Any, change: Callable[[str, str], str], name: str = "") -> Any:
+    """Data in which each text is what `change(name, text)` makes of it, by the name it has."""
+    if isinstance(value, dict):
+        return {key: _with_texts(item, change, key) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_texts(item, change, name) for item in value]
+    return change(name, value) if isinstance(value, str) else value
+
+
+def environment() -> list[str]:
+    """Versions and devices, a line each."""
+    versions = (f"{name} {version_of(name)}" for name in PACKAGES)
+    devices = ", ".join(f"{one.device_kind} ({one.platform})" for one in jax.local_devices())
+    return [
+        f"jaxnn {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        ", ".join(versions),
+        f"devices: {devices}; {os.cpu_count()} CPU cores",
+    ]
+
+
+def version_of(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "-"
+
+
+def _figure(traces: list[Any], **layout: Any) -> str:
+    """A plotly figure as the JSON that the page draws."""
+    from plotly import graph_objects
+
+    figure = json.loads(graph_objects.Figure(traces, layout).to_json())
+    escaped = lambda name, text: html.escape(excerpt(text), quote=False) if name in _TEXTS else text
+    return _as_json(_with_texts(figure, escaped))
+
+
+_TEXTS = ("label", "name", "text", "ticktext")
+"""Where plotly reads its own kind of HTML: <b>, <br>, links."""
+
+
+def _curves(study: Study) -> str:
+    from plotly import graph_objects
+
+    if not study.given:
+        return "null"
+    name = f"valid_{study.metric}"
+    values = study.curves[name].mean(axis=1)
+    ranking = study.ranking
+    spread = np.linspace(0, len(ranking) - 1, 2 * MOST_CURVES // 3).round().astype(int)
+    chosen = [*dict.fromkeys([*ranking[: MOST_CURVES // 3].tolist(), *ranking[spread].tolist()])]
+    # one trace for all: each curve ends with a gap
+    x, y, numbers = [], [], []
+    for number in chosen:
+        known = np.flatnonzero(np.isfinite(values[number]))
+        x += [*(known + 1).tolist(), None]
+        y += [*values[number][known].round(5).tolist(), None]
+        numbers += [number] * (len(known) + 1)
+    hover = "setting %{customdata}, epoch %{x}: %{y:.4f}<extra></extra>"
+    traces = [
+        graph_objects.Scattergl(
+            x=x, y=y, customdata=numbers, mode="lines", hovertemplate=hover, name="others",
+            line={"color": "rgba(110, 120, 135, 0.35)", "width": 1},
+        )
+    ]  # fmt: skip
+    if study.ranked.size:
+        number = int(study.ranked[0])
+        curve = values[number]
+        traces.append(
+            graph_objects.Scattergl(
+                x=np.arange(1, len(curve) + 1).tolist(), y=curve.round(5).tolist(),
+                customdata=[number] * len(curve), mode="lines", hovertemplate=hover,
+                name=f"best: setting {number}", line={"color": "#d1495b", "width": 2.5},
+            )
+        )  # fmt: skip
+    axis = {"title": f"validation {study.metric}"}
+    finite = np.array([value for value in y if value is not None])
+    if study.metric == "cost" and (finite > 0).any():
+        axis["type"] = "log"
+    return _figure(
+        traces, xaxis={"title": "epoch"}, yaxis=axis, hovermode="closest",
+        title=f"{len(chosen):,} of {len(values):,} settings" if len(chosen) < len(values) else None,
+    )  # fmt: skip
+
+
+def _coordinates(study: Study) -> str:
+    from plotly import graph_objects
+
+    reached, names = study.reached(f"valid_{study.metric}").mean(axis=1), study.varied
+    numbers = np.flatnonzero(np.isfinite(reached))
+    if not len(numbers) or not names:
+        return "null"
+    dimensions: list[dict[str, Any]] = []
+    for name in names:
+        domain = study.domain(name)
+        texts, places = zip(*axis_ticks(domain), strict=True)
+        positions = [domain.position(study.settings[number][name]) for number in numbers]
+        dimensions.append(
+            {"label": name, "values": positions, "range": [0, 1],
+             "tickvals": list(places), "ticktext": list(texts)}
+        )  # fmt: skip
+    ends = [_end(study, number) for number in numbers.tolist()]
+    # those that were not trained to the end have the value that they had reached by then
+    kinds = {end: place for place, end in enumerate(sorted({*ends}))}
+    if len(kinds) > 1:
+        dimensions.append(
+            {"label": "trained", "values": [kinds[end] for end in ends],
+             "tickvals": [*range(len(kinds))], "ticktext": [text for _, text in kinds]}
+        )  # fmt: skip
+    values = reached[numbers]
+    dimensions.append({"label": study.metric, "values": values.tolist()})
+    is_cost = study.metric == "cost"
+    # the worst may be far away, and would leave one colour to all others
+    low, high = np.quantile(values, (0, 0.8) if is_cost else (0.2, 1))
+    line = {"color": values.tolist(), "colorscale": "Viridis", "showscale": True,
+            "reversescale": is_cost, "cmin": float(low), "cmax": float(high)}  # fmt: skip
+    return _figure([graph_objects.Parcoords(dimensions=dimensions, line=line)])
+
+
+def _end(study: Study, number: int) -> tuple[int, str]:
+    """How far a setting was trained: something to sort by, and text."""
+    if study.dropped[number]:
+        dropped = int(study.dropped[number])
+        return dropped, f"dropped after epoch {dropped:,}"
+    if study.is_complete[number].all():
+        return study.num_epochs + 2, "to the end"
+    return study.num_epochs + 1, "broken off"
+
+
+def _table(study: Study) -> str:
+    """Every setting as a row of JSON, which the page shows and sorts."""
+    names = study.varied
+    head = ["rank", "setting", study.metric, "± error", "cost", "epochs", "state", *names]
+    ranks = {int(number): rank for rank, number in enumerate(study.ranked, 1)}
+    rows = []
+    for number in study.ranking.tolist():
+        trial, setting = study.trial(number), study.settings[number]
+        state = {"COMPLETE": "complete", "RUNNING": "not trained to the end"}.get(trial.state, "")
+        steps = [step for step in trial.diverged if step is not None]
+        if steps:
+            state = f"diverged at step {min(steps):,}"
+        elif not state:
+            state = f"dropped after epoch {study.dropped[number]:,}"
+        numbers = [trial.value, trial.standard_error, trial.cost]
+        known = [round(value, 5) if np.isfinite(value) else None for value in numbers]
+        own = [_cell(setting[name]) if is_used(name, setting) else "-" for name in names]
+        rows.append([ranks.get(number), number, *known, trial.epochs, state, *own])
+    return _as_json({"head": head, "rows": rows})
+
+
+def _cell(value: Any) -> Any:
+    """Numbers stay numbers, so that the table sorts by them."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else short(value)

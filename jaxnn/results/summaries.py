@@ -1,0 +1,136 @@
+"""Summaries: what a study tells a person."""
+
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+
+from jaxnn.results.studies import Study
+from jaxnn.settings.domains import Range
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, is_used
+from jaxnn.system.terminal import counted
+
+
+def headline(study: Study) -> str:
+    """How much was trained, and how long it took."""
+    num_settings, num_repeats = study.diverged.shape
+    num_done = int(study.is_complete.sum())
+    rate = num_done / max(study.seconds, 1e-9)
+    repeats = counted(num_repeats // study.folds, "repetition")
+    if study.folds > 1:
+        repeats = f"{study.folds} folds x {repeats}"
+    return (
+        f"{counted(num_settings, 'setting')} x {repeats}, "
+        f"{counted(study.num_epochs, 'epoch')}: {counted(num_done, 'network')} in "
+        f"{study.seconds:.1f} s ({rate:,.1f} a second); "
+        f"compiling: {study.compile_seconds:.1f} s, summed over programs"
+    )
+
+
+def summary(study: Study, top: int) -> Group:
+    """The best settings as a table, their spread over repetitions, and what to look at."""
+    if not study.given:
+        return Group(headline(study), *study.notes)
+    num_repeats = study.diverged.shape[1]
+    other = "valid_cost" if study.metric == "accuracy" else "valid_accuracy"
+    table = Table(header_style="bold")
+    names = ["rank", "setting", f"valid {study.metric}"]
+    names += ["95 % interval"] if num_repeats > 1 else []
+    for name in [*names, other.replace("_", " ")]:
+        table.add_column(name, justify="right")
+    varied = study.varied
+    for name in varied:
+        table.add_column(name, justify="right", overflow="fold")
+    for rank, number in enumerate(study.ranked[:top], 1):
+        trial, setting = study.trial(int(number)), study.settings[number]
+        shown = [f"{trial.value:.4f}"]
+        if num_repeats > 1:
+            low, high = trial.interval
+            shown = [f"{shown[0]} ± {trial.standard_error:.4f}", f"{low:.4f} to {high:.4f}"]
+        row = [short(setting[n]) if is_used(n, setting) else "-" for n in varied]
+        table.add_row(
+            str(rank), str(number), *shown, f"{study.reached(other, number).mean():.4f}", *row
+        )
+    if table.row_count == 0:
+        table = Table(show_header=False, box=None)
+    return Group(headline(study), table, *remarks(study))
+
+
+def remarks(study: Study) -> list[str]:
+    """What to look at, a sentence each."""
+    num_repeats, without_value = study.diverged.shape[1], failures(study)
+    if not study.ranked.size:
+        return [f"No setting has a value: {without_value}.", *study.notes]
+    notes = [f"Not ranked: {without_value}."] if without_value else []
+    if num_repeats > 1:
+        over = "folds" if study.folds > 1 else "repetitions"
+        notes.append(f"±: standard error over {over}.")
+        contenders = study.contenders()
+        if contenders:
+            shown = [", ".join(map(str, contenders[:20]))]
+            shown += [f"and {len(contenders) - 20:,} more"] if len(contenders) > 20 else []
+            notes.append(f"Cannot be told apart from the best: settings {' '.join(shown)}.")
+    for name, bound in at_edge(study).items():
+        notes.append(
+            f"The best setting lies at the edge of the space: {name} near {bound:g}; widen it."
+        )
+    return [*notes, *study.notes]
+
+
+def failures(study: Study) -> str:
+    """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
+    has_diverged = (study.diverged >= 0).any(axis=1)
+    is_dropped = (study.dropped > 0) & ~has_diverged
+    is_cut_off = ~study.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
+    diverged = np.flatnonzero(has_diverged)
+    parts = []
+    if diverged.size:
+        rates = [study.settings[number]["learning_rate"] for number in diverged]
+        span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
+        parts.append(f"{counted(diverged.size, 'setting')} diverged (learning rates {span})")
+    if is_dropped.any():
+        parts.append(f"{counted(int(is_dropped.sum()), 'setting')} dropped on the way")
+    if is_cut_off.any():
+        parts.append(f"{counted(int(is_cut_off.sum()), 'setting')} not trained to the end")
+    others = (
+        len(study.given)
+        - study.ranked.size
+        - sum(int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off))
+    )
+    if others > 0:
+        parts.append(f"{counted(others, 'setting')} without a finite validation cost")
+    return ", ".join(parts)
+
+
+def at_edge(study: Study) -> dict[str, float]:
+    """Names whose best values press against a bound of the space that may be widened: bound.
+
+    The best setting lies in the outer 5 % of the range, and the best tenth, three settings at
+    least, in its outer third on the mean: chance alone seldom does both.
+    """
+    if study.space is None:
+        return {}
+    best = study.ranked[: max(3, len(study.given) // 10)]
+    found = {}
+    for name, domain in study.space.items():
+        users = [n for n in best if is_used(name, study.settings[n])]
+        if not isinstance(domain, Range) or len(users) < 3 or users[0] != best[0]:
+            continue
+        positions = np.array([domain.position(study.settings[n][name]) for n in users])
+        # measured from the edge that is nearer to the best
+        edge = float(positions[0] > 0.5)
+        distance = abs(positions - edge)
+        beyond = domain.value(edge + (0.05 if edge else -0.05))
+        rule = HYPERPARAMETERS.get(name)
+        may_widen = rule is None or rule.is_valid(beyond)
+        if distance[0] < 0.05 and distance.mean() < 1 / 3 and may_widen:
+            found[name] = domain.high if edge else domain.low
+    return found
+
+
+def short(value: Any) -> str:
+    """A hyperparameter's value as a table shows it; 1 - beta keeps its digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 0.9 or value > 1 else f"{value:.5g}"
+    return "-".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,1 @@
+"""What users call to train many networks, and the study that they get."""

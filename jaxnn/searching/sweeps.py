@@ -1,0 +1,138 @@
+"""Caviar: many settings trained at once, as lanes of a few compiled programs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.disk.directories import commits_in
+from jaxnn.disk.writing import StrPath
+from jaxnn.engine.chunks import train_up_to
+from jaxnn.engine.identities import checked_identity
+from jaxnn.engine.opening import add, open_job
+from jaxnn.engine.options import Options, hold_out_note
+from jaxnn.engine.team import plan_of_first
+from jaxnn.formats.layout import whole_study
+from jaxnn.functional.types import Model, ModelFn
+from jaxnn.planning.plans import Plan, check_plan
+from jaxnn.results.studies import Study
+from jaxnn.settings.hyperparameters import Setting
+from jaxnn.settings.sampling import Settings, checked_space
+from jaxnn.system.checks import whole_number
+from jaxnn.system.processes import all_hosts, check_fork
+from jaxnn.system.terminal import call_text
+from jaxnn.training.hooks import OnEpoch
+from jaxnn.training.recipes import recipes
+
+
+def sweep(
+    settings: Sequence[Setting],
+    train: Dataset,
+    valid: Dataset | float,
+    *,
+    epochs: int,
+    seeds: int = 1,
+    seed: int = 0,
+    order_seed: int = 0,
+    model: Model | ModelFn | None = None,
+    keep: str = "last",
+    metric: str = "accuracy",
+    row_space: bool = False,
+    plan: Plan | None = None,
+    chunk: int | None = None,
+    directory: StrPath | None = None,
+    commit_interval: float = 60.0,
+    progress: bool | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Study:
+    """Trains all settings at once, and each network as `fit` would train it alone.
+
+    A network, setting x repetition, is a lane. Lanes share compiled programs, in which every number
+    (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane, and so may the structure
+    (`hidden`, `activation`, `batch_norm`, `optimizer`, ...): the plan decides which settings are
+    padded and trained together, see `plan`. Each local device takes chunk after chunk of a
+    program's lanes. In a job of several processes, see `connect`, all make the call together, and
+    each has its share of the chunks.
+
+    Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
+    order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
+    chunk, both of which are the plan's; not on the other lanes, their number or order, or the
+    number of devices. Settings of equal structure have the same plan however many they are; among
+    others, `plan` keeps it.
+
+    Args:
+      settings: dicts, as from `sample`.
+      train: the training set.
+      valid: a Dataset to evaluate on after every epoch, or a fraction of `train` to hold out for it
+        (stratified, drawn from `order_seed`).
+      epochs: passes over the training set, at least 1.
+      seeds: K, repetitions of each setting.
+      seed: of weights and dropout, for the first repetition.
+      order_seed: of the mini-batches, common to all lanes.
+      model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
+      keep: "last" keeps each network as it ends; "best" keeps it as it was at its best validation
+        epoch, and values it by that epoch.
+      metric: "accuracy" or "cost" on the validation set: what ranks the settings.
+      row_space: where there are fewer examples than features, train in the row space of the
+        training inputs and lift the weights back at the end, see `fit`.
+      plan: which settings share a program, made by `plan` for the same settings; None makes it.
+      chunk: lanes that a device trains at a time; None leaves it to the plan.
+      directory: where the state of every network is saved while it trains, so that the same call
+        goes on after a kill and ends with the same bits; a finished study is simply returned. See
+        `commits` and `resume`. A directory belongs to one search, and to one process or job at a
+        time, whose processes all share it.
+      commit_interval: least seconds between two commits; more where a commit takes more than 3 % of
+        that.
+      progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
+        elsewhere a line every ten seconds.
+      on_epoch: a function that is called with an `EpochInfo` for every epoch of every network, from
+        the host after a compiled call of several epochs. One that raises is not called again, which
+        a warning says at the end; KeyboardInterrupt or SystemExit ends the training, as Ctrl-C
+        does: TrainingInterrupted has it as its cause.
+
+    Returns:
+      a `Study`. A network whose cost stops being finite is frozen, marked with its step and ranked
+      last.
+
+    Raises:
+      ValueError: bad input, before anything is compiled; a directory that holds another search or
+        only damaged commits, or that another process has.
+      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `study`.
+
+    >>> import numpy as np
+    >>> from jaxnn import loguniform, sample
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
+    >>> settings = sample({"learning_rate": loguniform(1e-4, 1e0)}, 8)
+    >>> study = sweep(settings, data, 0.25, epochs=10)
+    >>> study.curves["valid_cost"].shape, study.best_params["learning_rate"] > 1e-2
+    ((8, 1, 10), True)
+    """
+    arguments = locals()
+    check_fork("sweep")
+    hosts = all_hosts()
+    with hosts.raised_together("the arguments of sweep"):
+        call, options = call_text(sweep, arguments), Options.among(arguments)
+        epochs = whole_number("epochs", epochs, 1)
+        if plan is not None and not isinstance(plan, Plan):
+            raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
+        parts = options.parts(train, valid)
+        prepared = recipes(settings, parts[0][0], options.model)
+        plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
+        check_plan(plan, prepared, row_space)
+        if options.chunk:
+            programs = (replace(one, chunk=options.chunk) for one in plan.programs)
+            plan = replace(plan, programs=tuple(programs))
+    plan = plan_of_first(hosts, plan, options.model)
+    total = len(prepared) * seeds * epochs
+    with commits_in(directory, commit_interval, hosts) as commits:
+        own = checked_identity(commits, sweep, arguments, plan, hosts)
+        if commits.finished:
+            return whole_study(commits.finished, options.model)
+        with open_job(options, parts, plan, epochs, total, commits, own, hosts) as job:
+            numbers = add(job, options, settings, prepared, plan)
+            job.study.call = call
+            if isinstance(settings, Settings):
+                job.study.space = checked_space(settings.space)
+            job.note(hold_out_note(valid, parts))
+            train_up_to(job, job.lanes(numbers), epochs)
+    return job.study

@@ -1,0 +1,1 @@
+"""Hyperparameters: their names, defaults and ranges, and how settings are drawn."""

@@ -1,0 +1,204 @@
+"""Domains: ranges of values on their own scales, and choices."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
+
+from jaxnn.disk.encoding import recorded
+from jaxnn.system.checks import brief, plain
+
+
+def _power(r: float) -> float:
+    """10^r; infinite where no float is as large, as beyond the end of a range."""
+    try:
+        return 10.0**r
+    except OverflowError:
+        return math.inf
+
+
+_SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "linear": (lambda value: value, lambda r: r),
+    "log": (math.log10, _power),
+    "reverse log": (lambda value: -math.log10(1 - value), lambda r: 1 - 10.0**-r),
+}
+"""Name -> (value to r, r to value); a range is sampled evenly in r."""
+
+_NAMES = {
+    ("linear", False): "uniform",
+    ("log", False): "loguniform",
+    ("reverse log", False): "reverseloguniform",
+    ("linear", True): "randint",
+    ("log", True): "lograndint",
+}
+"""Scale, and whether it is of whole numbers -> the function that makes such a range."""
+
+
+def _bound(value: Any, is_whole: bool) -> float:
+    """The bound of a range as a plain number."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    try:
+        is_fine = is_number and math.isfinite(value) and (not is_whole or value == int(value))
+    except OverflowError:
+        is_fine = False
+    if not is_fine:
+        kind = "a whole number" if is_whole else "a finite number"
+        raise ValueError(f"a range got the bound {brief(value)}; expected {kind}")
+    number: float = plain("a range", value)
+    return number
+
+
+@recorded()
+@dataclasses.dataclass(frozen=True, repr=False)
+class Range:
+    """The numbers from `low` to `high`, evenly spread on a scale; see `uniform` and its siblings.
+
+    A whole-number range contains both ends, and reaches half a unit beyond them before rounding.
+    """
+
+    low: float
+    high: float
+    scale: str = "linear"
+    is_whole: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, _bound(getattr(self, name), self.is_whole))
+        if self.scale not in _SCALES:
+            raise ValueError(f"a range got the scale {self.scale!r}; expected {list(_SCALES)}")
+        if math.isinf(float(self.high) - float(self.low)):
+            raise ValueError(f"a range got {self.low} and {self.high}; expected closer bounds")
+        if self.low >= self.high:
+            raise ValueError(
+                f"a range got low {self.low} and high {self.high}; expected low < high"
+            )
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(
+                f"a logarithmic range got the bound {self.low}; expected bounds > 0, as values: "
+                "loguniform(1e-4, 1) is 10^r with r from -4 to 0"
+            )
+        if self.scale == "reverse log" and not 0 <= self.low < self.high < 1:
+            raise ValueError(
+                f"reverseloguniform got {self.low} and {self.high}; expected bounds in [0, 1), as "
+                "values: reverseloguniform(0.9, 0.999) is 1 - 10^-r with r from 1 to 3"
+            )
+
+    def __repr__(self) -> str:
+        bounds, name = (self.low, self.high), _NAMES.get((self.scale, self.is_whole))
+        if name is None:
+            return f"jaxnn.settings.domains.Range{(*bounds, self.scale, self.is_whole)}"
+        return f"jaxnn.{name}{bounds}"
+
+    def _ends(self) -> tuple[float, float]:
+        to_r, _ = _SCALES[self.scale]
+        margin = 0.5 if self.is_whole else 0.0
+        return to_r(self.low - margin), to_r(self.high + margin)
+
+    def value(self, position: float) -> Any:
+        """The value at a position in 0..1 along the scale; positions beyond give values beyond."""
+        first, last = self._ends()
+        value = _SCALES[self.scale][1](first + position * (last - first))
+        inside = 0 <= position <= 1
+        if self.is_whole and math.isfinite(value):
+            # halves up, not to even: every whole number has the same share
+            whole = math.floor(value + 0.5)
+            return min(max(whole, int(self.low)), int(self.high)) if inside else whole
+        return float(min(max(value, self.low), self.high)) if inside else value
+
+    def position(self, value: float) -> float:
+        """Where a value lies, 0..1; the inverse of `value`. What lies outside is at an end."""
+        value = min(max(value, self.low), self.high)
+        first, last = self._ends()
+        return (_SCALES[self.scale][0](value) - first) / (last - first)
+
+
+@recorded()
+@dataclasses.dataclass(frozen=True, repr=False)
+class Choice:
+    """One of `options`, each as likely."""
+
+    options: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        options = plain("choice", self.options)
+        if not isinstance(options, tuple) or not options:
+            raise ValueError(f"choice got {brief(options)}; expected a list of at least one option")
+        object.__setattr__(self, "options", options)
+
+    def __repr__(self) -> str:
+        return f"jaxnn.choice({[*self.options]})"
+
+    def value(self, position: float) -> Any:
+        return self.options[min(int(position * len(self.options)), len(self.options) - 1)]
+
+    @functools.cached_property
+    def _places(self) -> dict[Any, int]:
+        # of equal options the first
+        return {option: place for place, option in reversed([*enumerate(self.options)])}
+
+    def position(self, value: Any) -> float:
+        return (self._places[value] + 0.5) / len(self.options)
+
+
+Domain = Range | Choice
+
+
+def uniform(low: float, high: float) -> Range:
+    """Evenly from low to high.
+
+    >>> uniform(0.0, 0.5).value(0.5)
+    0.25
+    """
+    return Range(low, high)
+
+
+def loguniform(low: float, high: float) -> Range:
+    """10^r with r even: as much between 0.0001 and 0.001 as between 0.1 and 1. Bounds are values.
+
+    >>> loguniform(1e-4, 1e0).value(0.5)
+    0.01
+    """
+    return Range(low, high, "log")
+
+
+def reverseloguniform(low: float, high: float) -> Range:
+    """1 - 10^r with r even: as much between 0.9 and 0.99 as between 0.99 and 0.999.
+
+    The course's scale for beta, whose averaging window 1 / (1 - beta) it spreads evenly in
+    magnitude. Bounds are values in [0, 1).
+
+    >>> reverseloguniform(0.9, 0.999).value(0.5)
+    0.99
+    """
+    return Range(low, high, "reverse log")
+
+
+def randint(low: int, high: int) -> Range:
+    """A whole number from low to high, both included.
+
+    >>> [randint(1, 3).value(position) for position in (0.0, 0.5, 1.0)]
+    [1, 2, 3]
+    """
+    return Range(low, high, "linear", is_whole=True)
+
+
+def lograndint(low: int, high: int) -> Range:
+    """A whole number from low to high, both included, n with weight log((n + 1/2) / (n - 1/2)).
+
+    >>> lograndint(1, 100).value(0.5)
+    7
+    """
+    return Range(low, high, "log", is_whole=True)
+
+
+def choice(options: Sequence[Any]) -> Choice:
+    """One of the options, each as likely.
+
+    >>> choice([16, 32, 64]).value(0.5)
+    32
+    """
+    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) == 0:
+        raise ValueError(f"choice got {brief(options)}; expected a list of at least one option")
+    return Choice(tuple(options))

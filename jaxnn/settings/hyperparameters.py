@@ -1,0 +1,204 @@
+"""Settings: the name, default and range of every hyperparameter, and which of them are traced."""
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.data.inputs import INPUTS
+from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.mixtures import MOST_LAYERS
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
+from jaxnn.functional.types import Model
+from jaxnn.system.checks import brief, plain
+
+Setting = Mapping[str, Any]
+
+
+class Hyperparameter(NamedTuple):
+    default: Any
+    is_valid: Callable[[Any], bool]
+    allowed: str
+    is_number: bool = False
+    """Traced: a new value never compiles. Everything else is structure."""
+
+
+def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hyperparameter:
+    def check(value: Any) -> bool:
+        try:
+            number = float(value) if _is_real(value) else math.nan
+        except OverflowError:
+            return False
+        return math.isfinite(number) and is_valid(number)
+
+    return Hyperparameter(default, check, allowed, is_number=True)
+
+
+def _choice(default: Any, names: Any) -> Hyperparameter:
+    allowed = "one of " + ", ".join(repr(name) for name in names)
+    return Hyperparameter(default, lambda v: isinstance(v, str) and v in names, allowed)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    return is_whole and 1 <= int(value) < 2**31
+
+
+def _is_hidden(value: Any) -> bool:
+    is_short = isinstance(value, tuple | list) and len(value) <= MOST_LAYERS
+    return is_short and all(_is_count(units) for units in value)
+
+
+HYPERPARAMETERS: dict[str, Hyperparameter] = {
+    "optimizer": _choice("adam", OPTIMIZERS),
+    "learning_rate": _number(1e-3, "a finite number > 0", lambda v: v > 0),
+    "momentum": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "beta1": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "beta2": _number(None, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "epsilon": _number(1e-8, "a finite number > 0", lambda v: v > 0),
+    "hidden": Hyperparameter(
+        (),
+        _is_hidden,
+        "a tuple of unit counts >= 1 and below 2^31 such as (25, 12), or (); at most "
+        f"{MOST_LAYERS} layers",
+    ),
+    "activation": _choice("relu", ACTIVATIONS),
+    "init": _choice("xavier_uniform", INITIALIZERS),
+    "batch_size": Hyperparameter(32, _is_count, "a whole number >= 1 and below 2^31"),
+    "l2": _number(0.0, "a finite number >= 0", lambda v: v >= 0),
+    "dropout": _number(0.0, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "batch_norm": Hyperparameter(False, lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "batch_norm_decay": _number(0.9, "a number in [0, 1]", lambda v: 0 <= v <= 1),
+    "inputs": _choice("raw", INPUTS),
+    "decay_schedule": _choice("none", DECAY_SCHEDULES),
+    "decay_rate": _number(None, "a finite number >= 0", lambda v: v >= 0),
+    "decay_every": _number(1.0, "a number of epochs > 0", lambda v: v > 0),
+}
+"""Every name that a setting may have. A default of None depends on another name: see `complete`."""
+
+_DEFAULT_BETA2 = {"rmsprop": 0.9}
+
+_DEFAULT_DECAY_RATE = {"exponential": 0.95, "staircase": 0.5}
+
+
+def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
+    """The setting with every default written out, checked.
+
+    `beta2` defaults to 0.999 for adam and 0.9 for rmsprop, `decay_rate` to 1 ("inverse",
+    "inverse_sqrt"), 0.95 ("exponential") or 0.5 ("staircase"). A name that the optimizer does not
+    use is accepted. A foreign `model` may name further numbers of its own.
+
+    Raises:
+      ValueError: naming the key, what came and what is allowed.
+
+    >>> complete({"learning_rate": 1e-4})["beta2"], complete({"optimizer": "rmsprop"})["beta2"]
+    (0.999, 0.9)
+    >>> complete({"learning_rat": 1e-4})
+    Traceback (most recent call last):
+    ValueError: setting has the unknown key 'learning_rat'; did you mean 'learning_rate'?
+    """
+    if not isinstance(setting, Mapping):
+        raise ValueError(f"setting got {brief(setting)}; expected a dict of hyperparameters")
+    known = HYPERPARAMETERS | _own_numbers(model)
+    for key in setting:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+            raise ValueError(f"setting has the unknown key {brief(key)}; {hint}")
+    full = {}
+    for key, rule in known.items():
+        if key not in setting and rule is _OWN:
+            raise ValueError(f"setting lacks {key!r}, which the model's apply takes")
+        value = setting.get(key, rule.default)
+        if value is not None or key in setting:
+            value = checked(key, value, rule)
+        full[key] = value
+    if full["beta2"] is None:
+        full["beta2"] = _DEFAULT_BETA2.get(full["optimizer"], 0.999)
+    if full["decay_rate"] is None:
+        full["decay_rate"] = _DEFAULT_DECAY_RATE.get(full["decay_schedule"], 1.0)
+    if full["decay_schedule"] in _DEFAULT_DECAY_RATE and not 0 < full["decay_rate"] <= 1:
+        raise ValueError(
+            f"decay_rate got {full['decay_rate']}; expected a number in (0, 1] for the schedule "
+            f"{full['decay_schedule']!r}"
+        )
+    return full
+
+
+_USERS = {
+    "momentum": ("optimizer", ("momentum",)),
+    "beta1": ("optimizer", ("adam",)),
+    "beta2": ("optimizer", ("adam", "rmsprop")),
+    "epsilon": ("optimizer", ("adam", "rmsprop")),
+    "decay_rate": ("decay_schedule", ("inverse", "exponential", "inverse_sqrt", "staircase")),
+    "decay_every": ("decay_schedule", ("inverse", "exponential", "inverse_sqrt", "staircase")),
+    "batch_norm_decay": ("batch_norm", (True,)),
+}
+
+
+def is_used(name: str, full: Setting) -> bool:
+    """Whether a hyperparameter matters to a completed setting: adam, say, leaves momentum alone."""
+    key, users = _USERS.get(name, ("optimizer", tuple(OPTIMIZERS)))
+    return full[key] in users
+
+
+_OWN = _number(None, "a finite number", lambda v: True)
+
+
+def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
+    """The numbers that a foreign model names and no setting knows."""
+    names = () if model is None else model.numbers
+    if isinstance(names, str) or any(
+        name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_number for name in names
+    ):
+        raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names of numbers")
+    return {name: _OWN for name in names if name not in HYPERPARAMETERS}
+
+
+def checked(key: str, value: Any, rule: Hyperparameter) -> Any:
+    """The value as a plain Python number, string or tuple."""
+    if not rule.is_valid(value):
+        raise ValueError(f"{key} got {brief(value)}; expected {rule.allowed}")
+    return float(value) if rule.is_number else plain(key, value)
+
+
+def plain_setting(setting: Setting) -> dict[str, Any]:
+    """A setting that was checked, in plain values of its own: as it was given, without defaults."""
+    return {str.__str__(key): plain(key, value) for key, value in setting.items()}
+
+
+def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
+    """The traced part of a completed setting: what is data to the compiled program.
+
+    Each number is in the default float type, and refused where that rounds it out of its range.
+    The optimizer and the schedule of the learning rate are places in their tables.
+    """
+    numbers = {
+        key: representable(key, value)
+        for key, value in full.items()
+        if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
+    }
+    for key, table in (("optimizer", OPTIMIZERS), ("decay_schedule", DECAY_SCHEDULES)):
+        numbers[key] = np.asarray(list(table).index(full[key]), np.int32)
+    return numbers
+
+
+def representable(name: str, value: float) -> np.ndarray:
+    """The number in the default float type; ValueError where that cannot hold it."""
+    limits = np.finfo(jnp.result_type(float))
+    # in Python's floats: NumPy's comparison would cast the value first
+    if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
+        raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
+    array = np.asarray(value, limits.dtype)
+    if name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_valid(float(array)):
+        allowed = HYPERPARAMETERS[name].allowed
+        raise ValueError(f"{name} got {value!r}, {array} in {array.dtype}; expected {allowed}")
+    return array

@@ -1,0 +1,177 @@
+"""Settings drawn from a space: at random, or from a sequence that fills it evenly."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxnn.settings.domains import (
+    Choice,
+    Domain,
+    Range,
+    choice,
+    loguniform,
+    reverseloguniform,
+)
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
+from jaxnn.system.checks import brief, plain, whole_number
+from jaxnn.system.memory import check_fits
+
+Space = Mapping[str, Any]
+"""Name of a hyperparameter -> its domain, or the plain value it is fixed at."""
+
+
+class Settings(list[dict[str, Any]]):
+    """A list of settings that remembers the space it was sampled from."""
+
+    space: dict[str, Any]
+
+    def __init__(self, settings: Sequence[dict[str, Any]], space: Space):
+        super().__init__(settings)
+        self.space = checked_space(space)
+
+
+def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Settings:
+    """Draws n settings from a space.
+
+    Args:
+      space: name -> domain (`uniform`, `loguniform`, `reverseloguniform`, `randint`, `lograndint`,
+        `choice`), or a plain value, which is fixed.
+      n: how many.
+      seed: of the draw; with the same seed, the first settings of a larger n are those of a
+        smaller one.
+      method: "sobol": scrambled Sobol points, which fill the space more evenly than chance (200
+        searches of 16 settings each on the digits: mean best cost 0.103, against 0.113 +- 0.003);
+        "random": independent draws; "grid": every option of each choice, with as many evenly
+        spaced values of each range as n allows (both ends among them), which may give fewer than n.
+
+    Returns:
+      a list of dicts. It remembers the space, so that a study can say when its best setting lies
+      at an edge.
+
+    Raises:
+      ValueError: a bound or a fixed value that its hyperparameter does not allow; a grid of more
+        options than n.
+
+    >>> space = {"learning_rate": loguniform(1e-4, 1e0), "hidden": (25, 12)}
+    >>> settings = sample(space, 4)
+    >>> sorted(math.floor(math.log10(setting["learning_rate"])) for setting in settings)
+    [-4, -3, -2, -1]
+    """
+    n, seed = whole_number("n", n, 1), whole_number("seed", seed)
+    space = checked_space(space)
+    # a setting is a dict, of about as many bytes
+    check_fits(1000 * n, f"n got {n:,}: so many settings")
+    names = [name for name, domain in space.items() if isinstance(domain, Domain)]
+    if method == "random":
+        positions = np.random.default_rng(seed).random((n, len(names)))
+    elif method == "grid":
+        positions = _grid([space[name] for name in names], n)
+    elif method != "sobol":
+        raise ValueError(f"method got {method!r}; expected 'sobol', 'random' or 'grid'")
+    elif names:
+        # slow to import, and it changes the process's warning filters
+        from scipy.stats import qmc
+
+        points = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(seed))
+        # a whole power of two, as Sobol's balance wants it, of which the first n are taken
+        positions = points.random_base2(math.ceil(math.log2(n)))[:n]
+    else:
+        positions = np.empty((n, 0))
+    settings = []
+    for row in positions.tolist():
+        drawn = {name: space[name].value(u) for name, u in zip(names, row, strict=True)}
+        settings.append({name: drawn.get(name, value) for name, value in space.items()})
+    return Settings(settings, space)
+
+
+def _grid(domains: Sequence[Domain], n: int) -> np.ndarray:
+    """Positions (at most n, domains) on a grid."""
+    options = {i: len(d.options) for i, d in enumerate(domains) if isinstance(d, Choice)}
+    num_combinations = math.prod(options.values())
+    if num_combinations > n:
+        raise ValueError(
+            f"a grid got n={n}; expected {num_combinations} at least, for every option of each "
+            "choice with the others"
+        )
+    num_ranges = len(domains) - len(options)
+    # the whole root: 3 for 27 settings of three ranges, whose floating-point root is below
+    places = max(k for k in range(1, n + 1) if num_combinations * k**num_ranges <= n)
+    axes = []
+    for index, domain in enumerate(domains):
+        if isinstance(domain, Choice):
+            axes.append((np.arange(options[index]) + 0.5) / options[index])
+        else:
+            axes.append(np.linspace(0, 1, places) if places > 1 else np.array([0.5]))
+    if not axes:
+        return np.empty((1, 0))
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+
+
+def checked_space(space: Space) -> dict[str, Any]:
+    """The space in plain values of its own; what no hyperparameter's name stands for passes.
+
+    Raises:
+      ValueError: a value that its hyperparameter does not allow, or that cannot be saved.
+    """
+    if not isinstance(space, Mapping) or not all(isinstance(name, str) for name in space):
+        raise ValueError(f"space got {brief(space)}; expected a dict, name -> domain or value")
+    own = {}
+    for name, domain in space.items():
+        own[str.__str__(name)] = domain if isinstance(domain, Domain) else plain(name, domain)
+        if name in HYPERPARAMETERS:
+            _check(name, domain)
+    return own
+
+
+def _check(name: str, domain: Any) -> None:
+    """Refuses values that the hyperparameter does not allow."""
+    if isinstance(domain, Range):
+        values: tuple[Any, ...] = (domain.value(0.0), domain.value(1.0))
+    else:
+        values = domain.options if isinstance(domain, Choice) else (domain,)
+    for value in values:
+        try:
+            checked(name, value, HYPERPARAMETERS[name])
+        except ValueError as error:
+            is_fixed = not isinstance(domain, Range | Choice)
+            hint = ", or a domain such as jaxnn.choice([...])" if is_fixed else ""
+            raise ValueError(f"space: {error}{hint}") from None
+
+
+def course_space(tier: int = 1) -> dict[str, Any]:
+    """What the course tunes first, second and third; a dict to change at will.
+
+    | tier | adds |
+    | --- | --- |
+    | 1 | the learning rate, 10^r |
+    | 2 | momentum, 1 - 10^r; hidden units; mini-batch size |
+    | 3 | number of layers; learning-rate decay |
+
+    From tier 2 on the optimizer is momentum or adam, whose own numbers are never tuned: they stay
+    at 0.9, 0.999 and 1e-8, and adam leaves `momentum` unused.
+
+    >>> sorted(course_space(2))
+    ['batch_size', 'hidden', 'learning_rate', 'momentum', 'optimizer']
+    """
+    if whole_number("tier", tier, 1) > 3:
+        raise ValueError(f"tier got {tier}; expected 1, 2 or 3")
+    space: dict[str, Any] = {
+        "optimizer": "adam",
+        "learning_rate": loguniform(1e-4, 1e0),
+        "hidden": (25, 12),
+    }
+    if tier >= 2:
+        space |= {
+            "optimizer": choice(["momentum", "adam"]),
+            "momentum": reverseloguniform(0.9, 0.999),
+            "hidden": choice([(25, 12), (50, 25), (64, 32), (128, 64)]),
+            "batch_size": choice([16, 32, 64, 128]),
+        }
+    if tier == 3:
+        space |= {
+            "hidden": choice([(25,), (128,), (25, 12), (64, 32), (128, 64), (64, 32, 16)]),
+            "decay_schedule": choice(["none", "inverse", "exponential"]),
+        }
+    return space

@@ -1,0 +1,124 @@
+"""Arguments that several entry points check, plain values of them, and what an extra needs."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnn.system.terminal import excerpt
+
+
+def brief(value: Any) -> str:
+    """The value as a message shows it, whatever it is; a long one is cut short.
+
+    >>> brief("abc"), len(brief(10**10_000)) < 250
+    ("'abc'", True)
+    """
+    try:
+        text = repr(value)
+    except Exception:
+        # Python writes no whole number of more than 4,300 digits; other types may fail otherwise
+        text = f"<{type(value).__name__} that cannot be shown>"
+    return excerpt(text, 200)
+
+
+def plain(name: str, value: Any) -> Any:
+    """The value as plain Python: None, a bool, an int, a float, text, or a tuple of them.
+
+    What other libraries and subclasses bring (NumPy's scalars, fractions, enumerations) could be
+    trained with, but neither saved nor compared; a list can be changed by whoever else has it.
+
+    Raises:
+      ValueError: there is no plain value of it.
+
+    >>> plain("hidden", [np.int64(25), 12]), plain("l2", np.float64(0.5))
+    ((25, 12), 0.5)
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, str):
+        # not str(value), which an enumeration makes its own name of
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, tuple | list):
+        # a list may contain itself
+        with contextlib.suppress(RecursionError):
+            return tuple(plain(name, item) for item in value)
+    with contextlib.suppress(OverflowError):
+        if isinstance(value, Real):
+            return float(value)
+    raise ValueError(
+        f"{name} got {brief(value)}; expected numbers, text, True, False, None, or tuples of them"
+    )
+
+
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """The value as a Python int.
+
+    Raises:
+      ValueError: it is not a whole number from `least` up to 2^31 - 1.
+
+    >>> whole_number("seed", -1)
+    Traceback (most recent call last):
+    ValueError: seed got -1; expected a whole number >= 0 and below 2^31
+    """
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or not least <= int(value) < 2**31:
+        raise ValueError(
+            f"{name} got {brief(value)}; expected a whole number >= {least} and below 2^31"
+        )
+    return int(value)
+
+
+def one_of_two(name: str, value: Any, first: str, second: str) -> None:
+    """Raises ValueError unless the value is one of two words.
+
+    >>> one_of_two("metric", "auc", "accuracy", "cost")
+    Traceback (most recent call last):
+    ValueError: metric got 'auc'; expected 'accuracy' or 'cost'
+    """
+    if not isinstance(value, str) or value not in (first, second):
+        raise ValueError(f"{name} got {brief(value)}; expected {first!r} or {second!r}")
+
+
+def as_path(name: str, value: Any) -> Path:
+    """The value as a path.
+
+    Raises:
+      ValueError: it is none.
+
+    >>> as_path("path", 5)
+    Traceback (most recent call last):
+    ValueError: path got 5; expected a path
+    """
+    # a number would be taken for a file that is open
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise ValueError(f"{name} got {brief(value)}; expected a path")
+
+
+@contextlib.contextmanager
+def needs(extra: str, library: str) -> Iterator[None]:
+    """Around imports of a library: without it, the error names the extra that brings it.
+
+    Raises:
+      ModuleNotFoundError: the library is not installed.
+
+    >>> with needs("sklearn", "scikit-learn"):
+    ...     raise ModuleNotFoundError
+    Traceback (most recent call last):
+    ModuleNotFoundError: this needs scikit-learn: pip install 'jaxnn-lanes[sklearn]'
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"this needs {library}: pip install 'jaxnn-lanes[{extra}]'", name=error.name
+        ) from error

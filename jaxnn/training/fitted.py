@@ -1,0 +1,194 @@
+"""A trained network with all that a prediction needs, and several of them as one."""
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.inputs import InputStatistics, with_small_weights
+from jaxnn.data.reading import as_inputs
+from jaxnn.disk.encoding import encode
+from jaxnn.disk.hdf5 import write_arrays
+from jaxnn.disk.trees import named
+from jaxnn.disk.writing import StrPath
+from jaxnn.functional.losses import accuracy
+from jaxnn.functional.normalization import population_statistics
+from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
+from jaxnn.system.processes import check_fork
+from jaxnn.system.terminal import warn_caller
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained network.
+
+    Attributes:
+      model: the pair of functions.
+      params, state: what training reached.
+      inputs: the training part's statistics that new inputs are normalised by; None for "raw".
+      setting: every hyperparameter, defaults written out.
+      curves: name -> (E,): cost, accuracy and, where there was validation data, valid_cost and
+        valid_accuracy.
+      diverged: the step whose cost was not finite, counted from 0; None if there was none.
+      input_shape, num_classes: of the data it was trained on.
+      is_mlp: made by `mlp` from the setting, so that `load` can make it again.
+    """
+
+    model: Model
+    params: Params
+    state: State
+    inputs: InputStatistics | None
+    setting: dict[str, Any]
+    curves: dict[str, np.ndarray]
+    diverged: int | None
+    input_shape: tuple[int, ...]
+    num_classes: int
+    is_mlp: bool = True
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """The most probable class (N,) of each input (N, ...).
+
+        Where the network's outputs are not finite there is none: it is class 0, with a warning.
+        """
+        return self._logits(x).argmax(axis=-1)
+
+    def predict_proba(self, x: ArrayLike) -> np.ndarray:
+        """Softmax probabilities (N, C) of inputs (N, ...).
+
+        They are NaN, with a warning, where the network's outputs are not finite.
+        """
+        return np.array(_softmax(jax.device_put(self._logits(x))))
+
+    def score(self, data: Dataset) -> float:
+        """Accuracy on `data`, by its weights; outputs that are not finite count as missed."""
+        return share_of_hits(self._logits(data.original), data)
+
+    def with_population_statistics(self, data: Dataset) -> "Fitted":
+        """The network with batch-norm statistics of the whole training set `data`.
+
+        The running averages are those of the last ten or so mini-batches, while the weights moved;
+        see `population_statistics`.
+        """
+        data = with_small_weights(data.normalised(self.inputs))
+        state = _population_statistics(self.model, self.params, self.state, data.x, data.weights)
+        return dataclasses.replace(self, state=state)
+
+    def _logits(self, x: ArrayLike) -> np.ndarray:
+        check_fork("a fitted network")
+        x = as_inputs(x, "x")
+        if x.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"x got inputs of shape {x.shape}; expected (examples, "
+                f"{', '.join(map(str, self.input_shape))}), as in the training set"
+            )
+        dtype = jnp.result_type(float)
+        inputs = x.astype(dtype) if self.inputs is None else self.inputs.normalise(x)
+        numbers = {name: self.setting[name] for name in self.model.numbers}
+        given = jax.device_put((inputs, numbers))
+        logits = np.array(_logits(self.model, self.params, self.state, *given))
+        # NaN or infinite; one of several classes may be -inf, which is a probability of 0
+        is_unknown = ~np.isfinite(logits.max(axis=-1))
+        if is_unknown.any():
+            logits[is_unknown] = np.nan
+            warn_caller(
+                f"the network's outputs are not finite for {is_unknown.sum():,} of {len(x):,} "
+                "inputs, whose predictions mean nothing: the network has diverged, or they are far "
+                "outside of the training set's range"
+            )
+        return logits
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the network to an HDF5 file, see `archives`; `load` brings it back.
+
+        The structure and the statistics that inputs are normalised by are in it: a network that
+        `mlp` made predicts without the code that trained it.
+        """
+        save_network(self, path)
+
+
+def share_of_hits(logits: np.ndarray, data: Dataset) -> float:
+    """The accuracy of logits, or probabilities, that are on the host."""
+    return float(_accuracy(jax.device_put(logits), data.y, data.weights))
+
+
+_accuracy = jax.jit(accuracy)
+
+_softmax = jax.jit(jax.nn.softmax)
+
+_population_statistics = jax.jit(population_statistics, static_argnames="model")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _logits(
+    model: Model,
+    params: Params,
+    state: State,
+    x: Array,
+    numbers: dict[str, Any],
+) -> Array:
+    return model.apply(params, state, x, **numbers)[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Networks whose probabilities are averaged: p(x) = 1 / M sum of softmax(logits_m(x)).
+
+    Attributes:
+      members: the M networks, as from `Study.ensemble`.
+
+    >>> from jaxnn import fit
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
+    >>> two = Ensemble([fit({"learning_rate": 0.1}, data, epochs=9, seed=k) for k in (0, 1)])
+    >>> two.predict_proba(x).shape, two.score(data) > 0.9
+    ((64, 2), True)
+    """
+
+    members: list[Fitted]
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError("Ensemble got no members; expected one trained network at least")
+        shapes = {(one.input_shape, one.num_classes) for one in self.members}
+        if len(shapes) > 1:
+            raise ValueError(f"Ensemble got members for {shapes}; expected one shape of data")
+
+    def predict_proba(self, x: ArrayLike) -> np.ndarray:
+        """Mean probabilities (N, C) of inputs (N, ...)."""
+        return np.mean([member.predict_proba(x) for member in self.members], axis=0)
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """The class (N,) of the highest mean probability."""
+        return self.predict_proba(x).argmax(axis=-1)
+
+    def score(self, data: Dataset) -> float:
+        """Accuracy on `data`, by its weights."""
+        return share_of_hits(self.predict_proba(data.original), data)
+
+
+NETWORK = "jaxnn network 2"
+
+
+def save_network(fitted: Fitted, path: StrPath) -> None:
+    """Writes a network, see `Fitted.save`."""
+    trees = {
+        "params": fitted.params,
+        "state": fitted.state,
+        "inputs": fitted.inputs,
+        "curves": fitted.curves,
+    }
+    about = {
+        "format": NETWORK,
+        "setting": encode(fitted.setting),
+        "diverged": fitted.diverged,
+        "input_shape": encode(fitted.input_shape),
+        "num_classes": fitted.num_classes,
+        "is_mlp": fitted.is_mlp,
+    }
+    leaves = (leaf for group, tree in trees.items() for leaf in named(group, tree))
+    write_arrays(path, leaves, about)

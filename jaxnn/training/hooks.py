@@ -1,0 +1,98 @@
+"""What a caller may hang into training: one function that is told of every epoch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn.system.signals import ENDS
+
+
+class EpochInfo(NamedTuple):
+    """An epoch of a network.
+
+    Attributes:
+      number, repeat: of its setting, and of the repetition or fold; both 0 for `fit` and `Run`.
+      epoch: counted from 1.
+      setting: as it was given; a copy, which may be changed.
+      values: cost, accuracy, and with validation data valid_cost, valid_accuracy.
+
+    >>> from jaxnn import Dataset, fit
+    >>> x, costs = np.random.default_rng(0).normal(size=(64, 2)), {}
+    >>> tell = lambda info: costs.update({info.epoch: info.values["cost"]})
+    >>> fitted = fit({}, Dataset(x, (x[:, 0] > 0) * 1), epochs=3, on_epoch=tell)
+    >>> [*costs.values()] == fitted.curves["cost"].tolist()
+    True
+    """
+
+    number: int
+    repeat: int
+    epoch: int
+    setting: Mapping[str, Any]
+    values: dict[str, float]
+
+
+OnEpoch = Callable[[EpochInfo], Any]
+
+
+def check_on_epoch(on_epoch: Any) -> None:
+    """Raises ValueError unless on_epoch is None or a function."""
+    if on_epoch is not None and not callable(on_epoch):
+        raise ValueError(f"on_epoch got {on_epoch!r}; expected a function of an EpochInfo, or None")
+
+
+class Hook:
+    """Calls `on_epoch(info)` from the host, between compiled calls, until it raises.
+
+    What it raises ends the calls and is kept in `failure`, to be said once: training goes on.
+    KeyboardInterrupt, SystemExit and GeneratorExit end the training, as Ctrl-C does, and
+    `interrupt` is what was raised.
+
+    Raises:
+      ValueError: on_epoch is neither None nor a function.
+    """
+
+    def __init__(self, on_epoch: OnEpoch | None):
+        check_on_epoch(on_epoch)
+        self._on_epoch = on_epoch
+        self.failure = ""
+        self.interrupt: BaseException | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._on_epoch is not None
+
+    def __call__(
+        self,
+        number: int,
+        repeat: int,
+        setting: Mapping[str, Any],
+        done: int,
+        curves: Mapping[str, np.ndarray],
+    ) -> None:
+        """Tells of the epochs that follow on `done`; those of a diverged network are left out."""
+        if self._on_epoch is None:
+            return
+        for index in np.flatnonzero(np.isfinite(curves["cost"])):
+            values = {name: float(curve[index]) for name, curve in curves.items()}
+            info = EpochInfo(number, repeat, done + int(index) + 1, dict(setting), values)
+            try:
+                self._on_epoch(info)
+            except ENDS as error:
+                self.interrupt = error
+                return
+            except Exception as error:
+                self._on_epoch = None
+                self.failure = (
+                    f"on_epoch raised {said(error)}, at epoch {info.epoch} of "
+                    f"setting {number}; it was not called again, and training went on."
+                )
+                return
+
+
+def said(error: BaseException) -> str:
+    """Kind and text of an error of the caller's, whose text may be an error of its own."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

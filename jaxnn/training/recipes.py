@@ -1,0 +1,180 @@
+"""Recipes: settings checked against the data, as a program and its numbers."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.inputs import (
+    indistinct_features,
+    scale_ratio,
+)
+from jaxnn.functional.mixtures import Mixture, single
+from jaxnn.functional.models import model_of
+from jaxnn.functional.types import Model, ModelFn, as_model
+from jaxnn.settings.hyperparameters import Setting, complete, traced_numbers
+from jaxnn.system.checks import brief
+from jaxnn.system.keys import new_key
+from jaxnn.system.memory import check_fits, device_memory
+from jaxnn.system.terminal import warn_caller
+from jaxnn.training.programs import Program
+from jaxnn.training.work import lane_bytes, num_weights
+
+
+class Recipe(NamedTuple):
+    """A setting, ready to train: its structure as a program, its numbers as data.
+
+    `seed` is of its own weights, dropout and mini-batches; None leaves them to the call.
+    """
+
+    setting: dict[str, Any]
+    program: Program
+    numbers: dict[str, np.ndarray]
+    seed: int | None = None
+
+
+STRUCTURE = ("hidden", "activation", "init", "batch_norm")
+"""What a function is given that makes models."""
+
+
+def network_of(model: Model | ModelFn, setting: Setting) -> Model:
+    """The model of a setting; where a function makes it, one for all of equal structure.
+
+    Raises:
+      ValueError: the function makes something else.
+    """
+    if isinstance(model, Model):
+        return model
+    # settings of equal structure share a program, so they must have the very same functions
+    full = complete({name: setting[name] for name in STRUCTURE if name in setting})
+    return _made(model, tuple((name, full[name]) for name in STRUCTURE))
+
+
+@functools.lru_cache(maxsize=1024)
+def _made(make: ModelFn, structure: tuple[tuple[str, Any], ...]) -> Model:
+    made = make(dict(structure))
+    model = as_model(made) if isinstance(made, tuple) else None
+    if not isinstance(model, Model):
+        raise ValueError(f"model got a function that makes {made!r}; expected a jaxnn.Model")
+    return model
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_outputs(model: Model, shape: tuple[int, ...], num_classes: int) -> None:
+    """ValueError unless the model makes a logit for each class at least; nothing is compiled."""
+    real = lambda shape: jax.ShapeDtypeStruct(shape, jnp.result_type(float))
+    network = jax.eval_shape(lambda: model.init(new_key(0)))
+    numbers = {name: real(()) for name in model.numbers}
+    made, _ = jax.eval_shape(model.apply, *network, real(shape), **numbers)
+    found = getattr(made, "shape", type(made))
+    if not isinstance(found, tuple) or len(found) != 2 or found[1] < num_classes:
+        raise ValueError(
+            f"model got one whose outputs for inputs {shape} are {found}; expected logits "
+            f"({shape[0]}, {num_classes}), one for each class of the training set"
+        )
+
+
+def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> Recipe:
+    """The recipe of a setting; ValueError if the setting is bad or does not fit the data."""
+    if model is not None and isinstance(setting, Mapping):
+        model = network_of(model, setting)
+    full = complete(setting, model)
+    if full["batch_size"] > len(train):
+        raise ValueError(
+            f"batch_size got {full['batch_size']}; expected at most the {len(train)} training "
+            "examples (the default is 32)"
+        )
+    if model is not None:
+        _check_outputs(model, (full["batch_size"], *train.x.shape[1:]), train.num_classes)
+    program = Program(
+        model or structure_of(full, math.prod(train.x.shape[1:]), train.num_classes),
+        (full["optimizer"],),
+        full["batch_size"],
+        has_dropout=full["dropout"] > 0,
+        has_l2=full["l2"] > 0,
+    )
+    _check_size(full["hidden"], program, len(train))
+    return Recipe(full, program, traced_numbers(full))
+
+
+def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:
+    """ValueError for an MLP that has no room in the machine; nothing was allocated for it yet."""
+    if not isinstance(program.model, Mixture):
+        return
+    # in training it may have as many features as there are examples, see `projection`
+    trained = program.with_features(min(num_examples, program.model.units[0]))
+    what, itemsize = f"hidden got {brief(hidden)}: a network", jnp.result_type(float).itemsize
+    check_fits(lane_bytes(trained), f"{what} in training", device_memory())
+    check_fits(num_weights(program.model) * itemsize, what)
+
+
+def recipes(
+    settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None
+) -> list[Recipe]:
+    """The recipes of a list of settings; ValueError naming the first that is bad."""
+    if isinstance(settings, str | Mapping) or not isinstance(settings, Sequence):
+        raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
+    if not settings:
+        raise ValueError("settings got an empty list; expected at least one setting")
+    found = []
+    for number, setting in enumerate(settings):
+        try:
+            found.append(recipe(setting, train, model))
+        except ValueError as error:
+            raise ValueError(f"settings[{number}]: {error}") from None
+    return found
+
+
+def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = False) -> None:
+    """Warns the caller of the package of raw features that differ wildly in size for an MLP.
+
+    And of features of which the network would see few values: large numbers that vary little.
+    """
+    is_bare = any(
+        isinstance(one.program.model, Mixture)
+        and one.setting["inputs"] == "raw"
+        and not one.setting["batch_norm"]
+        for one in prepared
+    )
+    ratio = scale_ratio(train) if is_bare else 0.0
+    if ratio > 1e3:
+        warn_caller(
+            f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
+            'alone; consider inputs="standardised" or batch_norm=True',
+            is_over,
+        )
+    for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
+        if found := indistinct_features(inputs, train):
+            shown = ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")
+            cure = (
+                'consider inputs="standardised", which is computed in float64'
+                if inputs == "raw" and train.exact is not None
+                else "subtract something like their mean before they are cast to that type"
+            )
+            warn_caller(
+                f"{train.x.dtype} tells few values of these features apart, which are large and "
+                f'vary little: {shown} (inputs="{inputs}"); {cure}',
+                is_over,
+            )
+
+
+def structure_of(setting: Mapping[str, Any], num_features: int, num_classes: int) -> Mixture:
+    """The structure of a completed setting's `mlp`."""
+    return single(
+        (num_features, *setting["hidden"], num_classes),
+        setting["activation"],
+        setting["batch_norm"],
+        setting["init"],
+    )
+
+
+def mlp_of_setting(
+    setting: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int
+) -> Model:
+    """The `mlp` that a completed setting describes, for inputs (B, *input_shape)."""
+    return model_of(structure_of(setting, math.prod(input_shape), num_classes))

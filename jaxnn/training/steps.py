@@ -1,0 +1,280 @@
+"""The compiled part of training: steps, epochs as scans, evaluation."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnn.data.batches import Batches
+from jaxnn.data.datasets import Dataset
+from jaxnn.functional.losses import accuracy, l2_penalty, softmax_cross_entropy, weighted_mean
+from jaxnn.functional.optimizers import decayed_learning_rate
+from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.system.keys import as_threefry
+from jaxnn.training.programs import Program
+
+_DROPOUT_STREAM = 2**31 - 1
+"""Folded into the key of a network for its dropout: no layer has this number."""
+
+
+class Best(NamedTuple):
+    """The network at its best validation epoch so far."""
+
+    params: Params
+    state: State
+    epoch: Array
+    """Counted from 0; -1 before the first."""
+    accuracy: Array
+    cost: Array
+
+
+class TrainState(NamedTuple):
+    """What the next step needs: arrays only."""
+
+    params: Params
+    state: State
+    opt_state: Any
+    dropout_key: Array
+    epoch: Array
+    step: Array
+    diverged: Array
+    """The first step whose cost was not finite, or -1."""
+    best: Best | None = None
+
+
+class StepInfo(NamedTuple):
+    """What a person reads of a mini-batch: sums over its examples, by weight."""
+
+    cost: Array
+    hits: Array
+    weight: Array
+
+    def means(self) -> dict[str, Array]:
+        return {"cost": self.cost / self.weight, "accuracy": self.hits / self.weight}
+
+
+def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
+    weight = jnp.sum(batch.weights_or_ones())
+    return StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
+    """The state before the first step; `params` and `state` are those of the model's `init`."""
+    key = as_threefry(key)
+    params, state = program.model_of(numbers).init(key)
+    opt_state = program.optimizer_of(numbers, 0.0).init(params)
+    dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
+    zero = jnp.zeros((), jnp.int32)
+    best = None
+    if program.keep_best:
+        # beyond all that is reached, and finite, for JAX's own search for infinities
+        worst = jnp.finfo(jnp.result_type(float)).max
+        best = Best(params, state, zero - 1, jnp.array(-worst), jnp.array(worst))
+    return TrainState(params, state, opt_state, dropout_key, zero, zero, zero - 1, best)
+
+
+def train_step(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    learning_rate: Array,
+    batch: Dataset,
+) -> tuple[TrainState, StepInfo]:
+    """One step of descent on a mini-batch.
+
+    J = weighted mean of the cross-entropy + l2 / 2 * sum of squared kernels.
+
+    Once J's first part is not finite the network is frozen: this step and the later ones leave
+    params and state alone. An element whose new value would overflow keeps the old one, so params
+    and state stay finite. Both conditions ride on loops that run anyway: measured cost none.
+    """
+    model = program.model_of(numbers)
+    model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
+    if "dropout" in model.numbers and not program.has_dropout:
+        model_numbers["dropout"] = 0.0
+
+    def objective(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
+        logits, state = model.apply(
+            params,
+            train_state.state,
+            batch.x,
+            is_training=True,
+            key=jax.random.fold_in(train_state.dropout_key, train_state.step),
+            weights=batch.weights,
+            **model_numbers,
+        )
+        cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
+        penalty = numbers["l2"] * l2_penalty(params) if program.has_l2 else 0.0
+        return cost + penalty, (cost, logits, state)
+
+    grads, (cost, logits, state) = jax.grad(objective, has_aux=True)(train_state.params)
+    is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
+    grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
+    descent = program.optimizer_of(numbers, learning_rate)
+    # Optax raises its decays to whole powers, which strict promotion would refuse
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
+    keep_finite = lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old)
+    params = optax.apply_updates(train_state.params, updates)
+    params = jax.tree.map(keep_finite, params, train_state.params)
+    state = jax.tree.map(keep_finite, state, train_state.state)
+    is_known = is_fine | (train_state.diverged >= 0)
+    new_state = train_state._replace(
+        params=params,
+        state=state,
+        opt_state=opt_state,
+        step=train_state.step + 1,
+        diverged=jnp.where(is_known, train_state.diverged, train_state.step),
+    )
+    return new_state, _info(cost, logits, batch)
+
+
+def train_epoch(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    train: Dataset,
+    batches: Batches,
+    index: Array,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One pass over all examples that count, by the mini-batches of one of the epochs in `batches`.
+
+    Returns the mean cost and accuracy over all examples as the network met them, before each
+    example's own step: what training printed, not an evaluation.
+    """
+    learning_rate = decayed_learning_rate(numbers["decay_schedule"], numbers, train_state.epoch)
+
+    def on_batch(batch: Dataset, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
+        train_state, info = train_step(program, carry[0], numbers, learning_rate, batch)
+        return train_state, jax.tree.map(jnp.add, carry[1], info)
+
+    def on_rows(step: Array, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
+        rows = batches.rows[index, step]
+        return on_batch(filled_up(train, weights, rows) if has_gaps else train[rows], carry)
+
+    _, num_steps, batch_size = batches.rows.shape
+    # known from the shapes: full mini-batches without weights cost a little less
+    is_full = train.weights is None and num_steps * batch_size == len(train)
+    has_gaps, weights = program.may_pad and not is_full, padded_weights(train)
+    carry = train_state, StepInfo(*jnp.zeros(3, train.x.dtype))
+    carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
+    if batches.rest is not None:
+        # a foreign model need not leave examples of weight 0 out: its last mini-batch is a step of
+        # its own shape, at the price of compiling the step twice
+        carry = on_batch(train[batches.rest[index]], carry)
+    train_state, total = carry
+    return train_state._replace(epoch=train_state.epoch + 1), total.means()
+
+
+def padded_weights(data: Dataset) -> Array:
+    """The weights and, as the last one, the 0 of the row -1."""
+    return jnp.append(data.weights_or_ones(), 0)
+
+
+def filled_up(data: Dataset, weights: Array, rows: Array) -> Dataset:
+    """A mini-batch of some rows, where -1 is the last example with a weight of 0.
+
+    Args:
+      weights: by `padded_weights`. What is gathered is kept; weights that are made of `rows` would
+        be made again for every element of the gradient (64-32-16-10, 32 lanes: 5.1 us a lane and
+        step in place of 4.1, and on a busy machine 12 in place of 7).
+    """
+    return data[rows].weighted(weights[rows])
+
+
+def evaluate(
+    model: Model, params: Params, state: State, data: Dataset, **numbers: Any
+) -> dict[str, Array]:
+    """Mean `cost` and `accuracy` of a network on data, in evaluation mode.
+
+    The inputs go in as they are: for a network that normalises them, `Fitted.score` does so first.
+    `numbers` are what the model's `apply` takes of its own.
+    """
+    logits, _ = model.apply(params, state, data.x, **numbers)
+    return {
+        "cost": weighted_mean(softmax_cross_entropy(logits, data.y), data.weights),
+        "accuracy": accuracy(logits, data.y, data.weights),
+    }
+
+
+def _evaluate_in_pieces(
+    program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
+) -> dict[str, Array]:
+    """`evaluate`, a mini-batch at a time: many lanes would not have room for all activations."""
+    model = program.model_of(numbers)
+    own = {name: numbers[name] for name in model.numbers}
+    num_pieces = -(-len(data) // max(program.batch_size, 64))
+    size = -(-len(data) // num_pieces)
+    missing = -len(data) % size
+    weights = padded_weights(data)
+
+    def measure(nothing: None, rows: Array) -> tuple[None, StepInfo]:
+        batch = filled_up(data, weights, rows) if missing else data[rows]
+        logits, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
+        cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
+        return None, _info(cost, logits, batch)
+
+    rows = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
+    _, infos = jax.lax.scan(measure, None, jnp.asarray(rows))
+    return jax.tree.map(jnp.sum, infos).means()
+
+
+def _keep_best(program: Program, train_state: TrainState, values: dict[str, Array]) -> TrainState:
+    best = train_state.best
+    if best is None:
+        return train_state
+    new_accuracy, new_cost = values["valid_accuracy"], values["valid_cost"]
+    more_hits, lower_cost = new_accuracy > best.accuracy, new_cost < best.cost
+    if program.keep_best == "accuracy":
+        is_better = more_hits | ((new_accuracy == best.accuracy) & lower_cost)
+    else:
+        is_better = lower_cost | ((new_cost == best.cost) & more_hits)
+    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(new_cost)
+    now = Best(train_state.params, train_state.state, train_state.epoch - 1, new_accuracy, new_cost)
+    kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
+    return train_state._replace(best=kept)
+
+
+@functools.partial(jax.jit, static_argnames="program", donate_argnames="train_state")
+def train_epochs(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    train: Dataset,
+    valid: Dataset | None,
+    batches: Batches,
+) -> tuple[TrainState, dict[str, Array]]:
+    """The epochs of `batches` in one compiled call.
+
+    Returns the new state and the curves, each (E,), of which `num_epochs` entries are filled. Those
+    of a diverged network are 0, which the host replaces: a NaN that is meant would stop JAX's own
+    search for NaNs.
+    """
+
+    def epoch(
+        index: Array, carry: tuple[TrainState, dict[str, Array]]
+    ) -> tuple[TrainState, dict[str, Array]]:
+        train_state, curves = carry
+        train_state, values = train_epoch(program, train_state, numbers, train, batches, index)
+        if valid is not None:
+            held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
+            values |= {f"valid_{name}": value for name, value in held_out.items()}
+            train_state = _keep_best(program, train_state, values)
+        is_fine = train_state.diverged < 0
+        curves = {
+            name: curve.at[index].set(jnp.where(is_fine, values[name], 0))
+            for name, curve in curves.items()
+        }
+        return train_state, curves
+
+    empty = {name: jnp.zeros(batches.rows.shape[0]) for name in curve_names(valid)}
+    return jax.lax.fori_loop(0, batches.num_epochs, epoch, (train_state, empty))
+
+
+def curve_names(valid: Dataset | None) -> tuple[str, ...]:
+    names = ("cost", "accuracy")
+    return names if valid is None else (*names, "valid_cost", "valid_accuracy")

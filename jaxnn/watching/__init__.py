@@ -1,0 +1,1 @@
+"""One network, watched and corrected by hand, with a journal of what was done."""

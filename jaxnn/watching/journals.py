@@ -1,0 +1,198 @@
+"""The journal of a run: all that was done to a network, and what of it can be undone."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from rich.table import Table
+
+from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
+from jaxnn.training.recipes import Recipe
+from jaxnn.training.steps import TrainState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+UNDO_LEVELS = 20
+"""How many steps a run can go back: each keeps a copy of weights and moments."""
+
+
+class Entry(NamedTuple):
+    """A line of a run's journal.
+
+    Attributes:
+      epoch: epochs that were done when it was written.
+      action: "train", "set", "undo" or "branch".
+      detail: what came of it, in words.
+      curves: of a stretch of training, name -> (epochs of the stretch,); otherwise empty.
+    """
+
+    epoch: int
+    action: str
+    detail: str
+    curves: dict[str, np.ndarray]
+
+
+class Moment(NamedTuple):
+    """What `undo` brings back. Its arrays are never given away: training works on a copy."""
+
+    train_state: TrainState
+    given: dict[str, Any]
+    recipe: Recipe
+    epoch: int
+
+
+class Journal:
+    """Entries in the order in which they were written; some of them may be undone.
+
+    Attributes:
+      names: of the curves that stretches of training have.
+      entries: all that was done, what was undone as well.
+      stands: indices of the entries that could be undone, and were not.
+      past: what was before the last of these.
+    """
+
+    def __init__(self, names: Sequence[str]):
+        self.names = names
+        self.entries: list[Entry] = []
+        self.stands: list[int] = []
+        self.past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
+
+    def copy(self) -> "Journal":
+        """A journal of its own that goes on from here."""
+        other = Journal(self.names)
+        other.entries, other.stands = self.entries.copy(), self.stands.copy()
+        other.past = self.past.copy()
+        return other
+
+    def write(
+        self,
+        epoch: int,
+        action: str,
+        detail: str,
+        curves: dict[str, np.ndarray] | None = None,
+        before: Moment | None = None,
+    ) -> None:
+        """Adds an entry; `before` is what an undo of it gives back, if it can be undone."""
+        if before is not None:
+            self.past.append(before)
+            self.stands.append(len(self.entries))
+        kept = {name: values.copy() for name, values in (curves or {}).items()}
+        # whoever looks at the journal does not change the run
+        for values in kept.values():
+            values.setflags(write=False)
+        self.entries.append(Entry(epoch, action, detail, kept))
+
+    def undo(self) -> tuple[Entry, Moment]:
+        """The last entry that stands, which from now on does not, and what was before it.
+
+        Raises:
+          ValueError: nothing is left to undo.
+        """
+        if not self.past:
+            raise ValueError(
+                f"undo got a run with nothing to take back (the last {UNDO_LEVELS} can be)"
+            )
+        return self.entries[self.stands.pop()], self.past.pop()
+
+    @property
+    def standing(self) -> list[Entry]:
+        """The entries that stand."""
+        return [self.entries[index] for index in self.stands]
+
+    @property
+    def curves(self) -> dict[str, np.ndarray]:
+        """Name -> (epochs,): the curves of the stretches that stand, one after the other."""
+        stretches = [entry.curves for entry in self.standing if entry.curves]
+        return {
+            name: np.concatenate([np.empty(0), *(curves[name] for curves in stretches)])
+            for name in self.names
+        }
+
+    def picture(self, curve: str | None, axes: "Axes | None") -> "Figure":
+        """One curve, or both costs, with every edit marked, and what was undone dotted.
+
+        Raises:
+          ValueError: there is no such curve.
+        """
+        names = self.names
+        if curve is not None and curve not in names:
+            raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
+        shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
+        stretches = [
+            (entry.epoch, {name: entry.curves[name] for name in shown}, index in self.stands)
+            for index, entry in enumerate(self.entries)
+            if entry.curves
+        ]
+        edits = [
+            (entry.epoch, entry.detail)
+            for index, entry in enumerate(self.entries)
+            if entry.action == "branch" or (entry.action == "set" and index in self.stands)
+        ]
+        return draw_run(stretches, edits, axes)
+
+    def table(self) -> Table:
+        """A line for each entry, with the last values of its curves."""
+        names, table = self.names, Table(header_style="bold")
+        for name in ("epoch", *(name.replace("_", " ") for name in names)):
+            table.add_column(name, justify="right")
+        table.add_column("what was done", overflow="fold")
+        for index, entry in enumerate(self.entries):
+            values = [f"{entry.curves[name][-1]:.4f}" if entry.curves else "" for name in names]
+            is_undone = entry.action in ("train", "set") and index not in self.stands
+            mark = " (undone)" if is_undone else ""
+            table.add_row(str(entry.epoch), *values, f"{entry.action}: {entry.detail}{mark}")
+        return table
+
+
+Stretch = tuple[int, Mapping[str, np.ndarray], bool]
+"""Epochs that were done at its end, curves by name, and whether it stands or was undone."""
+
+
+def draw_run(
+    stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]], axes: "Axes | None" = None
+) -> "Figure":
+    """The curves of one network that was trained in stretches, with the edits between them."""
+    axes = new_figure(8, 4.5).subplots() if axes is None else axes
+    for end, curves, stands in stretches:
+        for name, values in curves.items():
+            epochs = np.arange(end - len(values), end) + 1
+            color = BEST if name.startswith("valid") else MEDIAN
+            style = {"linewidth": 2} if stands else {"linewidth": 1.2, "linestyle": ":"}
+            axes.plot(epochs, values, color=color, alpha=1 if stands else 0.6, **style)
+    names = list(stretches[0][1]) if stretches else []
+    for name in names:
+        color = BEST if name.startswith("valid") else MEDIAN
+        axes.plot([], [], color=color, linewidth=2, label=name.replace("valid_", "validation "))
+    if not all(stands for *_, stands in stretches):
+        axes.plot([], [], color="0.4", linewidth=1.2, linestyle=":", label="undone")
+    known = [v for _, curves, _ in stretches for v in curves.values()]
+    finite = np.concatenate([np.empty(0), *known])
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    is_cost = all(name.endswith("cost") for name in names)
+    if is_cost and finite.size:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        # one stretch that blew up must not squash the others
+        axes.set_ylim(finite.min() * 0.8, min(finite.max() * 1.3, 20 * np.median(finite)))
+    texts: dict[int, list[str]] = {}
+    for epoch, text in edits:
+        texts.setdefault(epoch, []).append(text)
+    for epoch, lines in texts.items():
+        axes.axvline(epoch + 0.5, color="0.5", linewidth=0.9, linestyle="--")
+        axes.annotate(
+            plain("\n".join(lines)), (epoch + 0.5, 1), (2, -2), xycoords=("data", "axes fraction"),
+            textcoords="offset points", rotation=90, va="top", fontsize=7.5, color="0.3",
+            bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
+        )  # fmt: skip
+    axes.locator_params(axis="x", integer=True)
+    axes.set(
+        xlabel="epoch", ylabel="cost" if is_cost else names[0].replace("valid_", "validation ")
+    )
+    if names:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return cast("Figure", axes.figure)

@@ -1,0 +1,109 @@
+"""What a run comes to: its network as `fit` returns it, and a study of one setting."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn.data.batches import Schedule
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.inputs import Treatment
+from jaxnn.functional.types import Model, ModelFn
+from jaxnn.planning.joining import plan_recipes
+from jaxnn.results.studies import Study
+from jaxnn.results.trials import Chunk
+from jaxnn.training.fitted import Fitted
+from jaxnn.training.programs import Program
+from jaxnn.training.recipes import Recipe, mlp_of_setting
+from jaxnn.watching.journals import Journal, Moment
+
+
+class Setup(NamedTuple):
+    """What stays as it is while a run goes on.
+
+    Attributes:
+      given: the training set before its treatment.
+      train, valid: after it.
+      schedule: the mini-batches.
+    """
+
+    given: Dataset
+    train: Dataset
+    valid: Dataset | None
+    treatment: Treatment
+    model: Model | ModelFn | None
+    in_row_space: bool
+    schedule: Schedule
+
+    def program(self, recipe: Recipe) -> Program:
+        return recipe.program.with_features(self.treatment.num_features)
+
+
+class Clock(NamedTuple):
+    """When a run began, and the seconds that it trained; those of compiling are among them."""
+
+    began: datetime
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+
+def diverged_at(now: Moment) -> int | None:
+    """The step whose cost was not finite, or None."""
+    step = int(now.train_state.diverged)
+    return None if step < 0 else step
+
+
+def fitted_of_run(setup: Setup, now: Moment, curves: dict[str, np.ndarray]) -> Fitted:
+    """The network of a moment, see `Run.fitted`."""
+    full, state = now.recipe.setting, now.train_state
+    input_shape, num_classes = setup.given.x.shape[1:], setup.train.num_classes
+    model: Any = setup.program(now.recipe).model
+    if setup.model is None:
+        model = mlp_of_setting(full, input_shape, num_classes)
+    return Fitted(
+        model=model,
+        params=jax.device_put(setup.treatment.lifted(state.params)),
+        state=state.state,
+        inputs=setup.treatment.statistics,
+        setting=dict(full),
+        curves=curves,
+        diverged=diverged_at(now),
+        input_shape=input_shape,
+        num_classes=num_classes,
+        is_mlp=setup.model is None,
+    )
+
+
+def study_of_run(setup: Setup, now: Moment, journal: Journal, clock: Clock, metric: str) -> Study:
+    """A moment as a study of one setting, see `Run.study`."""
+    full, step = now.recipe.setting, diverged_at(now)
+    plan = plan_recipes(
+        [now.recipe], setup.given, now.epoch, 1, row_space=setup.in_row_space, chunk=1
+    )
+    params, state = jax.tree.map(
+        lambda leaf: np.array(leaf)[None], (now.train_state.params, now.train_state.state)
+    )
+    model = setup.program(now.recipe).model
+    edits = [entry for entry in journal.standing if entry.action == "set"]
+    return Study(
+        given=[dict(now.given)],
+        settings=[dict(full)],
+        model=setup.model,
+        metric=metric,
+        plan=plan,
+        treatments={(full["inputs"], 0): setup.treatment},
+        input_shape=setup.given.x.shape[1:],
+        num_classes=setup.train.num_classes,
+        curves={name: values[None, None] for name, values in journal.curves.items()},
+        diverged=np.array([[-1 if step is None else step]]),
+        epochs_done=np.array([[now.epoch]]),
+        ends=np.array([[now.epoch]]),
+        dropped=np.zeros(1, int),
+        kept_epochs=np.array([[now.epoch - 1]]),
+        places=np.zeros((1, 1, 2), int),
+        chunks=[Chunk(model, params, state, clock.began, datetime.now())],
+        notes=[f"Epoch {edit.epoch}: {edit.detail}." for edit in edits],
+        seconds=clock.seconds,
+        compile_seconds=clock.compile_seconds,
+    )

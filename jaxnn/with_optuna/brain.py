@@ -1,0 +1,270 @@
+"""Optuna as the brain of a search: it says what to train, and is told what came of it."""
+
+import contextlib
+import hashlib
+import importlib.util
+import inspect
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.engine.identities import call_of_values, compare_calls
+from jaxnn.engine.jobs import Job
+from jaxnn.results.studies import Study
+from jaxnn.system.checks import plain
+from jaxnn.system.terminal import counted
+from jaxnn.training.hooks import said
+from jaxnn.training.recipes import recipe
+from jaxnn.with_optuna.exporting import to_optuna as to_optuna
+from jaxnn.with_optuna.leases import Leases
+from jaxnn.with_optuna.ledgers import CALL, Ledger, has_ended, owners
+from jaxnn.with_optuna.parameters import Parameter as Parameter
+from jaxnn.with_optuna.parameters import parameters
+from jaxnn.with_optuna.storages import import_optuna, open_study, refused_or
+from jaxnn.with_optuna.workers import Result, Worker, check_parameters, samplers_in
+
+_BEGUN = "jaxnn: begun with"
+"""An attribute of a study: the call that its settings are trained by."""
+
+POLL = 1.0
+"""Seconds between two looks at what others train."""
+
+_PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
+"""Samplers that import a package when they draw their first settings from what they were told."""
+
+
+def _check_sampler(sampler: Any) -> None:
+    if isinstance(sampler, type) or not hasattr(sampler, "sample_independent"):
+        raise ValueError(
+            f"sampler got {sampler!r}; expected None, or a sampler of Optuna such as "
+            "optuna.samplers.TPESampler(seed=0)"
+        )
+    for one in samplers_in(sampler):
+        for kind in type(one).__mro__:
+            package = _PACKAGES.get(kind.__name__)
+            if package is not None and importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(
+                    f"sampler got a {kind.__name__}, which needs {package}: pip install {package}"
+                )
+
+
+class Brain:
+    """A study of Optuna that says what to train; the lanes are its body.
+
+    Args:
+      function, arguments: `search`, and all its arguments by name.
+
+    Raises:
+      ModuleNotFoundError: the sampler needs a package that is missing.
+      ValueError: the storage cannot be opened, or has a study that another call has begun.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any]):
+        optuna = import_optuna()
+        self._function, self._arguments = function, arguments
+        space, name, sampler = (arguments[one] for one in ("space", "name", "sampler"))
+        if sampler is not None:
+            _check_sampler(sampler)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                # a batch's settings are asked before any of it is told: the liar keeps them apart
+                sampler = optuna.samplers.TPESampler(seed=arguments["seed"], constant_liar=True)
+        self._space, self._parameters = space, parameters(space)
+        self._distributions = {one.name: one.distribution for one in self._parameters.values()}
+        self._is_shared, self._call = arguments["storage"] is not None, ""
+        direction = "maximize" if arguments["metric"] == "accuracy" else "minimize"
+        self._study = open_study(arguments["storage"], name, sampler, direction)
+        if self._is_shared:
+            self._check_call()
+
+    def _check_call(self) -> None:
+        """ValueError unless the study was begun with this call, as far as that is known."""
+        name, now = self._study.study_name, call_of_values(self._function, self._arguments)
+        self._call = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()
+        asked = lambda call: refused_or(self._arguments["storage"], call)
+        then = asked(lambda: self._study.user_attrs.get(_BEGUN))
+        if then is not None:
+            compare_calls(name, then, now)
+        trials = asked(lambda: self._study.get_trials(deepcopy=False))
+        check_parameters(trials, self._distributions, name)
+        if then is None:
+            asked(lambda: self._study.set_user_attr(_BEGUN, now))
+
+    def search(
+        self,
+        job: Job,
+        num_settings: int,
+        batch: int,
+        train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
+    ) -> None:
+        """Asks a batch, trains it in one sweep, tells it in one go, until all have ended.
+
+        Raises:
+          TrainingInterrupted: the sampler or the storage has failed; its study has what was
+            trained before.
+          ValueError: the same before anything was trained.
+        """
+        storage = self._study._storage
+        heeds = storage.is_given_up, storage.say = job.is_interrupted, job.display.say
+        with contextlib.ExitStack() as stack:
+            leases = Leases(storage.plain, self._study._study_id, *heeds)
+            worker = Worker(
+                self._study, self._distributions, num_settings, leases.worker, leases.is_dead,
+                self._call,
+            )  # fmt: skip
+            with self._rescued(job):
+                if self._is_shared:
+                    storage.attempt(lambda: stack.enter_context(leases))
+                    job.is_lost = leases.is_lost
+                    if not leases.is_alone or worker.meets_others():
+                        # with one seed they would all draw the same
+                        self._study.sampler.reseed_rng()
+            stack.callback(worker.leave)
+            num_refused = 0
+            # alone in a storage a signal counts at once, in a job when all have heard of it
+            is_over = job.is_interrupted if self._is_shared else lambda: job.is_over
+            while not is_over():
+                with self._rescued(job):
+                    asked = worker.ask(batch)
+                if asked is None:
+                    break
+                if not asked:
+                    job.show("waiting for other processes")
+                    time.sleep(POLL)
+                    continue
+                settings = [self._setting(trial) for trial in asked]
+                with self._rescued(job):
+                    self._check_settings(worker, job, asked, settings)
+                    leases.hold(asked)
+                numbers = train_settings(settings)
+                with self._rescued(job):
+                    was_lost = job.is_lost()
+                    leases.hold(())
+                    num_refused += self._tell(
+                        worker, job, dict(zip(numbers, asked, strict=True)), was_lost
+                    )
+            if num_refused:
+                job.note(f"{counted(num_refused, 'setting')} had gone to other processes.")
+            with self._rescued(job):
+                ledger = worker.ledger()
+                if len(ledger.lasts) < num_settings and worker.has_stopped:
+                    ended = counted(len(ledger.lasts), "setting")
+                    job.note(
+                        f"The sampler ended the search after {ended}; num_settings was "
+                        f"{num_settings:,}."
+                    )
+                if self._is_shared:
+                    job.note(self._share(ledger, worker.name))
+
+    @contextlib.contextmanager
+    def _rescued(self, job: Job) -> Iterator[None]:
+        """What was trained outlives an error of the sampler or the storage."""
+        try:
+            # in a job of several processes all ask, and one alone may fail
+            with job.hosts.raised_together("what Optuna does"):
+                yield
+        except Exception as error:
+            kind = type(self._study.sampler).__name__
+            text = f"Optuna, with the sampler {kind}, raised {said(error)}"
+            if job.study.epochs_done.any():
+                raise job.interrupted(text) from error
+            if isinstance(error, ImportError):
+                raise
+            raise ValueError(
+                f"{text}; nothing was trained. Expected a sampler that suits the space, and a "
+                "storage that works"
+            ) from error
+
+    def _check_settings(
+        self, worker: Worker, job: Job, asked: Sequence[Any], settings: Sequence[dict[str, Any]]
+    ) -> None:
+        """ValueError if a setting cannot be trained; nobody shall try it again."""
+        for trial, setting in zip(asked, settings, strict=True):
+            try:
+                recipe(setting, job.folds[0][0], job.model)
+            except ValueError as error:
+                worker.give_up(trial, f"{error}")
+                raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None
+
+    def _setting(self, trial: Any) -> dict[str, Any]:
+        chosen = {
+            name: one.from_optuna(trial.params[one.name]) for name, one in self._parameters.items()
+        }
+        return {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
+
+    def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
+        """Tells what came of settings; returns how many had gone to others."""
+        study, results = job.study, []
+        for number, trial in asked.items():
+            value = float(study.values[number].mean())
+            if math.isfinite(value):
+                results.append(Result(trial, value))
+            elif study.is_complete[number].all():
+                results.append(Result(trial, None, last_finite(study, number)))
+            elif not was_lost and not job.is_over:
+                worker.give_up(trial, "memory was short")
+            # otherwise it is trained again, by whoever is there
+        return worker.tell(results).count(False)
+
+    def _share(self, ledger: Ledger, name: str) -> str:
+        """Says what others have trained; or ""."""
+        ended = [trial for trial in ledger.lasts if has_ended(trial)]
+        others = sum(owners(trial) != {name} for trial in ended)
+        if not others:
+            return ""
+        text = f"Other processes trained {others:,} of the {counted(len(ended), 'setting')}."
+        valued = [trial for trial in ended if trial.state.name == "COMPLETE"]
+        if valued:
+            pick = max if self._study.direction.name == "MAXIMIZE" else min
+            best = pick(valued, key=lambda trial: trial.value)
+            if owners(best) != {name}:
+                text += f" One of theirs, trial {best.number}, has the best value, {best.value:.4f}"
+                if best.user_attrs.get(CALL) == self._call:
+                    return f"{text}: {self._again(self._setting(best))} trains that network again."
+                # such as one of an earlier version
+                text += f", with {best.params}; how it was trained is not recorded."
+        return text
+
+    def _again(self, setting: Mapping[str, Any]) -> str:
+        """The call that trains a setting again just as here, as text."""
+        given = self._arguments
+        is_one = given["seeds"] == given["folds"] == 1
+        # `fit` trains one network to its last epoch; else it is a search of a single setting
+        is_fit = is_one and given["keep"] == "last" and given["patience"] is None
+        name, options = "fit", {"epochs": given["max_epochs"], "seed": given["seed"]}
+        if not is_fit:
+            name = "search"
+            options = {"method": "random", "num_settings": 1, "max_epochs": given["max_epochs"]}
+        kept = _OF_ALL if is_fit else (*_OF_ALL, *_OF_SEARCH)
+        for parameter in inspect.signature(self._function).parameters.values():
+            value = given[parameter.name]
+            if parameter.name in kept and value != parameter.default:
+                options[parameter.name] = value
+        valid = "valid"
+        if not isinstance(given["valid"], Dataset):
+            valid = repr(plain(valid, given["valid"]))
+        setting = {key: plain(key, value) for key, value in setting.items()}
+        texts = [repr(setting), "train", *([valid] if given["folds"] == 1 else [])]
+        texts += [f"{key}={plain(key, value)!r}" for key, value in options.items()]
+        texts += ["model=model"] if given["model"] is not None else []
+        return f"jaxnn.{name}({', '.join(texts)})"
+
+
+_OF_ALL = ("order_seed", "row_space")
+
+_OF_SEARCH = ("folds", "seeds", "patience", "seed", "select", "keep", "metric")
+"""Arguments of a search that change its networks, or how they are valued."""
+
+
+def last_finite(study: Study, number: int) -> dict[int, float]:
+    """Epoch -> mean validation metric, for the last epoch at which all repetitions have one."""
+    values = study.curves[f"valid_{study.metric}"][number].mean(axis=0)
+    known = np.flatnonzero(np.isfinite(values))
+    return {int(known[-1]) + 1: float(values[known[-1]])} if known.size else {}

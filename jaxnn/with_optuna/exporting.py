@@ -1,0 +1,147 @@
+"""A study of ours written as one of Optuna's, for its dashboard, plots and importances."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxnn.results.studies import Study
+from jaxnn.results.trials import Trial
+from jaxnn.with_optuna.parameters import Parameter, parameters
+from jaxnn.with_optuna.storages import import_optuna, open_storage
+
+if TYPE_CHECKING:
+    import optuna
+
+
+_COMPLETE = "jaxnn: complete"
+"""An attribute of a study that `to_optuna` has written to its end."""
+
+_DROPPED = "dropped at epoch"
+
+
+def to_optuna(study: Study, storage: Any = None, name: str | None = None) -> "optuna.study.Study":
+    """A study as one of Optuna's, for its dashboard, plots and importances.
+
+    Every setting is a trial with its value, its learning curve as intermediate values, and in its
+    user attributes the values of the repetitions and their standard error. Settings that diverged
+    are pruned, those that were cut off have failed. Needs the extra "optuna".
+
+    Optuna's plots and importances know complete trials alone. So a setting that a search dropped is
+    one, with the value that it had reached; it has the attribute "dropped at epoch", and a
+    constraint that it violates, by the epochs that it was not trained for. Pictures of slices,
+    contours and the history show it as infeasible, parallel coordinates from Optuna 5 on, and it is
+    never the best trial. Importances, ranks and the empirical distribution do not tell it from
+    others: they compare values that were reached after different numbers of epochs.
+
+    Optuna's best trial is ours: of settings of equal values the others have one that is worse in
+    its last bit. With `select="lower_bound"`, which Optuna does not know, it is the one of the best
+    mean.
+
+    Args:
+      study: of `sweep` or `search`.
+      storage: None for memory, or a URL or a storage of Optuna.
+      name: of the study in the storage; None lets Optuna find one.
+
+    Returns:
+      Optuna's study. Either all is written or nothing: what a write left that broke off is deleted,
+      at once or, after a kill, by the next call with that name.
+
+    Raises:
+      ValueError: the storage cannot be opened, or has a study of that name already.
+
+    >>> from jaxnn import Dataset, loguniform, sample, sweep
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> settings = sample({"learning_rate": loguniform(1e-4, 1e0)}, 4)
+    >>> study = sweep(settings, Dataset(x, (x[:, 0] > 0) * 1), 0.25, epochs=3)
+    >>> there = to_optuna(study)
+    >>> len(there.trials), there.best_trial.number == study.best_trial.number
+    (4, True)
+    """
+    optuna = import_optuna()
+    ours = parameters({name: study.domain(name) for name in study.varied})
+    values = _values(study)
+    trials = [
+        _frozen(optuna, study, trial, value, ours)
+        for trial, value in zip(study.trials, values, strict=True)
+    ]
+    opened: Any = open_storage(storage)
+    if name is not None and name in optuna.get_all_study_names(opened):
+        there = optuna.load_study(study_name=name, storage=opened)
+        if there.user_attrs.get(_COMPLETE, True):
+            raise ValueError(
+                f"to_optuna got the name {name!r}, which the storage has; give another"
+            )
+        optuna.delete_study(study_name=name, storage=opened)
+    direction = "maximize" if study.metric == "accuracy" else "minimize"
+    there = optuna.create_study(storage=opened, study_name=name, direction=direction)
+    try:
+        there.set_user_attr(_COMPLETE, False)
+        there.set_user_attr("fixed", _fixed(study))
+        there.add_trials(trials)
+        there.set_user_attr(_COMPLETE, True)
+    except BaseException:
+        optuna.delete_study(study_name=there.study_name, storage=opened)
+        raise
+    # what is the user's from here on is Optuna's alone
+    return optuna.load_study(study_name=there.study_name, storage=opened.plain)
+
+
+def _values(study: Study) -> np.ndarray:
+    """(S,): as our trials have them; those that equal the best one's are worse by their last bit.
+
+    Among equal values Optuna takes any, and we go on by the other metric.
+    """
+    values = np.array([trial.value for trial in study.trials])
+    if study.ranked.size:
+        best, *others = study.ranked
+        equal = [number for number in others if values[number] == values[best]]
+        values[equal] = np.nextafter(
+            values[equal], -np.inf if study.metric == "accuracy" else np.inf
+        )
+    return values
+
+
+def _fixed(study: Study) -> Mapping[str, Any]:
+    first, varied = study.settings[0], study.varied
+    return {
+        name: json.loads(json.dumps(value)) for name, value in first.items() if name not in varied
+    }
+
+
+def _frozen(
+    optuna: Any, study: Study, trial: Trial, value: float, ours: Mapping[str, Parameter]
+) -> Any:
+    setting, states = study.settings[trial.number], optuna.trial.TrialState
+    curve = study.curves[f"valid_{study.metric}"][trial.number].mean(axis=0)
+    is_finite, dropped = math.isfinite(value), int(study.dropped[trial.number])
+    if trial.state == "RUNNING":
+        state = states.FAIL
+    else:
+        state = states.COMPLETE if is_finite else states.PRUNED
+    # Optuna takes a trial without constraints for infeasible where others have some
+    constraints = [float(study.num_epochs - dropped if dropped else 0)]
+    frozen = optuna.trial.create_trial(
+        state=state,
+        value=value if is_finite else None,
+        params={one.name: one.to_optuna(setting[name]) for name, one in ours.items()},
+        distributions={one.name: one.distribution for one in ours.values()},
+        intermediate_values={
+            epoch: float(value) for epoch, value in enumerate(curve, 1) if np.isfinite(value)
+        },
+        user_attrs={
+            "epochs": trial.epochs,
+            "standard_error": trial.standard_error if math.isfinite(trial.standard_error) else None,
+            "values": [value if math.isfinite(value) else None for value in trial.values],
+            **({_DROPPED: dropped} if dropped else {}),
+        },
+        system_attrs={"constraints": constraints} if study.dropped.any() else {},
+    )
+    if trial.datetime_start is not None:
+        frozen.datetime_start, frozen.datetime_complete = (
+            trial.datetime_start,
+            trial.datetime_complete,
+        )
+    return frozen

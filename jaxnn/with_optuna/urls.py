@@ -1,0 +1,165 @@
+"""URLs of storages: which parts may be shown, and which words of others repeat a part that may not.
+
+Shown is what is known to be harmless, and not what is not known to be secret: people misspell URLs,
+and drivers take passwords in many places.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+_KINDS = "sqlite|postgresql|postgres|mysql|mariadb|mssql|oracle|cockroachdb|rediss|redis"
+
+_DRIVERS = (
+    "aiomysql|aioodbc|aiosqlite|asyncmy|asyncpg|cx_oracle|cymysql|mariadbconnector|mysqlconnector|"
+    "mysqldb|oracledb|oracledb_async|pg8000|psycopg|psycopg2|psycopg2cffi|psycopg_async|pymssql|"
+    "pymysql|pyodbc|pysqlcipher|pysqlite"
+)
+"""Those of SQLAlchemy; another word may be a password at the wrong place."""
+
+_URL = re.compile(
+    rf"(?P<kind>(?:{_KINDS})(?:\+(?:{_DRIVERS}))?)://"
+    r"(?:(?P<user>[\w.-]*)(?P<password>:[^:/?#@\[\]\s]*)?(?P<at>@))?"
+    r"(?P<host>[\w.-]*|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?"
+    r"(?:/(?P<database>[^?#@]*))?(?:\?(?P<query>[^\s]*))?",
+    re.IGNORECASE,
+)
+"""One that can be read without doubt: what else a password may hold has to be quoted in a URL."""
+
+_NAME = re.compile(r"[\w.$-]*")
+
+_FILE = re.compile(r"(?:/?[A-Za-z]:(?=[/\\]))?[\w ./\\~+,()-]*|:memory:")
+
+_ADDRESS = re.compile(r"localhost|.*[.:].*", re.IGNORECASE)
+
+_OPTIONS = {"user", "password", "passwd", "host", "port", "sslmode", "charset", "driver", "timeout"}
+"""Names in a query that messages are full of; their values may be anything."""
+
+
+def shown(storage: Any) -> Any:
+    """A storage as it may be shown and saved: of a URL what is known to be harmless.
+
+    >>> shown("postgresql://me:secret@host/trials?sslmode=require")
+    'postgresql://me:***@host/trials?***'
+    >>> shown("postgresql:/me:secret@host/trials")
+    'postgresql:***'
+    """
+    return _parts(storage)[0] if isinstance(storage, str) else storage
+
+
+def named(storage: Any) -> str:
+    """A storage in a message; of objects the kind alone, for their text may show anything."""
+    is_plain = storage is None or isinstance(storage, str | bool | int | float)
+    return repr(shown(storage)) if is_plain else f"<{type(storage).__name__}>"
+
+
+def _parts(url: str) -> tuple[str, list[str]]:
+    """A URL as it may be shown, and the parts that are left out."""
+    found = _URL.fullmatch(url)
+    if found is not None:
+        pattern = _FILE if found["kind"].lower().startswith("sqlite") else _NAME
+        if not pattern.fullmatch(found["database"] or ""):
+            found = None
+    if found is None:
+        kind = re.match(rf"(?:{_KINDS})\b", url, re.IGNORECASE)
+        start = kind.end() if kind else 0
+        return f"{url[:start]}:***" if kind else "***", [url[start:]]
+    text, hidden = found["kind"] + "://", []
+    if found["at"]:
+        # alone it may as well be a token, which some write as "token:"
+        is_user = len(found["password"] or "") > 1
+        text += f"{found['user']}:***@" if is_user else "***@"
+        hidden.append(found["password"][1:] if is_user else found["user"])
+    text += found["host"]
+    if found["port"]:
+        # after a mere word it may be the password of a URL whose host was forgotten
+        is_port = found["at"] or _ADDRESS.fullmatch(found["host"])
+        text += f":{found['port']}" if is_port else ":***"
+        hidden += [] if is_port else [found["port"]]
+    if found["database"] is not None:
+        text += f"/{found['database']}"
+    if found["query"] is not None:
+        text += "?***"
+        for option in found["query"].split("&"):
+            name, _, value = option.partition("=")
+            hidden += [value] if name.lower() in _OPTIONS else [name, value]
+    return text, hidden
+
+
+class Secrets:
+    """The parts of a storage that are not shown, and what to make of texts that may repeat them.
+
+    Args:
+      storage: a URL, or a storage of Optuna that was made of one.
+    """
+
+    def __init__(self, storage: Any):
+        forms = {
+            form for part in _hidden(storage) for form in (part, unquote(part), unquote_plus(part))
+        }
+        # libraries take URLs apart in ways of their own
+        words = {word for form in forms for word in re.findall(r"\w+", form)}
+        self._texts = sorted({text.casefold() for text in forms | words if text.strip()})
+
+    def are_in(self, text: str) -> bool:
+        for form in (text, unquote(text)):
+            folded = form.casefold()
+            for secret in self._texts:
+                # short ones are parts of many words
+                edges = ("(?<!\\w)", "(?!\\w)") if len(secret) < 4 else ("", "")
+                if re.search(re.escape(secret).join(edges), folded):
+                    return True
+        return False
+
+    def are_shown_by(self, error: BaseException | None) -> bool:
+        """Whether an error shows them, or one that Python prints or keeps with it."""
+        seen: list[BaseException] = []
+        waiting = [error]
+        while waiting:
+            one = waiting.pop()
+            if one is None or any(one is other for other in seen):
+                continue
+            seen.append(one)
+            if any(map(self.are_in, (_text(one), repr(one), *getattr(one, "__notes__", ())))):
+                return True
+            waiting += [one.__cause__, one.__context__]
+        return False
+
+    def told(self, error: BaseException) -> str:
+        """What an error says, or only its kind where its text repeats a part that is not shown."""
+        text = " ".join(_text(error).split())
+        if self.are_in(text):
+            return f"{type(error).__name__}, whose text repeats hidden parts of the URL"
+        return text or type(error).__name__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _hidden(storage: Any) -> list[str]:
+    if isinstance(storage, str):
+        return _parts(storage)[1]
+    found: list[str] = []
+    for holder in (storage, getattr(storage, "_backend", None)):
+        for name in ("url", "_url"):
+            url = getattr(holder, name, None)
+            found += _parts(url)[1] if isinstance(url, str) else []
+        found += _strings(getattr(holder, "engine_kwargs", None))
+    return found
+
+
+def _strings(value: Any) -> list[str]:
+    """All text in nested arguments; an option's name is none."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return []
+    items: Iterable[Any] = value
+    return [text for item in items for text in _strings(item)]
