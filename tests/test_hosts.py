@@ -20,7 +20,7 @@ import jaxnn
 from jaxnn.disk.directories import Commits, Series, newest
 from jaxnn.engine import chunks, team
 from jaxnn.engine.team import deal, plan_of_first
-from jaxnn.formats.layout import study_about, study_arrays
+from jaxnn.formats.layout import record_about, record_arrays
 from jaxnn.formats.parts import absorb, part_of
 from jaxnn.system.processes import ALONE, all_hosts
 
@@ -374,9 +374,9 @@ def test_a_directory_is_read_from_the_commit_that_knows_most(tmp_path, study):
     stale = dataclasses.replace(stale, rungs=[], treatments=study.treatments)
     # one process, and then two, of which one has not saved anything yet
     for known, series in ((stale, Series()), (study, Series(1, 2))):
-        about = {**study_about(known), "identity": {}, "is_finished": False}
+        about = {**record_about(known), "identity": {}, "is_finished": False}
         Commits(tmp_path, 0.0, series=series).write(
-            lambda known=known, about=about: (study_arrays(known), about)
+            lambda known=known, about=about: (record_arrays(known), about)
         )
     assert_same(study, jaxnn.load(tmp_path))
 

@@ -11,7 +11,7 @@ from scipy import stats
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
 from jaxnn.data.inputs import InputStatistics, Treatment
-from jaxnn.results.studies import Study
+from jaxnn.searching.studies import Study
 from jaxnn.results.summaries import at_edge, summary
 from jaxnn.results.trials import Chunk, Rung
 from jaxnn.settings.hyperparameters import complete

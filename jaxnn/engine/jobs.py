@@ -16,7 +16,7 @@ from jaxnn.engine.team import deal, share_curves, share_networks
 from jaxnn.formats.states import Past, States, is_exhausted, restore, settled, snapshot
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import PlannedProgram
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.display import SweepDisplay
 from jaxnn.system.processes import ALONE, Hosts
@@ -58,7 +58,7 @@ class Job:
       epochs_done, num_diverged, best: what the display shows.
     """
 
-    study: Study
+    study: Record
     folds: Folds
     seeds: int
     seed: int

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from jaxnn.engine.jobs import Group, Job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.states import pasts_of
 from jaxnn.planning.plans import Plan, PlannedProgram
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.settings.hyperparameters import Setting, plain_setting
 from jaxnn.system.display import sweep_display
 from jaxnn.system.memory import check_fits
@@ -26,13 +26,38 @@ from jaxnn.training.hooks import Hook
 from jaxnn.training.recipes import Recipe, warn_of_scales
 from jaxnn.training.steps import curve_names
 
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def empty_record(
+    kind: type[AnyRecord], options: Options, parts: Folds, plan: Plan, epochs: int
+) -> AnyRecord:
+    """The record of a search before its first setting.
+
+    Args:
+      plan: the first settings', or what those to come are planned by.
+    """
+    train, valid = parts[0]
+    return kind.empty(
+        options.seeds * options.folds,
+        epochs,
+        curve_names(valid),
+        train.x.dtype,
+        model=options.model,
+        metric=options.metric,
+        plan=plan,
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
+        folds=options.folds,
+        select=options.select,
+    )
+
 
 @contextlib.contextmanager
 def open_job(
+    study: Record,
     options: Options,
     parts: Folds,
-    plan: Plan,
-    epochs: int,
     total: int,
     commits: Commits | None = None,
     identity: Mapping[str, Any] | None = None,
@@ -41,7 +66,7 @@ def open_job(
     """A job that settings are added to, and trained, while it is open.
 
     Args:
-      plan: the first settings', or what those to come are planned by.
+      study: an empty record, which it fills.
       total: epochs that all its networks train for together, for the display.
       commits: where what is reached is saved, and what was reached before is found.
       identity: of the call, which every commit has.
@@ -51,34 +76,13 @@ def open_job(
       TrainingInterrupted: at its end, if Ctrl-C or SIGTERM came.
     """
     start = time.perf_counter()
-    train, valid = parts[0]
-    shape = (0, options.seeds * options.folds)
-    study = Study(
-        given=[],
-        settings=[],
-        model=options.model,
-        metric=options.metric,
-        plan=plan,
-        treatments={},
-        input_shape=train.x.shape[1:],
-        num_classes=train.num_classes,
-        curves={name: np.empty((*shape, epochs), train.x.dtype) for name in curve_names(valid)},
-        diverged=np.empty(shape, int),
-        epochs_done=np.empty(shape, int),
-        ends=np.empty(shape, int),
-        dropped=np.empty(0, int),
-        kept_epochs=np.empty(shape, int),
-        places=np.empty((*shape, 2), int),
-        folds=options.folds,
-        select=options.select,
-    )
     # one process speaks for all, which have about as much to do
     progress = options.progress if options.progress is not None or hosts.is_first else False
     hook, opened = Hook(options.on_epoch), list[Job]()
     with rescued(lambda: opened[0].interrupted() if opened else None):
         with (
             ended_by_interrupt() as is_interrupted,
-            sweep_display(total / hosts.count, epochs, progress) as display,
+            sweep_display(total / hosts.count, study.num_epochs, progress) as display,
         ):
             job = Job(
                 study,

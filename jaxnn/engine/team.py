@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.hdf5 import packed, unpacked
-from jaxnn.formats.layout import NUMBERS, part_in, study_about, study_arrays
+from jaxnn.formats.layout import NUMBERS, part_in, record_about, record_arrays
 from jaxnn.formats.parts import Part, absorb, part_of
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, PlannedProgram
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.processes import Hosts
 from jaxnn.training.programs import Program
@@ -76,7 +76,7 @@ def deal(
 
 def share_curves(
     hosts: Hosts,
-    study: Study,
+    study: Record,
     lanes: Collection[Lane],
     model: Model | ModelFn | None,
     is_interrupted: bool,
@@ -90,7 +90,7 @@ def share_curves(
 
 def share_networks(
     hosts: Hosts,
-    study: Study,
+    study: Record,
     lanes: Collection[Lane],
     programs: Mapping[int, Program],
     model: Model | ModelFn | None,
@@ -116,14 +116,14 @@ def share_networks(
 def _tell(
     hosts: Hosts,
     meeting: str,
-    study: Study,
+    study: Record,
     part: Part,
     model: Model | ModelFn | None,
     flag: bool,
 ) -> list[bool]:
     """Exchanges parts of the study, and a flag of each process."""
-    about: dict[str, Any] = {**study_about(part.study), "flag": flag}
-    arrays = [(NUMBERS, part.numbers), *study_arrays(part.study)]
+    about: dict[str, Any] = {**record_about(part.study), "flag": flag}
+    arrays = [(NUMBERS, part.numbers), *record_arrays(part.study)]
     flags = []
     for process, message in enumerate(hosts.exchange(meeting, packed(arrays, about))):
         theirs, of_them = unpacked(message)

@@ -11,10 +11,11 @@ from scipy.stats import rankdata
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.splits import of_one_size
 from jaxnn.engine.chunks import train_up_to
-from jaxnn.engine.opening import add, open_job
+from jaxnn.engine.opening import add, empty_record, open_job
 from jaxnn.engine.options import Options
 from jaxnn.estimators.classifier import JaxMLPClassifier, classification_data, seed_of
 from jaxnn.planning.plans import Plan
+from jaxnn.searching.studies import Study
 from jaxnn.system.checks import needs, whole_number
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import recipes
@@ -154,15 +155,16 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         prepared = of_size[max(sizes)]
         plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
         given = [one.setting for one in prepared]
-        with open_job(options, parts, plan, max(ends), sum(ends) * len(parts)) as job:
+        study = empty_record(Study, options, parts, plan, max(ends))
+        with open_job(study, options, parts, sum(ends) * len(parts)) as job:
             numbers = add(job, options, given, prepared, plan)
             job.fold_recipes = [of_size[size] for size in sizes]
-            job.study.ends[:] = np.array(ends)[:, None]
+            study.ends[:] = np.array(ends)[:, None]
             for until in sorted({*ends}):
                 going = [number for number in numbers if ends[number] >= until]
                 train_up_to(job, job.lanes(going), until, goes_on=until < max(ends))
-        self.study_ = job.study
-        return job.study.values
+        self.study_ = study
+        return study.values
 
     @_has_best
     def predict(self, X: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
 from jaxnn.functional.mixtures import Mixture
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete
 from jaxnn.settings.sampling import checked_space
@@ -30,7 +30,7 @@ def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
     return complete(setting, FOREIGN._replace(numbers=others) if is_foreign else None)
 
 
-def check_study(study: Study, numbers: np.ndarray | None) -> None:
+def check_study(study: Record, numbers: np.ndarray | None) -> None:
     """ValueError if a part of a study does not fit the others.
 
     Args:
@@ -79,7 +79,7 @@ def _check_given(given: Setting, full: Setting) -> None:
             )
 
 
-def _check_numbers(study: Study, numbers: np.ndarray | None) -> None:
+def _check_numbers(study: Record, numbers: np.ndarray | None) -> None:
     if numbers is None:
         return
     is_fine = numbers.dtype.kind == "i" and numbers.shape == (len(study.given),)
@@ -87,7 +87,7 @@ def _check_numbers(study: Study, numbers: np.ndarray | None) -> None:
         raise ValueError(f"it holds the numbers {brief(numbers)}; expected rising ones")
 
 
-def _check_lanes(study: Study) -> None:
+def _check_lanes(study: Record) -> None:
     """What each network is known by lies in its range, and no two are the same."""
     epochs = study.num_epochs
     for name, least, most in (
@@ -106,7 +106,7 @@ def _check_lanes(study: Study) -> None:
 
 
 def check_chunk(
-    study: Study, model: Any, numbers: np.ndarray, rows: np.ndarray, count: int
+    study: Record, model: Any, numbers: np.ndarray, rows: np.ndarray, count: int
 ) -> None:
     """ValueError unless a chunk has the networks that a study says are in it.
 
@@ -119,7 +119,7 @@ def check_chunk(
     _check_networks(study, model, numbers)
 
 
-def check_states(study: Study, program: Any, lanes: Sequence[Lane]) -> None:
+def check_states(study: Record, program: Any, lanes: Sequence[Lane]) -> None:
     """ValueError unless a program trains these lanes of a study, by row and repetition."""
     if not isinstance(program, Program) or not lanes:
         raise ValueError(f"it holds states of {brief(program)}; expected a program with lanes")
@@ -131,7 +131,7 @@ def check_states(study: Study, program: Any, lanes: Sequence[Lane]) -> None:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
 
 
-def check_lane(study: Study, lane: Lane, state: TrainState) -> None:
+def check_lane(study: Record, lane: Lane, state: TrainState) -> None:
     """ValueError unless a state goes with what a study says of its network, by row."""
     check_state(state, int(study.epochs_done[lane]))
     # a commit in the middle of training leaves it to the state to say that a network has diverged
@@ -140,7 +140,7 @@ def check_lane(study: Study, lane: Lane, state: TrainState) -> None:
         raise ValueError(f"it holds a state that diverged at {own}; expected {diverged}")
 
 
-def _check_networks(study: Study, model: Any, numbers: np.ndarray) -> None:
+def _check_networks(study: Record, model: Any, numbers: np.ndarray) -> None:
     if isinstance(model, Mixture) == (study.model is not None):
         raise ValueError(f"it holds networks of {brief(model)}; expected the kind of the study")
     if not isinstance(model, Mixture):
@@ -155,7 +155,7 @@ def _check_networks(study: Study, model: Any, numbers: np.ndarray) -> None:
             raise ValueError(f"it holds networks of {brief(model)}; {brief(own)} does not fit")
 
 
-def _check_treatments(study: Study, is_part: bool) -> None:
+def _check_treatments(study: Record, is_part: bool) -> None:
     num_features = math.prod(study.input_shape)
     for (inputs, fold), one in study.treatments.items():
         if fold >= study.folds or (one.statistics is None) != (inputs == "raw"):

@@ -31,7 +31,7 @@ from jaxnn.formats.schemas import (
 )
 from jaxnn.functional.mixtures import Mixture
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.results.studies import Study
+from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
 from jaxnn.system.keys import new_key
 from jaxnn.system.terminal import visible
@@ -40,20 +40,13 @@ from jaxnn.training.recipes import network_of
 
 STUDY = "jaxnn study 1"
 
-_PLAIN = (
-    *("given", "settings", "space", "metric", "plan", "input_shape", "num_classes", "folds"),
-    *("select", "rungs", "notes", "seconds", "compile_seconds", "call"),
-)
 
-_LANES = ("diverged", "epochs_done", "ends", "dropped", "kept_epochs", "places")
-
-
-def whole_study(commits: Sequence[Commit], model: Model | ModelFn | None) -> Study:
+def whole_record(commits: Sequence[Commit], model: Model | ModelFn | None) -> Record:
     """The study of all processes' commits, of which one at least knows all settings."""
     with complete_or_refused(commits[0].path.parent):
         first, *others = best_first(commits)
     with complete_or_refused(first.path):
-        return merged_study(*first, model, others)
+        return merged_record(*first, model, others)
 
 
 def best_first(commits: Sequence[Commit]) -> Sequence[Commit]:
@@ -69,13 +62,13 @@ def best_first(commits: Sequence[Commit]) -> Sequence[Commit]:
     return finished_among(commits) or sorted(commits, key=knowledge, reverse=True)
 
 
-def merged_study(
+def merged_record(
     path: StrPath,
     arrays: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
     others: Sequence[Commit],
-) -> Study:
+) -> Record:
     study = part_in(path, arrays, about, model).study
     for other in others:
         with complete_or_refused(other.path):
@@ -96,20 +89,20 @@ def complete_or_refused(path: StrPath) -> Iterator[None]:
         raise ValueError(f"{path}: {visible(str(error))}") from error
 
 
-def save_study(study: Study, path: StrPath) -> None:
+def save_record(study: Record, path: StrPath) -> None:
     """Writes a study, see `Study.save`."""
     if study.model is FOREIGN:
         raise ValueError(
             "the study was loaded without its model, and so without its networks; expected "
             "load(path, model) before it is saved again"
         )
-    write_arrays(path, study_arrays(study), study_about(study))
+    write_arrays(path, record_arrays(study), record_about(study))
 
 
-def study_arrays(study: Study) -> Iterator[tuple[str, np.ndarray]]:
+def record_arrays(study: Record) -> Iterator[tuple[str, np.ndarray]]:
     """The arrays of a study by name."""
     yield from named("curves", study.curves)
-    for name in _LANES:
+    for name in COLUMNS:
         yield f"lanes/{name}", getattr(study, name)
     for (inputs, fold), one in study.treatments.items():
         yield from named(f"treatments/{inputs}/{fold}", [one.statistics, one.space])
@@ -120,11 +113,11 @@ def study_arrays(study: Study) -> Iterator[tuple[str, np.ndarray]]:
         yield from named(f"chunks/{index}/state", chunk.state)
 
 
-def study_about(study: Study) -> dict[str, Any]:
+def record_about(study: Record) -> dict[str, Any]:
     """The rest of a study, as JSON."""
     return {
         "format": STUDY,
-        **{name: encode(getattr(study, name)) for name in _PLAIN},
+        **{name: encode(getattr(study, name)) for name in WRITTEN},
         "is_foreign": study.model is not None,
         "treatments": [[*key, one.num_features] for key, one in study.treatments.items()],
         "shape": [*study.diverged.shape, study.num_epochs],
@@ -177,15 +170,16 @@ def _study_of(
     arrays: Mapping[str, np.ndarray],
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
-) -> Study:
-    known: dict[str, Any] = {name: decode(about[name]) for name in _PLAIN}
+) -> Record:
+    known: dict[str, Any] = {name: decode(about[name]) for name in WRITTEN}
     check("the study", {**about, **known}, STUDY_VALUES)
     is_foreign = about["is_foreign"]
     known["settings"] = [completed(setting, is_foreign) for setting in known["settings"]]
     num_settings, num_repeats, num_epochs = about["shape"]
-    shapes: dict[str, Any] = dict.fromkeys(_LANES, (num_settings, num_repeats))
-    shapes |= {"dropped": (num_settings,), "places": (num_settings, num_repeats, 2)}
-    whole = {name: jax.ShapeDtypeStruct(shape, int) for name, shape in shapes.items()}
+    whole = {
+        name: jax.ShapeDtypeStruct(column.whole(num_settings, num_repeats), int)
+        for name, column in COLUMNS.items()
+    }
     known |= filled(path, "lanes", whole, arrays)
     curve = jax.ShapeDtypeStruct((num_settings, num_repeats, num_epochs), about["dtype"])
     curves = filled(path, "curves", dict.fromkeys(about["curves"], curve), arrays)
@@ -193,7 +187,7 @@ def _study_of(
     curves = {name: curves[name] for name in about["curves"]}
     if is_foreign and model is None:
         model = FOREIGN
-    study = Study(**known, model=model if is_foreign else None, treatments={}, curves=curves)
+    study = Record(**known, model=model if is_foreign else None, treatments={}, curves=curves)
     groups = groups_of(arrays, 3)
     for inputs, fold, num_features in about["treatments"]:
         found = groups.get(f"treatments/{inputs}/{fold}", {})

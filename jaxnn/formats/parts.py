@@ -2,24 +2,24 @@
 
 import dataclasses
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnn.results.studies import Study
+from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Chunk, Lane
 
 
 class Part(NamedTuple):
     """A study of some settings, and their numbers in the whole one."""
 
-    study: Study
+    study: Record
     numbers: np.ndarray
 
 
 def part_of(
-    study: Study,
+    study: Record,
     lanes: Collection[Lane],
     networks: Iterable[Lane] | None = None,
     is_whole: bool = False,
@@ -37,8 +37,12 @@ def part_of(
     rows, columns = np.array([*lanes], int).reshape(-1, 2).T
     mine[rows, columns] = True
     mine = mine[numbers]
-    only_mine = lambda array, value: np.where(mine, array[numbers], value)
     chunks, places = _chunks_of(study, lanes if networks is None else networks)
+    cut: dict[str, Any] = {}
+    for name, column in COLUMNS.items():
+        known = (places if name == "places" else getattr(study, name))[numbers]
+        is_masked = column.is_own and column.shape == ()
+        cut[name] = np.where(mine, known, column.fill) if is_masked else known
     part = dataclasses.replace(
         study,
         given=[study.given[number] for number in numbers],
@@ -48,20 +52,15 @@ def part_of(
             name: np.where(mine[..., None], curve[numbers], np.nan).astype(curve.dtype)
             for name, curve in study.curves.items()
         },
-        diverged=only_mine(study.diverged, -1),
-        epochs_done=only_mine(study.epochs_done, 0),
-        kept_epochs=only_mine(study.kept_epochs, 0),
-        ends=study.ends[numbers],
-        dropped=study.dropped[numbers],
         # all processes make them, or have them from the first
         treatments=study.treatments if is_whole else {},
         chunks=chunks,
-        places=places[numbers],
+        **cut,
     )
     return Part(part, numbers)
 
 
-def _chunks_of(study: Study, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.ndarray]:
+def _chunks_of(study: Record, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.ndarray]:
     """The chunks of some lanes without the others' networks, and the places in them."""
     places = np.full_like(study.places, -1)
     found: dict[int, list[tuple[Lane, int]]] = {}
@@ -80,7 +79,7 @@ def _chunks_of(study: Study, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.nda
     return chunks, places
 
 
-def absorb(study: Study, part: Part) -> None:
+def absorb(study: Record, part: Part) -> None:
     """Puts what a part knows better into the whole study: later epochs, and networks."""
     then, numbers = part
     known = numbers < len(study.given)
@@ -92,8 +91,9 @@ def absorb(study: Study, part: Part) -> None:
     rows = np.flatnonzero(known)[rows]
     for name, curve in study.curves.items():
         curve[here] = then.curves[name][rows, repeats]
-    for name in ("diverged", "epochs_done", "ends", "kept_epochs"):
-        getattr(study, name)[here] = getattr(then, name)[rows, repeats]
+    for name, column in COLUMNS.items():
+        if column.shape == ():
+            getattr(study, name)[here] = getattr(then, name)[rows, repeats]
     study.dropped[here[0]] = np.maximum(study.dropped[here[0]], then.dropped[rows])
     places = then.places[rows, repeats]
     study.places[here] = np.where(places >= 0, places + np.array([len(study.chunks), 0]), -1)

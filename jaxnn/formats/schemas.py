@@ -11,34 +11,15 @@ import numpy as np
 
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.rules import SECONDS, TEXT, TRUTH, Rule, Schema, an, many, maybe, one_of, row, whole
-from jaxnn.functional.losses import METRICS
-from jaxnn.planning.plans import Plan
-from jaxnn.results.trials import Rung
+from jaxnn.results.records import SHAPE, WRITTEN
 from jaxnn.system.checks import brief
 from jaxnn.training.steps import TrainState
 
 CURVES = ("cost", "accuracy", "valid_cost", "valid_accuracy")
 
 
-METRIC = one_of(*METRICS)
-
-_SHAPE = many(whole(1), 1, 32)
-
 STUDY_VALUES: Schema = {
-    "given": many(an(dict), kind=list),
-    "settings": many(an(dict), kind=list),
-    "space": maybe(an(dict)),
-    "metric": METRIC,
-    "plan": an(Plan),
-    "input_shape": _SHAPE,
-    "num_classes": whole(2),
-    "folds": whole(1),
-    "select": one_of("mean", "lower_bound"),
-    "rungs": many(an(Rung), kind=list),
-    "notes": many(TEXT, kind=list),
-    "seconds": SECONDS,
-    "compile_seconds": SECONDS,
-    "call": TEXT,
+    **WRITTEN,
     "is_foreign": TRUTH,
     "treatments": many(row(one_of(*INPUTS), whole(), whole(1)), kind=list),
     "shape": row(whole(), whole(1), whole(1)),
@@ -55,7 +36,7 @@ STUDY_VALUES: Schema = {
 NETWORK_VALUES: Schema = {
     "setting": an(dict),
     "diverged": maybe(whole()),
-    "input_shape": _SHAPE,
+    "input_shape": SHAPE,
     "num_classes": whole(2),
     "is_mlp": TRUTH,
 }

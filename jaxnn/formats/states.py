@@ -11,11 +11,11 @@ from jaxnn.disk.directories import Commit, Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, check_states
-from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, study_about, study_arrays
+from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_about, record_arrays
 from jaxnn.formats.parts import part_of
 from jaxnn.functional.mixtures import Mixture
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.results.studies import Study
+from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import traced_numbers
 from jaxnn.system.keys import new_key
@@ -35,7 +35,7 @@ class Past(NamedTuple):
       first_chunk: index that its first chunk has in the study that goes on.
     """
 
-    study: Study
+    study: Record
     rows: dict[int, int]
     states: States
     first_chunk: int = 0
@@ -45,10 +45,9 @@ class Past(NamedTuple):
         return int(self.study.epochs_done[self.rows[number], repeat]) if number in self.rows else 0
 
 
-def settled(study: Study, states: States, training: Collection[Lane]) -> Study:
+def settled(study: Record, states: States, training: Collection[Lane]) -> Record:
     """The study with each lane that is being trained as it was last put into `states`."""
-    names = ("diverged", "epochs_done", "kept_epochs", "places")
-    rows = {name: getattr(study, name).copy() for name in names}
+    rows = {name: getattr(study, name).copy() for name in COLUMNS}
     curves = {name: curve.copy() for name, curve in study.curves.items()}
     for lane in training:
         epoch = int(states[lane].epoch) if lane in states else 0
@@ -61,7 +60,7 @@ def settled(study: Study, states: States, training: Collection[Lane]) -> Study:
 
 
 def snapshot(
-    study: Study,
+    study: Record,
     states: States,
     training: Collection[Lane],
     programs: Mapping[int, Program],
@@ -85,14 +84,14 @@ def snapshot(
     for lane in states:
         groups.setdefault(programs[lane[0]], []).append(lane)
     about = {
-        **study_about(then),
+        **record_about(then),
         "states": [encode(program) for program in groups],
     }
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         if numbers is not None:
             yield NUMBERS, numbers
-        yield from study_arrays(then)
+        yield from record_arrays(then)
         for index, lanes in enumerate(groups.values()):
             yield f"states/{index}/lanes", np.array(lanes)
             # leaf by leaf: together they would take their memory once more
@@ -127,7 +126,7 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
     return Past(study, rows, states)
 
 
-def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Study) -> list[Past]:
+def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> list[Past]:
     """What the commits of a directory knew; their chunks and notes are the study's from now on."""
     found = []
     for commit in commits.last:
@@ -149,7 +148,7 @@ def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
 
 
 def restore(
-    pasts: Sequence[Past], study: Study, states: States, lanes: Iterable[Lane], until: int
+    pasts: Sequence[Past], study: Record, states: States, lanes: Iterable[Lane], until: int
 ) -> None:
     """Brings lanes to where the past left them, at most to the epoch `until`.
 
@@ -182,7 +181,7 @@ def restore(
             states[lane] = past.states.pop(lane)
 
 
-def is_exhausted(pasts: Sequence[Past], study: Study) -> bool:
+def is_exhausted(pasts: Sequence[Past], study: Record) -> bool:
     """Whether a study knows all that the past knew."""
     for past in pasts:
         numbers = [*past.rows]

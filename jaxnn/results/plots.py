@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.hyperparameters import is_used
 from jaxnn.system.terminal import excerpt
@@ -41,12 +41,12 @@ def plain(text: str) -> str:
     return excerpt(text, 1000).replace("$", r"\$")
 
 
-def _check_has_settings(name: str, study: Study) -> None:
+def _check_has_settings(name: str, study: Record) -> None:
     if not study.given:
         raise ValueError(f"{name} got a study without settings; expected one at least")
 
 
-def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
+def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
     """Curves of all settings over the epochs, with the best and the median one marked.
 
     Args:
@@ -94,7 +94,7 @@ def plot_learning_curves(study: Study, curve: str | None = None) -> "Figure":
     return figure
 
 
-def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
+def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
     """The value of every setting against each of its hyperparameters, on that one's own scale.
 
     Dark points are settings that were trained to the end, the best of all is red; light ones were
@@ -163,7 +163,7 @@ def plot_slice(study: Study, params: Sequence[str] | None = None) -> "Figure":
     return figure
 
 
-def plot_rungs(study: Study) -> "Figure":
+def plot_rungs(study: Record) -> "Figure":
     """The rungs of a halving: learning curves, each as far as its setting was trained.
 
     A light curve ends where its setting was dropped, the best of all is red. Above each rung stands

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxnn.disk.writing import write_whole
 from jaxnn.results.plots import axis_ticks
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.results.summaries import headline, remarks, short
 from jaxnn.settings.hyperparameters import is_used
 from jaxnn.system.terminal import excerpt, visible
@@ -30,7 +30,7 @@ MOST_CURVES = 300
 PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scipy", "h5py")
 
 
-def report(study: Study, path: str | os.PathLike[str]) -> None:
+def report(study: Record, path: str | os.PathLike[str]) -> None:
     """Writes the page of a study; see `Study.report`."""
     try:
         from plotly import offline
@@ -138,7 +138,7 @@ _TEXTS = ("label", "name", "text", "ticktext")
 """Where plotly reads its own kind of HTML: <b>, <br>, links."""
 
 
-def _curves(study: Study) -> str:
+def _curves(study: Record) -> str:
     from plotly import graph_objects
 
     if not study.given:
@@ -182,7 +182,7 @@ def _curves(study: Study) -> str:
     )  # fmt: skip
 
 
-def _coordinates(study: Study) -> str:
+def _coordinates(study: Record) -> str:
     from plotly import graph_objects
 
     reached, names = study.reached(f"valid_{study.metric}").mean(axis=1), study.varied
@@ -216,7 +216,7 @@ def _coordinates(study: Study) -> str:
     return _figure([graph_objects.Parcoords(dimensions=dimensions, line=line)])
 
 
-def _end(study: Study, number: int) -> tuple[int, str]:
+def _end(study: Record, number: int) -> tuple[int, str]:
     """How far a setting was trained: something to sort by, and text."""
     if study.dropped[number]:
         dropped = int(study.dropped[number])
@@ -226,7 +226,7 @@ def _end(study: Study, number: int) -> tuple[int, str]:
     return study.num_epochs + 1, "broken off"
 
 
-def _table(study: Study) -> str:
+def _table(study: Record) -> str:
     """Every setting as a row of JSON, which the page shows and sorts."""
     names = study.varied
     head = ["rank", "setting", study.metric, "± error", "cost", "epochs", "state", *names]

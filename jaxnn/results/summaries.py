@@ -6,13 +6,13 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.settings.domains import Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, is_used
 from jaxnn.system.terminal import counted
 
 
-def headline(study: Study) -> str:
+def headline(study: Record) -> str:
     """How much was trained, and how long it took."""
     num_settings, num_repeats = study.diverged.shape
     num_done = int(study.is_complete.sum())
@@ -28,7 +28,7 @@ def headline(study: Study) -> str:
     )
 
 
-def summary(study: Study, top: int) -> Group:
+def summary(study: Record, top: int) -> Group:
     """The best settings as a table, their spread over repetitions, and what to look at."""
     if not study.given:
         return Group(headline(study), *study.notes)
@@ -57,9 +57,9 @@ def summary(study: Study, top: int) -> Group:
     return Group(headline(study), table, *remarks(study))
 
 
-def remarks(study: Study) -> list[str]:
+def remarks(study: Record) -> list[str]:
     """What to look at, a sentence each."""
-    num_repeats, without_value = study.diverged.shape[1], failures(study)
+    num_repeats, without_value = study.diverged.shape[1], study.failures()
     if not study.ranked.size:
         return [f"No setting has a value: {without_value}.", *study.notes]
     notes = [f"Not ranked: {without_value}."] if without_value else []
@@ -78,32 +78,7 @@ def remarks(study: Study) -> list[str]:
     return [*notes, *study.notes]
 
 
-def failures(study: Study) -> str:
-    """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
-    has_diverged = (study.diverged >= 0).any(axis=1)
-    is_dropped = (study.dropped > 0) & ~has_diverged
-    is_cut_off = ~study.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
-    diverged = np.flatnonzero(has_diverged)
-    parts = []
-    if diverged.size:
-        rates = [study.settings[number]["learning_rate"] for number in diverged]
-        span = f"{min(rates):.2g}" + (f" to {max(rates):.2g}" if len(set(rates)) > 1 else "")
-        parts.append(f"{counted(diverged.size, 'setting')} diverged (learning rates {span})")
-    if is_dropped.any():
-        parts.append(f"{counted(int(is_dropped.sum()), 'setting')} dropped on the way")
-    if is_cut_off.any():
-        parts.append(f"{counted(int(is_cut_off.sum()), 'setting')} not trained to the end")
-    others = (
-        len(study.given)
-        - study.ranked.size
-        - sum(int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off))
-    )
-    if others > 0:
-        parts.append(f"{counted(others, 'setting')} without a finite validation cost")
-    return ", ".join(parts)
-
-
-def at_edge(study: Study) -> dict[str, float]:
+def at_edge(study: Record) -> dict[str, float]:
     """Names whose best values press against a bound of the space that may be widened: bound.
 
     The best setting lies in the outer 5 % of the range, and the best tenth, three settings at

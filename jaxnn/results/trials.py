@@ -1,4 +1,4 @@
-"""Lanes, trials, chunks and rungs: the records that a study is made of."""
+"""Lanes, trials, chunks, rungs and columns: what a record is made of."""
 
 import dataclasses
 from datetime import datetime, timedelta
@@ -93,3 +93,22 @@ class Rung(NamedTuple):
     epochs: int
     entered: tuple[int, ...]
     kept: tuple[int, ...]
+
+
+class Column(NamedTuple):
+    """An array of a record, with a row for each setting.
+
+    Attributes:
+      fill: its value where nothing was trained; None stands for E.
+      shape: of a lane's entry; or None for a column with an entry for each setting alone.
+      is_own: a lane's own result, which a process of a job knows of its lanes alone; the rest was
+        decided for all.
+    """
+
+    fill: int | None
+    shape: tuple[int, ...] | None = ()
+    is_own: bool = True
+
+    def whole(self, num_settings: int, num_repeats: int) -> tuple[int, ...]:
+        """The array's shape: (S,), (S, K) or (S, K, ...)."""
+        return (num_settings,) if self.shape is None else (num_settings, num_repeats, *self.shape)

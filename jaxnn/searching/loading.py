@@ -14,9 +14,10 @@ from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, group_of
 from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import completed
-from jaxnn.formats.layout import STUDY, best_first, complete_or_refused, merged_study
+from jaxnn.formats.layout import STUDY, best_first, complete_or_refused, merged_record
 from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
 from jaxnn.functional.types import Model, ModelFn, as_model
+from jaxnn.searching.studies import Study
 from jaxnn.system.arrays import own as own_array
 from jaxnn.system.checks import as_path, brief
 from jaxnn.system.keys import new_key
@@ -77,7 +78,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     with complete_or_refused(path):
         if kind == NETWORK:
             return _network(path, arrays, about, own)
-        return merged_study(path, arrays, about, own, others)
+        return Study.of(merged_record(path, arrays, about, own, others))
 
 
 def _network(

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxnn.engine.chunks import train_up_to
 from jaxnn.engine.jobs import Job
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.results.trials import Rung
 from jaxnn.settings.domains import Choice, Range
 from jaxnn.settings.sampling import Settings, Space, sample
@@ -70,7 +70,7 @@ def climb(
         study.rungs.append(Rung(done, tuple(numbers), tuple(numbers)))
 
 
-def _best(study: Study, numbers: Sequence[int], count: int, done: int) -> set[int]:
+def _best(study: Record, numbers: Sequence[int], count: int, done: int) -> set[int]:
     """The best of some settings that were all trained for `done` epochs.
 
     By the last third of these epochs: a single one is so noisy that on the later rungs, where the
@@ -82,7 +82,7 @@ def _best(study: Study, numbers: Sequence[int], count: int, done: int) -> set[in
     return set(sorted(fine, key=lambda n: (first[n], second[n], n))[:count])
 
 
-def _end_the_stuck(study: Study, lanes: list[tuple[int, int]], done: int, patience: int) -> None:
+def _end_the_stuck(study: Record, lanes: list[tuple[int, int]], done: int, patience: int) -> None:
     """Ends networks whose best epoch is `patience` epochs ago."""
     curve = study.curves[f"valid_{study.metric}"]
     for number, repeat in lanes:
@@ -119,7 +119,7 @@ TOP = 0.2
 """Share of a round's settings that the next round of coarse_to_fine is drawn around."""
 
 
-def zoom(space: Space, study: Study, top: float = 0.1) -> dict[str, Any]:
+def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
     """The part of a space where a study's best settings lie, each range on its own scale.
 
     Of a range on which the best k settings lie at positions a to b of 0..1, what is left goes from

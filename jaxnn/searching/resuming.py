@@ -10,8 +10,8 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import argument_names, compare, machine
 from jaxnn.formats.layout import STUDY, complete_or_refused
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.results.studies import Study
 from jaxnn.searching.searches import search
+from jaxnn.searching.studies import Study
 from jaxnn.searching.sweeps import sweep
 from jaxnn.settings.sampling import Settings
 from jaxnn.system.checks import brief

@@ -12,13 +12,12 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import checked_identity
-from jaxnn.engine.opening import add, open_job
+from jaxnn.engine.opening import add, empty_record, open_job
 from jaxnn.engine.options import Options, hold_out_note
 from jaxnn.engine.team import of_first, plan_of_first
-from jaxnn.formats.layout import whole_study
+from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import PlannedProgram
-from jaxnn.results.studies import Study
 from jaxnn.searching.methods import (
     METHODS,
     PROBES,
@@ -26,6 +25,7 @@ from jaxnn.searching.methods import (
     coarse_to_fine,
     halving_steps,
 )
+from jaxnn.searching.studies import Study
 from jaxnn.settings.sampling import Space, checked_space, sample
 from jaxnn.system.checks import brief, whole_number
 from jaxnn.system.processes import all_hosts, check_fork
@@ -188,13 +188,14 @@ def search(
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, search, arguments, plan, hosts)
         if commits.finished:
-            return whole_study(commits.finished, options.model)
+            return Study.of(whole_record(commits.finished, options.model))
         brain = None
         if method == "optuna":
             brain = Brain(search, arguments)
         work = total * seeds * folds
-        with open_job(options, parts, plan, max_epochs, work, commits, own, hosts) as job:
-            job.study.space, job.study.call = space, call
+        study = empty_record(Study, options, parts, plan, max_epochs)
+        with open_job(study, options, parts, work, commits, own, hosts) as job:
+            study.space, study.call = space, call
             job.note(hold_out_note(valid, parts))
             known: list[PlannedProgram] = [*plan.programs]
 
@@ -215,7 +216,7 @@ def search(
                 brain.search(job, num_settings, batch, train_settings)
             else:
                 coarse_to_fine(job, space, num_settings, rounds, seed, train_settings)
-    return job.study
+    return study
 
 
 def _is_known(planned: PlannedProgram, known: Sequence[PlannedProgram]) -> bool:

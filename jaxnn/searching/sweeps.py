@@ -8,13 +8,13 @@ from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.chunks import train_up_to
 from jaxnn.engine.identities import checked_identity
-from jaxnn.engine.opening import add, open_job
+from jaxnn.engine.opening import add, empty_record, open_job
 from jaxnn.engine.options import Options, hold_out_note
 from jaxnn.engine.team import plan_of_first
-from jaxnn.formats.layout import whole_study
+from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, check_plan
-from jaxnn.results.studies import Study
+from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting
 from jaxnn.settings.sampling import Settings, checked_space
 from jaxnn.system.checks import whole_number
@@ -127,12 +127,13 @@ def sweep(
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, sweep, arguments, plan, hosts)
         if commits.finished:
-            return whole_study(commits.finished, options.model)
-        with open_job(options, parts, plan, epochs, total, commits, own, hosts) as job:
+            return Study.of(whole_record(commits.finished, options.model))
+        study = empty_record(Study, options, parts, plan, epochs)
+        with open_job(study, options, parts, total, commits, own, hosts) as job:
             numbers = add(job, options, settings, prepared, plan)
-            job.study.call = call
+            study.call = call
             if isinstance(settings, Settings):
-                job.study.space = checked_space(settings.space)
+                study.space = checked_space(settings.space)
             job.note(hold_out_note(valid, parts))
             train_up_to(job, job.lanes(numbers), epochs)
-    return job.study
+    return study

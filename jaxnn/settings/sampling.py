@@ -175,3 +175,19 @@ def course_space(tier: int = 1) -> dict[str, Any]:
             "decay_schedule": choice(["none", "inverse", "exponential"]),
         }
     return space
+
+
+def span(name: str, values: Sequence[Any], domain: Any = None) -> Domain:
+    """What spans the values tried of a hyperparameter; `domain`, if all of them lie in it."""
+    values = sorted({*values}, key=lambda one: (len(one), one) if isinstance(one, tuple) else one)
+    if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
+        return domain
+    if isinstance(domain, Choice) and {*values} <= {*domain.options}:
+        return domain
+    rule = HYPERPARAMETERS.get(name)
+    if not (rule is None or rule.is_number) or len(values) == 1:
+        return Choice(tuple(values))
+    low, high = values[0], values[-1]
+    if name in ("momentum", "beta1", "beta2") and low >= 0.5:
+        return Range(low, high, "reverse log")
+    return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")

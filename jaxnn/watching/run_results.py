@@ -11,8 +11,8 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import Treatment
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.joining import plan_recipes
-from jaxnn.results.studies import Study
 from jaxnn.results.trials import Chunk
+from jaxnn.searching.studies import Study
 from jaxnn.training.fitted import Fitted
 from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe, mlp_of_setting
@@ -86,24 +86,25 @@ def study_of_run(setup: Setup, now: Moment, journal: Journal, clock: Clock, metr
     )
     model = setup.program(now.recipe).model
     edits = [entry for entry in journal.standing if entry.action == "set"]
-    return Study(
-        given=[dict(now.given)],
-        settings=[dict(full)],
+    study = Study.empty(
+        1,
+        now.epoch,
+        [*journal.curves],
+        np.float32,
         model=setup.model,
         metric=metric,
         plan=plan,
-        treatments={(full["inputs"], 0): setup.treatment},
         input_shape=setup.given.x.shape[1:],
         num_classes=setup.train.num_classes,
-        curves={name: values[None, None] for name, values in journal.curves.items()},
-        diverged=np.array([[-1 if step is None else step]]),
-        epochs_done=np.array([[now.epoch]]),
-        ends=np.array([[now.epoch]]),
-        dropped=np.zeros(1, int),
-        kept_epochs=np.array([[now.epoch - 1]]),
-        places=np.zeros((1, 1, 2), int),
-        chunks=[Chunk(model, params, state, clock.began, datetime.now())],
         notes=[f"Epoch {edit.epoch}: {edit.detail}." for edit in edits],
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,
     )
+    study.grow([dict(now.given)], [dict(full)])
+    study.treatments[full["inputs"], 0] = setup.treatment
+    study.curves = {name: values[None, None] for name, values in journal.curves.items()}
+    study.diverged[:] = -1 if step is None else step
+    study.epochs_done[:], study.kept_epochs[:] = now.epoch, now.epoch - 1
+    study.places[:] = 0
+    study.chunks.append(Chunk(model, params, state, clock.began, datetime.now()))
+    return study

@@ -16,7 +16,7 @@ from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import checked_identity
 from jaxnn.functional.types import Model, ModelFn, as_model
-from jaxnn.results.studies import Study
+from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, plain_setting
 from jaxnn.system.checks import one_of_two, whole_number
 from jaxnn.system.keys import new_key

@@ -16,7 +16,7 @@ import numpy as np
 from jaxnn.data.datasets import Dataset
 from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.system.checks import plain
 from jaxnn.system.terminal import counted
 from jaxnn.training.hooks import said
@@ -263,7 +263,7 @@ _OF_SEARCH = ("folds", "seeds", "patience", "seed", "select", "keep", "metric")
 """Arguments of a search that change its networks, or how they are valued."""
 
 
-def last_finite(study: Study, number: int) -> dict[int, float]:
+def last_finite(study: Record, number: int) -> dict[int, float]:
     """Epoch -> mean validation metric, for the last epoch at which all repetitions have one."""
     values = study.curves[f"valid_{study.metric}"][number].mean(axis=0)
     known = np.flatnonzero(np.isfinite(values))

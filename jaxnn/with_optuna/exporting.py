@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxnn.results.studies import Study
+from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
 from jaxnn.with_optuna.parameters import Parameter, parameters
 from jaxnn.with_optuna.storages import import_optuna, open_storage
@@ -22,7 +22,7 @@ _COMPLETE = "jaxnn: complete"
 _DROPPED = "dropped at epoch"
 
 
-def to_optuna(study: Study, storage: Any = None, name: str | None = None) -> "optuna.study.Study":
+def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "optuna.study.Study":
     """A study as one of Optuna's, for its dashboard, plots and importances.
 
     Every setting is a trial with its value, its learning curve as intermediate values, and in its
@@ -89,7 +89,7 @@ def to_optuna(study: Study, storage: Any = None, name: str | None = None) -> "op
     return optuna.load_study(study_name=there.study_name, storage=opened.plain)
 
 
-def _values(study: Study) -> np.ndarray:
+def _values(study: Record) -> np.ndarray:
     """(S,): as our trials have them; those that equal the best one's are worse by their last bit.
 
     Among equal values Optuna takes any, and we go on by the other metric.
@@ -104,7 +104,7 @@ def _values(study: Study) -> np.ndarray:
     return values
 
 
-def _fixed(study: Study) -> Mapping[str, Any]:
+def _fixed(study: Record) -> Mapping[str, Any]:
     first, varied = study.settings[0], study.varied
     return {
         name: json.loads(json.dumps(value)) for name, value in first.items() if name not in varied
@@ -112,7 +112,7 @@ def _fixed(study: Study) -> Mapping[str, Any]:
 
 
 def _frozen(
-    optuna: Any, study: Study, trial: Trial, value: float, ours: Mapping[str, Parameter]
+    optuna: Any, study: Record, trial: Trial, value: float, ours: Mapping[str, Parameter]
 ) -> Any:
     setting, states = study.settings[trial.number], optuna.trial.TrialState
     curve = study.curves[f"valid_{study.metric}"][trial.number].mean(axis=0)

@@ -1,0 +1,289 @@
+"""The record of a study: a table of settings with all that came of them, and its statistics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Self, get_type_hints
+
+import numpy as np
+
+from jaxnn.data.inputs import Treatment
+from jaxnn.disk.rules import SECONDS, TEXT, Rule, an, many, maybe, one_of, whole
+from jaxnn.functional.losses import METRICS
+from jaxnn.functional.types import Model, ModelFn
+from jaxnn.planning.plans import Plan
+from jaxnn.results import uncertainty
+from jaxnn.results.trials import Chunk, Column, Rung, Trial
+from jaxnn.settings.domains import Domain
+from jaxnn.settings.sampling import span
+from jaxnn.system.terminal import counted
+
+SHAPE = many(whole(1), 1, 32)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class Record:
+    """The settings of a search with all that came of them; S settings, K repetitions, E epochs.
+
+    `sweep` and `search` fill its arrays as they train. With folds a setting is trained on each:
+    repetition k of fold f has index f * (K / folds) + k.
+
+    Attributes:
+      given, settings: each setting as it came, and with every default written out.
+      space: what the settings were sampled from, or None.
+      model: the pair of functions in place of `mlp`, or what makes it; or None.
+      metric: "accuracy" or "cost", on the validation set.
+      plan: which settings share a program.
+      treatments: what is done to inputs, by the setting's `inputs` and the fold.
+      curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN where a network had
+        diverged or was not trained.
+      diverged: (S, K), the step whose cost was not finite, or -1.
+      epochs_done: (S, K), how many were trained; all of them if it diverged.
+      ends: (S, K), where training was to end: E, or earlier by `patience`.
+      dropped: (S,), epochs after which a search dropped the setting, or 0.
+      kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one;
+        it tells nothing of a network that diverged.
+      places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
+      chunks: the networks, as they were trained.
+      folds: of cross-validation; 1 is none.
+      select: "mean" ranks by mean values, "lower_bound" by the worse end of their 95 % intervals.
+      rungs: of a halving.
+      seconds, compile_seconds: wall time of the search; what first calls took beyond later ones,
+        summed over programs, of which several may be compiled side by side.
+      notes: what the user should know of how it was trained.
+      call: the call that made it, as text.
+    """
+
+    given: Annotated[list[Mapping[str, Any]], many(an(dict), kind=list)]
+    settings: Annotated[list[dict[str, Any]], many(an(dict), kind=list)]
+    space: Annotated[Mapping[str, Any] | None, maybe(an(dict))] = None
+    model: Model | ModelFn | None
+    metric: Annotated[str, one_of(*METRICS)]
+    plan: Annotated[Plan, an(Plan)]
+    treatments: dict[tuple[str, int], Treatment]
+    input_shape: Annotated[tuple[int, ...], SHAPE]
+    num_classes: Annotated[int, whole(2)]
+    curves: dict[str, np.ndarray]
+    diverged: Annotated[np.ndarray, Column(-1)]
+    epochs_done: Annotated[np.ndarray, Column(0)]
+    ends: Annotated[np.ndarray, Column(None, is_own=False)]
+    dropped: Annotated[np.ndarray, Column(0, None, is_own=False)]
+    kept_epochs: Annotated[np.ndarray, Column(0)]
+    places: Annotated[np.ndarray, Column(-1, (2,))]
+    chunks: list[Chunk] = field(default_factory=list)
+    folds: Annotated[int, whole(1)] = 1
+    select: Annotated[str, one_of("mean", "lower_bound")] = "mean"
+    rungs: Annotated[list[Rung], many(an(Rung), kind=list)] = field(default_factory=list)
+    notes: Annotated[list[str], many(TEXT, kind=list)] = field(default_factory=list)
+    seconds: Annotated[float, SECONDS] = 0.0
+    compile_seconds: Annotated[float, SECONDS] = 0.0
+    call: Annotated[str, TEXT] = ""
+
+    @classmethod
+    def empty(
+        cls, num_repeats: int, num_epochs: int, curves: Sequence[str], dtype: Any, **about: Any
+    ) -> Self:
+        """One without settings; `about` are the fields that are no arrays."""
+        columns: dict[str, Any] = {
+            name: np.empty(column.whole(0, num_repeats), int) for name, column in COLUMNS.items()
+        }
+        shape = (0, num_repeats, num_epochs)
+        return cls(
+            given=[],
+            settings=[],
+            treatments={},
+            curves={name: np.empty(shape, dtype) for name in curves},
+            **columns,
+            **about,
+        )
+
+    def grow(self, given: Sequence[Mapping[str, Any]], settings: Sequence[dict[str, Any]]) -> None:
+        """Makes room for further settings, of which nothing is trained yet."""
+        self.given += given
+        self.settings += settings
+
+        def longer(array: np.ndarray, fill: float) -> np.ndarray:
+            new = np.full((len(settings), *array.shape[1:]), fill, array.dtype)
+            return np.concatenate([array, new])
+
+        self.curves = {name: longer(curve, np.nan) for name, curve in self.curves.items()}
+        for name, column in COLUMNS.items():
+            fill = self.num_epochs if column.fill is None else column.fill
+            setattr(self, name, longer(getattr(self, name), fill))
+
+    def take_over(self, past: "Record") -> None:
+        """Adds the chunks, notes and times of a record of the same search."""
+        self.chunks += past.chunks
+        self.notes += [note for note in past.notes if note not in self.notes]
+        self.treatments |= past.treatments
+        # of processes that worked side by side the longest
+        self.seconds = max(self.seconds, past.seconds)
+        self.compile_seconds = max(self.compile_seconds, past.compile_seconds)
+
+    @property
+    def num_epochs(self) -> int:
+        """E, at most."""
+        return self.curves["cost"].shape[2]
+
+    @property
+    def is_complete(self) -> np.ndarray:
+        """(S, K): trained to its end."""
+        return np.greater_equal(self.epochs_done, self.ends)
+
+    @property
+    def values(self) -> np.ndarray:
+        """(S, K): the metric on the validation set; NaN unless trained to the end, and finite."""
+        return np.where(self.is_complete, self.reached(f"valid_{self.metric}"), np.nan)
+
+    def reached(self, name: str, rows: Any = slice(None)) -> np.ndarray:
+        """(S, K), or some rows of it: a curve at the epoch whose network was kept."""
+        index = self.kept_epochs[rows][..., None]
+        value, cost = (
+            np.take_along_axis(self.curves[curve][rows], index, axis=-1)[..., 0]
+            for curve in (name, "valid_cost")
+        )
+        # a last step may blow a network up that no further step could mark as diverged
+        return np.where((self.diverged[rows] < 0) & np.isfinite(cost), value, np.nan)
+
+    def losses(self, epochs: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(S,) twice: what ranks the settings, the less the better, and what breaks ties.
+
+        By what was reached so far, or by the mean over some epochs; NaN where a repetition diverged
+        or was not trained.
+        """
+        found = []
+        for name, sign in (("valid_accuracy", -1), ("valid_cost", 1)):
+            values = sign * (self.reached(name) if epochs is None else self._mean(name, epochs))
+            loss = values.mean(axis=1)
+            if self.select == "lower_bound":
+                loss = loss + uncertainty.half_width(values, self.folds)
+            found.append(loss)
+        by_accuracy, by_cost = found
+        return (by_accuracy, by_cost) if self.metric == "accuracy" else (by_cost, by_accuracy)
+
+    def _mean(self, name: str, epochs: slice) -> np.ndarray:
+        value, cost = (self.curves[one][..., epochs].mean(axis=-1) for one in (name, "valid_cost"))
+        return np.where((self.diverged < 0) & np.isfinite(cost), value, np.nan)
+
+    @property
+    def ranking(self) -> np.ndarray:
+        """Numbers of the settings, best first; ties by the other metric, then by number.
+
+        What was not trained to the end comes after what was, and in the order of its epochs.
+        """
+        is_complete = self.is_complete.all(axis=1)
+        first, second = self.losses()
+        complete = [np.where(is_complete, loss, np.nan) for loss in (first, second)]
+        epochs = np.where(np.isfinite(first), self.epochs_done.min(axis=1), 0)
+        # sorts by the last key first; NaN comes last, and equal settings stay in order
+        return np.lexsort((second, first, -epochs, *complete[::-1]))
+
+    @property
+    def ranked(self) -> np.ndarray:
+        """The part of the ranking that has a value."""
+        ranking = self.ranking
+        return ranking[np.isfinite(self.values[ranking]).all(axis=1)]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every setting with its value, by number."""
+        return [self.trial(number) for number in range(len(self.given))]
+
+    def trial(self, number: int) -> Trial:
+        """A setting with its value."""
+        chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
+        steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
+        state = "COMPLETE" if self.is_complete[number].all() else "RUNNING"
+        if self.dropped[number] or any(step is not None for step in steps):
+            state = "PRUNED"
+        values = self.reached(f"valid_{self.metric}", number)
+        value, reach = values.mean(), uncertainty.half_width(values, self.folds)
+        low, high = np.clip((value - reach, value + reach), *BOUNDS[self.metric]).tolist()
+        return Trial(
+            number=number,
+            params=dict(self.given[number]),
+            value=float(value),
+            values=tuple(values.tolist()),
+            standard_error=float(uncertainty.standard_error(values, self.folds)),
+            interval=(low, high),
+            cost=float(self.reached("valid_cost", number).mean()),
+            state=state,
+            epochs=int(self.epochs_done[number].max()),
+            diverged=steps,
+            datetime_start=min((chunk.start for chunk in chunks), default=None),
+            datetime_complete=max((chunk.end for chunk in chunks), default=None),
+        )
+
+    @property
+    def best_trial(self) -> Trial:
+        """The first of the ranking. ValueError if no setting was trained to the end and finite."""
+        if not self.ranked.size:
+            raise ValueError(
+                f"none of the {len(self.given)} settings has a value, so there is no best one: "
+                f"{self.failures()}"
+            )
+        return self.trial(int(self.ranked[0]))
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        return self.best_trial.params
+
+    @property
+    def best_value(self) -> float:
+        return self.best_trial.value
+
+    def contenders(self) -> list[int]:
+        """Numbers of the settings that cannot be told apart from the best, best first.
+
+        Each is compared with the best by itself, on a level of 95 %.
+        """
+        ranked = self.ranked
+        if not ranked.size or self.diverged.shape[1] < 2:
+            return []
+        differences = self.values[ranked[1:]] - self.values[ranked[0]]
+        reach = uncertainty.half_width(differences, self.folds)
+        return ranked[1:][~(abs(differences.mean(axis=1)) > reach)].tolist()
+
+    def failures(self) -> str:
+        """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
+        has_diverged = (self.diverged >= 0).any(axis=1)
+        is_dropped = (self.dropped > 0) & ~has_diverged
+        is_cut_off = ~self.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
+        counts = [int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off)]
+        rates = [self.settings[number]["learning_rate"] for number in np.flatnonzero(has_diverged)]
+        least, most = min(rates, default=0), max(rates, default=0)
+        span = f"{least:.2g}" if least == most else f"{least:.2g} to {most:.2g}"
+        reasons = (
+            f"diverged (learning rates {span})",
+            "dropped on the way",
+            "not trained to the end",
+            "without a finite validation cost",
+        )
+        counts.append(len(self.given) - self.ranked.size - sum(counts))
+        return ", ".join(
+            f"{counted(count, 'setting')} {reason}"
+            for count, reason in zip(counts, reasons, strict=True)
+            if count > 0
+        )
+
+    @property
+    def varied(self) -> list[str]:
+        """Names of the hyperparameters that differ between the settings."""
+        first = self.settings[0] if self.settings else {}
+        return [n for n in first if any(setting[n] != first[n] for setting in self.settings)]
+
+    def domain(self, name: str) -> Domain:
+        """What a hyperparameter was drawn from; without a space what spans the values tried."""
+        return span(name, [one[name] for one in self.settings], (self.space or {}).get(name))
+
+
+_HINTS = get_type_hints(Record, include_extras=True)
+_MARKS = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in _HINTS.items()}
+
+COLUMNS = {name: mark for name, mark in _MARKS.items() if isinstance(mark, Column)}
+"""The arrays of whole numbers that a record has beside its curves."""
+
+WRITTEN = {name: mark for name, mark in _MARKS.items() if isinstance(mark, Rule)}
+"""The fields that are JSON in a file, with what they may be there."""
+
+BOUNDS = {"accuracy": (0.0, 1.0), "cost": (0.0, np.inf)}
+"""Of a metric's values; Student's interval knows nothing of them."""
