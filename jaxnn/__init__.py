@@ -26,11 +26,11 @@ from jaxnn.planning.plans import Plan
 from jaxnn.results.plots import plot_learning_curves, plot_rungs, plot_slice
 from jaxnn.results.uncertainty import Comparison
 from jaxnn.searching.loading import load
-from jaxnn.searching.methods import zoom
 from jaxnn.searching.resuming import resume
 from jaxnn.searching.searches import search
 from jaxnn.searching.studies import Study
 from jaxnn.searching.sweeps import sweep
+from jaxnn.searching.zooming import zoom
 from jaxnn.settings.domains import (
     choice,
     lograndint,

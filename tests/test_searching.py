@@ -12,7 +12,7 @@ import jaxnn
 from jaxnn import Dataset, fit, sample, search, stratified_folds
 from jaxnn.engine import chunks
 from jaxnn.planning.joining import plan_recipes
-from jaxnn.searching.methods import halving_steps
+from jaxnn.searching.methods import METHODS, Method, halving_steps
 from jaxnn.training import lanes
 from jaxnn.training.recipes import recipes
 
@@ -350,3 +350,42 @@ def test_bad_input_is_refused_before_anything_compiles(change, message):
     arguments = {"space": SPACE, "train": TRAIN, "valid": VALID, **OPTIONS, **change}
     with jax.no_tracing(), pytest.raises(ValueError, match=message):
         search(**arguments)
+
+
+def best_of_pairs(arena):
+    rows = arena.add_drawn()
+    for first in rows[::2]:
+        arena.train([first, first + 1], 2)
+        if not arena.is_called_off():
+            arena.train(arena.keep([first, first + 1], 1), arena.budget.max_epochs)
+
+
+def test_a_method_of_ones_own_is_a_row(monkeypatch, tmp_path):
+    """It trains as networks do alone; interrupted in the middle, it goes on to the same bits."""
+    rungs = lambda budget: [(budget.num_settings, 2), (budget.num_settings / 2, 2)]
+    monkeypatch.setitem(METHODS, "best_of_pairs", Method(best_of_pairs, rungs))
+    call = lambda **more: search(
+        MIXED, TRAIN, VALID, method="best_of_pairs", num_settings=4, max_epochs=4,
+        progress=False, **more,
+    )  # fmt: skip
+    whole = call()
+    assert [rung.entered for rung in whole.rungs] == [(0, 1), (2, 3)]
+    for rung in whole.rungs:
+        (kept,) = rung.kept
+        (dropped,) = {*rung.entered} - {kept}
+        assert (whole.epochs_done[kept, 0], whole.epochs_done[dropped, 0]) == (4, 2)
+        assert whole.dropped[dropped] == 2
+        alone = fit(whole.given[kept], TRAIN, VALID, epochs=4).curves["valid_cost"]
+        np.testing.assert_allclose(whole.curves["valid_cost"][kept, 0], alone, rtol=1e-3)
+
+    def stop(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(jaxnn.TrainingInterrupted):
+        call(directory=tmp_path, on_epoch=stop)
+    again = jaxnn.resume(tmp_path, TRAIN, VALID, progress=False)
+    np.testing.assert_array_equal(curves_of(again), curves_of(whole))
+    assert again.rungs == whole.rungs
+    whole.save(tmp_path / "study.h5")
+    assert jaxnn.load(tmp_path / "study.h5").rungs == whole.rungs

@@ -11,9 +11,9 @@ from scipy import stats
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, sample, uniform
 from jaxnn.data.inputs import InputStatistics, Treatment
-from jaxnn.searching.studies import Study
 from jaxnn.results.summaries import at_edge, summary
 from jaxnn.results.trials import Chunk, Rung
+from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.settings.sampling import Settings
 from jaxnn.system.display import SweepDisplay, sweep_display

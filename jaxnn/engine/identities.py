@@ -17,6 +17,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import Commits
 from jaxnn.disk.encoding import decode, encode, first_difference
 from jaxnn.disk.writing import StrPath
+from jaxnn.engine.calls import Call
 from jaxnn.functional.mixtures import Mixture
 from jaxnn.functional.types import Model, as_model
 from jaxnn.planning.plans import Plan
@@ -42,8 +43,7 @@ _CONFIG = ("matmul_precision", "prng_impl")
 
 def checked_identity(
     commits: Commits,
-    function: Callable[..., Any],
-    arguments: Mapping[str, Any],
+    call: Call,
     plan: Plan | None = None,
     hosts: Hosts = ALONE,
 ) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def checked_identity(
         return {}
     found = {
         **machine(),
-        "function": function.__name__,
-        "has_sampler": arguments.get("sampler") is not None,
-        "has_model": arguments["model"] is not None,
-        "model": _shape_of(arguments["model"]),
-        **_call(function, arguments),
+        "function": call.function.__name__,
+        "has_sampler": call.arguments.get("sampler") is not None,
+        "has_model": call.arguments["model"] is not None,
+        "model": _shape_of(call.arguments["model"]),
+        **_values_of(call),
         "plan": [
             {
                 "networks": encode(model if isinstance(model, Mixture) else None),
@@ -107,23 +107,22 @@ def argument_names(function: Callable[..., Any]) -> list[str]:
     return [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
 
 
-def _call(
-    function: Callable[..., Any], arguments: Mapping[str, Any], free: Sequence[str] = ()
-) -> dict[str, Any]:
+def _values_of(call: Call, free: Sequence[str] = ()) -> dict[str, Any]:
     """The data and arguments of a call, without those that are free to change."""
-    names = [name for name in argument_names(function) if name not in free]
+    names = [name for name in argument_names(call.function) if name not in free]
     return {
-        "train": _fingerprint(arguments["train"]),
-        "valid": _fingerprint(arguments["valid"]),
-        "arguments": {name: encode(arguments[name]) for name in names},
+        "train": _fingerprint(call.arguments["train"]),
+        "valid": _fingerprint(call.arguments["valid"]),
+        "arguments": {name: encode(call.arguments[name]) for name in names},
     }
 
 
-def call_of_values(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def call_of_values(call: Call) -> dict[str, Any]:
     """What the values of a search's settings depend on, as JSON; other settings leave it as is."""
-    space = {name: _as_trained(name, one) for name, one in arguments["space"].items()}
-    model = {"has_model": arguments["model"] is not None, "model": _shape_of(arguments["model"])}
-    found = {**model, **_call(function, {**arguments, "space": space}, _FREE)}
+    given = call.arguments
+    space = {name: _as_trained(name, one) for name, one in given["space"].items()}
+    model = {"has_model": given["model"] is not None, "model": _shape_of(given["model"])}
+    found = {**model, **_values_of(Call(call.function, {**given, "space": space}), _FREE)}
     return cast(dict[str, Any], json.loads(json.dumps(found)))
 
 

@@ -1,23 +1,96 @@
-"""Search methods: halving, coarse to fine, and the zoom between its rounds."""
+"""Search methods: what is drawn, how long it is trained, and what goes on.
+
+A method is a row of METHODS. Its function is given an `Arena`, in which it adds settings, trains
+them to an epoch and keeps the best; it may stop at any time when the arena is called off.
+"""
 
 import math
 from collections.abc import Callable, Sequence
-from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from jaxnn.engine.chunks import train_up_to
-from jaxnn.engine.jobs import Job
-from jaxnn.results.records import Record
+from jaxnn.engine.calls import Call
 from jaxnn.results.trials import Rung
-from jaxnn.settings.domains import Choice, Range
-from jaxnn.settings.sampling import Settings, Space, sample
+from jaxnn.searching.arena import Arena
+from jaxnn.searching.budgets import Budget
+from jaxnn.searching.zooming import zoom
+from jaxnn.settings.sampling import Settings, sample
+from jaxnn.with_optuna.brain import OptunaSearch
 
 PROBES = 256
 """Settings that programs are planned for where the true ones are not known yet."""
 
-METHODS = ("random", "sobol", "grid", "coarse_to_fine", "halving", "optuna")
+Rungs = list[tuple[float, int]]
+"""How many settings are trained for how many more epochs: what a plan expects."""
+
+
+class Method(NamedTuple):
+    """A way to search.
+
+    Attributes:
+      run: trains what it chooses.
+      rungs: what it will train, for the plan and the display.
+      draw: how its first settings are drawn from the space, see `sample`.
+      is_drawn_at_once: whether these are all; otherwise they stand for those to come.
+      begin: looks at the call before anything is trained, and may refuse it; `run` finds what it
+        returns as `arena.begun`.
+    """
+
+    run: Callable[[Arena], None]
+    rungs: Callable[[Budget], Rungs]
+    draw: str = "sobol"
+    is_drawn_at_once: bool = True
+    begin: Callable[[Call], Any] = lambda call: None
+
+
+def train_all(arena: Arena) -> None:
+    """Trains all settings to the end."""
+    arena.train(arena.add_drawn(), arena.budget.max_epochs)
+
+
+def halving(arena: Arena) -> None:
+    """Trains all settings a little, the best 1 / factor of them further, and so on."""
+    climb(arena, arena.add_drawn(), _steps(arena.budget))
+
+
+def coarse_to_fine(arena: Arena) -> None:
+    """Trains rounds of settings, each drawn from what the best so far leave of the space."""
+    budget, record = arena.budget, arena.record
+    edges = [round(budget.num_settings * step / budget.rounds) for step in range(budget.rounds + 1)]
+    part = arena.space
+    for step in range(budget.rounds):
+        if arena.is_called_off():
+            return
+        if step:
+            # half a setting less: rounding must not make it one more
+            top = (max(2, math.ceil(TOP * edges[1])) - 0.5) / len(record.given)
+            enough = len(record.ranked) > 1
+            part = zoom(arena.space, record, min(1.0, top)) if enough else arena.space
+        drawn = sample(part, edges[step + 1] - edges[step], budget.seed + step)
+        arena.train(arena.add(Settings(drawn, part)), budget.max_epochs)
+
+
+def ask_optuna(arena: Arena) -> None:
+    """Trains batches of settings that a sampler of Optuna proposes."""
+
+    def train(settings: Sequence[dict[str, Any]]) -> list[int]:
+        rows = arena.add(settings)
+        arena.train(rows, arena.budget.max_epochs)
+        return rows
+
+    arena.begun.search(arena.job, arena.budget.num_settings, arena.budget.batch, train)
+
+
+def climb(arena: Arena, rows: Sequence[int], steps: Sequence[tuple[int, int]]) -> None:
+    """Trains settings rung by rung: as many as a step says, to the epoch that it says."""
+    for step, (count, until) in enumerate(steps):
+        if step:
+            rows = arena.keep(rows, count)
+        stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
+        arena.train(rows, until, stage)
+        if arena.is_called_off():
+            return
+    if len(steps) > 1:
+        arena.record.rungs.append(Rung(until, tuple(rows), tuple(rows)))
 
 
 def halving_steps(
@@ -35,149 +108,41 @@ def halving_steps(
     return [*steps, (count, max_epochs)]
 
 
-def climb(
-    job: Job, numbers: Sequence[int], steps: Sequence[tuple[int, int]], patience: int | None
-) -> None:
-    """Trains settings rung by rung, each time the best of them as many as the step says."""
-    study = job.study
-    lanes, done = job.lanes(numbers), 0
-    for step, (count, until) in enumerate(steps):
-        if step:
-            kept = _best(study, numbers, count, done)
-            is_complete = np.all(study.is_complete, axis=1)
-            study.dropped[[n for n in numbers if n not in kept and not is_complete[n]]] = done
-            study.rungs.append(Rung(done, tuple(numbers), tuple(sorted(kept))))
-            numbers = sorted(kept)
-        going = set(numbers)
-        job.stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
-        while done < until and not job.is_called_off():
-            # networks that ended need nothing more, and their places are for others
-            lanes = [
-                (number, repeat)
-                for number, repeat in lanes
-                if number in going
-                and study.diverged[number, repeat] < 0
-                and study.ends[number, repeat] > done
-            ]
-            done = until if patience is None else min(until, done + max(1, patience // 2))
-            if lanes:
-                train_up_to(job, lanes, done, goes_on=done < study.num_epochs)
-            if patience is not None:
-                _end_the_stuck(study, lanes, done, patience)
-        if job.is_called_off():
-            return
-    if len(steps) > 1:
-        study.rungs.append(Rung(done, tuple(numbers), tuple(numbers)))
+def _steps(budget: Budget) -> list[tuple[int, int]]:
+    return halving_steps(budget.num_settings, budget.min_epochs, budget.max_epochs, budget.factor)
 
 
-def _best(study: Record, numbers: Sequence[int], count: int, done: int) -> set[int]:
-    """The best of some settings that were all trained for `done` epochs.
-
-    By the last third of these epochs: a single one is so noisy that on the later rungs, where the
-    settings are alike, it would drop them nearly by chance.
-    """
-    first, second = study.losses(slice(done - max(1, done // 3), done))
-    # a setting that has no value any more is dropped even where there is room
-    fine = [number for number in numbers if np.isfinite(first[number])] or list(numbers)
-    return set(sorted(fine, key=lambda n: (first[n], second[n], n))[:count])
+def in_one(budget: Budget) -> Rungs:
+    return [(budget.num_settings, budget.max_epochs)]
 
 
-def _end_the_stuck(study: Record, lanes: list[tuple[int, int]], done: int, patience: int) -> None:
-    """Ends networks whose best epoch is `patience` epochs ago."""
-    curve = study.curves[f"valid_{study.metric}"]
-    for number, repeat in lanes:
-        values = curve[number, repeat, :done]
-        if np.isfinite(values).all():
-            best = values.argmax() if study.metric == "accuracy" else values.argmin()
-            if done - 1 - best >= patience:
-                study.ends[number, repeat] = done
+def in_halves(budget: Budget) -> Rungs:
+    steps = _steps(budget)
+    before = [0, *(until for _, until in steps)]
+    return [(count, until - start) for (count, until), start in zip(steps, before, strict=False)]
 
 
-def coarse_to_fine(
-    job: Job,
-    space: Space,
-    num_settings: int,
-    rounds: int,
-    seed: int,
-    train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
-) -> None:
-    """Rounds of settings, each drawn from what the best so far leave of the space."""
-    edges = [round(num_settings * step / rounds) for step in range(rounds + 1)]
-    part = space
-    for step in range(rounds):
-        if job.is_over:
-            return
-        if step:
-            # half a setting less: rounding must not make it one more
-            top = (max(2, math.ceil(TOP * edges[1])) - 0.5) / len(job.study.given)
-            part = zoom(space, job.study, min(1.0, top)) if len(job.study.ranked) > 1 else space
-        drawn = sample(part, edges[step + 1] - edges[step], seed + step)
-        train_settings(Settings(drawn, part))
+def in_rounds(budget: Budget) -> Rungs:
+    if budget.rounds > budget.num_settings:
+        raise ValueError(
+            f"rounds got {budget.rounds}; expected at most num_settings, {budget.num_settings}"
+        )
+    return [(budget.num_settings / budget.rounds, budget.max_epochs)] * budget.rounds
 
+
+def in_batches(budget: Budget) -> Rungs:
+    times = math.ceil(budget.num_settings / budget.batch)
+    return [(budget.num_settings / times, budget.max_epochs)] * times
+
+
+METHODS: dict[str, Method] = {
+    "random": Method(train_all, in_one, draw="random"),
+    "sobol": Method(train_all, in_one),
+    "grid": Method(train_all, in_one, draw="grid"),
+    "coarse_to_fine": Method(coarse_to_fine, in_rounds, is_drawn_at_once=False),
+    "halving": Method(halving, in_halves),
+    "optuna": Method(ask_optuna, in_batches, is_drawn_at_once=False, begin=OptunaSearch),
+}
 
 TOP = 0.2
 """Share of a round's settings that the next round of coarse_to_fine is drawn around."""
-
-
-def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
-    """The part of a space where a study's best settings lie, each range on its own scale.
-
-    Of a range on which the best k settings lie at positions a to b of 0..1, what is left goes from
-    a - m to b + m with m = (b - a) / (k - 1): k even draws from an interval leave that much at
-    each end on the mean. It stays within the range: the summary of a study says where to widen one
-    instead. Of a choice the options that the best settings have are left, in their order; fixed
-    values stay, and of a range of whole numbers a single one may be left, which is then fixed.
-
-    Args:
-      space: the domains, by name.
-      study: a sweep of settings from that space.
-      top: the share of its settings that counts as best, in (0, 1]; two settings at least.
-
-    Returns:
-      a space, to `sample` from again.
-
-    Raises:
-      ValueError: fewer than two settings have a value, or one lacks a name of the space.
-
-    >>> from jaxnn import Dataset, loguniform, sample, sweep
-    >>> x = np.random.default_rng(0).normal(size=(80, 2))
-    >>> space = {"learning_rate": loguniform(1e-6, 1e0), "optimizer": "gd"}
-    >>> study = sweep(sample(space, 32), Dataset(x, (x[:, 0] > 0) * 1), 0.25, epochs=5)
-    >>> finer = zoom(space, study)
-    >>> finer["learning_rate"].low > 1e-3, finer["learning_rate"].scale, finer["optimizer"]
-    (True, 'log', 'gd')
-    """
-    if not isinstance(top, Real) or not 0 < top <= 1:
-        raise ValueError(f"top got {top!r}; expected a share in (0, 1] such as 0.1")
-    if len(study.ranked) < 2:
-        raise ValueError(
-            f"zoom got a study in which {len(study.ranked)} of {len(study.settings)} settings have "
-            "a value; expected two at least"
-        )
-    best = [study.settings[n] for n in study.ranked[: max(2, math.ceil(top * len(study.settings)))]]
-    zoomed = {}
-    for name, domain in space.items():
-        if isinstance(domain, Range | Choice):
-            if name not in best[0]:
-                raise ValueError(f"zoom got a study without {name!r}, which the space has")
-            domain = _zoomed(name, domain, [one[name] for one in best], len(study.settings))
-        zoomed[name] = domain
-    return zoomed
-
-
-def _zoomed(name: str, domain: Range | Choice, values: list[Any], num_settings: int) -> Any:
-    if isinstance(domain, Choice):
-        left = tuple(option for option in domain.options if option in values)
-        if not left:
-            raise ValueError(
-                f"zoom got a study whose best settings have none of the options of {name!r}; "
-                "expected one of settings from this space"
-            )
-        return Choice(left)
-    positions = np.array([domain.position(value) for value in values])
-    first, last = positions.min(), positions.max()
-    # where the best are equal, the distance to what was tried beside them is left
-    margin = max((last - first) / (len(values) - 1), 1 / (2 * num_settings))
-    low, high = domain.value(max(0.0, first - margin)), domain.value(min(1.0, last + margin))
-    # of whole numbers a single one may be left
-    return Range(low, high, domain.scale, domain.is_whole) if low < high else low

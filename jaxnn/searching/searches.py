@@ -1,42 +1,31 @@
 """`search`: from a space to its best setting, in rounds and rungs of sweeps."""
 
-import math
-import sys
-from collections.abc import Sequence
-from numbers import Real
 from typing import Any
-
-import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
+from jaxnn.engine.calls import Call, entry
 from jaxnn.engine.identities import checked_identity
-from jaxnn.engine.opening import add, empty_record, open_job
-from jaxnn.engine.options import Options, hold_out_note
-from jaxnn.engine.team import of_first, plan_of_first
+from jaxnn.engine.opening import empty_record, open_job
+from jaxnn.engine.options import hold_out_note
+from jaxnn.engine.team import plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.planning.plans import PlannedProgram
-from jaxnn.searching.methods import (
-    METHODS,
-    PROBES,
-    climb,
-    coarse_to_fine,
-    halving_steps,
-)
+from jaxnn.searching.arena import Arena, Drawn
+from jaxnn.searching.budgets import Budget
+from jaxnn.searching.methods import METHODS, PROBES
 from jaxnn.searching.studies import Study
 from jaxnn.settings.sampling import Space, checked_space, sample
-from jaxnn.system.checks import brief, whole_number
-from jaxnn.system.processes import all_hosts, check_fork
-from jaxnn.system.terminal import call_text
+from jaxnn.system.processes import Hosts, all_hosts, check_fork
 from jaxnn.training.hooks import OnEpoch
 from jaxnn.training.recipes import recipes
-from jaxnn.with_optuna.brain import Brain
 from jaxnn.with_optuna.urls import shown
 
 
+@entry
 def search(
+    call: Call,
     space: Space,
     train: Dataset,
     valid: Dataset | float | None = None,
@@ -133,92 +122,50 @@ def search(
     >>> [(rung.epochs, len(rung.entered)) for rung in study.rungs], len(study.ranked)
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
-    arguments = locals()
     check_fork("search")
     hosts = all_hosts()
     with hosts.raised_together("the arguments of search"):
-        call = call_text(search, {**arguments, "storage": shown(storage)})
-        options = Options.among(arguments)
+        text, options = call.text(storage=shown(storage)), call.options
         if method not in METHODS:
             raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
-        num_settings = whole_number("num_settings", num_settings, 1)
-        max_epochs = whole_number("max_epochs", max_epochs, 1)
-        if whole_number("min_epochs", min_epochs, 1) > max_epochs:
-            raise ValueError(
-                f"min_epochs got {min_epochs}; expected at most max_epochs, {max_epochs}"
-            )
-        # as a float: whole numbers beyond its range exist
-        if not isinstance(factor, Real) or not 1 < factor <= sys.float_info.max:
-            raise ValueError(f"factor got {brief(factor)}; expected a number > 1 such as 3")
-        if patience is not None:
-            patience = whole_number("patience", patience, 1)
-        if whole_number("rounds", rounds, 1) > num_settings and method == "coarse_to_fine":
-            raise ValueError(f"rounds got {rounds}; expected at most num_settings, {num_settings}")
-        whole_number("batch", batch, 1)
-        if directory is not None and storage is not None:
-            raise ValueError(
-                "directory came with a storage, in which Optuna keeps the study; "
-                "expected one of them"
-            )
-        if storage is not None and hosts.count > 1:
-            raise ValueError(
-                f"storage came in a job of {hosts.count} processes of JAX, which train the "
-                "lanes of one search together; expected None, or processes that are independent"
-            )
+        how = METHODS[method]
+        budget = Budget.among(call.arguments)
+        _check_storage(storage, directory, hosts)
         parts = options.parts(train, valid)
         training_part, space = parts[0][0], checked_space(space)
-        is_drawn_at_once = method in ("random", "sobol", "grid", "halving")
-        draw = method if method in ("random", "grid") else "sobol"
         # what is drawn later comes from the same space: enough settings tell its programs
-        count = num_settings if is_drawn_at_once else max(num_settings, PROBES)
-        first = sample(space, count, seed, method=draw)
+        count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
+        first = sample(space, count, seed, method=how.draw)
         prepared = recipes(first, training_part, options.model)
-        steps = [(min(num_settings, len(first)), max_epochs)]
-        if method == "halving":
-            steps = halving_steps(num_settings, min_epochs, max_epochs, factor)
-        epochs = np.diff([0, *(until for _, until in steps)])
-        rungs = [(count, int(some)) for (count, _), some in zip(steps, epochs, strict=True)]
-        total = sum(count * some for count, some in rungs)
-        if not is_drawn_at_once:
-            times = rounds if method == "coarse_to_fine" else math.ceil(num_settings / batch)
-            rungs = [(num_settings / times, max_epochs)] * times
-        shares = [(count / len(prepared), some) for count, some in rungs]
-        plan = options.plan(prepared, training_part, max_epochs, rungs=shares)
+        # a grid may have fewer
+        rungs = [(min(count, len(first)), epochs) for count, epochs in how.rungs(budget)]
+        shares = [(count / len(prepared), epochs) for count, epochs in rungs]
+        plan = options.plan(prepared, training_part, budget.max_epochs, rungs=shares)
     plan = plan_of_first(hosts, plan, options.model)
     with commits_in(directory, commit_interval, hosts) as commits:
-        own = checked_identity(commits, search, arguments, plan, hosts)
+        own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
             return Study.of(whole_record(commits.finished, options.model))
-        brain = None
-        if method == "optuna":
-            brain = Brain(search, arguments)
-        work = total * seeds * folds
-        study = empty_record(Study, options, parts, plan, max_epochs)
+        begun = how.begin(call)
+        study = empty_record(Study, options, parts, plan, budget.max_epochs)
+        work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
         with open_job(study, options, parts, work, commits, own, hosts) as job:
-            study.space, study.call = space, call
+            study.space, study.call = space, text
             job.note(hold_out_note(valid, parts))
-            known: list[PlannedProgram] = [*plan.programs]
-
-            def train_settings(settings: Sequence[dict[str, Any]]) -> list[int]:
-                # a sampler without a seed draws other settings in each process
-                settings = of_first(hosts, "the settings", [dict(one) for one in settings])
-                new = recipes(settings, training_part, options.model)
-                whole = options.plan([*job.recipes, *new], training_part, max_epochs, known=known)
-                whole = plan_of_first(hosts, whole, options.model)
-                known.extend(one for one in whole.programs if not _is_known(one, known))
-                numbers = add(job, options, settings, new, whole)
-                climb(job, numbers, [(len(numbers), max_epochs)], patience)
-                return numbers
-
-            if is_drawn_at_once:
-                climb(job, add(job, options, first, prepared, plan), steps, patience)
-            elif brain is not None:
-                brain.search(job, num_settings, batch, train_settings)
-            else:
-                coarse_to_fine(job, space, num_settings, rounds, seed, train_settings)
+            drawn = Drawn(first, prepared, plan)
+            how.run(Arena(job, options, space=space, budget=budget, drawn=drawn, begun=begun))
     return study
 
 
-def _is_known(planned: PlannedProgram, known: Sequence[PlannedProgram]) -> bool:
-    key = lambda one: (one.program, one.inputs, one.chunk)
-    return key(planned) in map(key, known)
+def _check_storage(storage: Any, directory: StrPath | None, hosts: Hosts) -> None:
+    if storage is None:
+        return
+    if directory is not None:
+        raise ValueError(
+            "directory came with a storage, in which Optuna keeps the study; expected one of them"
+        )
+    if hosts.count > 1:
+        raise ValueError(
+            f"storage came in a job of {hosts.count} processes of JAX, which train the lanes of "
+            "one search together; expected None, or processes that are independent"
+        )

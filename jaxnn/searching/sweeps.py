@@ -6,10 +6,11 @@ from dataclasses import replace
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
+from jaxnn.engine.calls import Call, entry
 from jaxnn.engine.chunks import train_up_to
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.opening import add, empty_record, open_job
-from jaxnn.engine.options import Options, hold_out_note
+from jaxnn.engine.options import hold_out_note
 from jaxnn.engine.team import plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
@@ -19,12 +20,13 @@ from jaxnn.settings.hyperparameters import Setting
 from jaxnn.settings.sampling import Settings, checked_space
 from jaxnn.system.checks import whole_number
 from jaxnn.system.processes import all_hosts, check_fork
-from jaxnn.system.terminal import call_text
 from jaxnn.training.hooks import OnEpoch
 from jaxnn.training.recipes import recipes
 
 
+@entry
 def sweep(
+    call: Call,
     settings: Sequence[Setting],
     train: Dataset,
     valid: Dataset | float,
@@ -107,11 +109,10 @@ def sweep(
     >>> study.curves["valid_cost"].shape, study.best_params["learning_rate"] > 1e-2
     ((8, 1, 10), True)
     """
-    arguments = locals()
     check_fork("sweep")
     hosts = all_hosts()
     with hosts.raised_together("the arguments of sweep"):
-        call, options = call_text(sweep, arguments), Options.among(arguments)
+        text, options = call.text(), call.options
         epochs = whole_number("epochs", epochs, 1)
         if plan is not None and not isinstance(plan, Plan):
             raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
@@ -125,13 +126,13 @@ def sweep(
     plan = plan_of_first(hosts, plan, options.model)
     total = len(prepared) * seeds * epochs
     with commits_in(directory, commit_interval, hosts) as commits:
-        own = checked_identity(commits, sweep, arguments, plan, hosts)
+        own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
             return Study.of(whole_record(commits.finished, options.model))
         study = empty_record(Study, options, parts, plan, epochs)
         with open_job(study, options, parts, total, commits, own, hosts) as job:
             numbers = add(job, options, settings, prepared, plan)
-            study.call = call
+            study.call = text
             if isinstance(settings, Settings):
                 study.space = checked_space(settings.space)
             job.note(hold_out_note(valid, parts))

@@ -14,6 +14,7 @@ from jaxnn.data.inputs import check_row_space, treatment
 from jaxnn.data.splits import checked_data
 from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
+from jaxnn.engine.calls import Call
 from jaxnn.engine.identities import checked_identity
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.searching.studies import Study
@@ -81,7 +82,11 @@ class Run:
         progress: bool | None = None,
         on_epoch: OnEpoch | None = None,
     ):
-        arguments = locals()
+        call = Call.of(
+            Run, setting, train, valid, seed=seed, order_seed=order_seed, model=model,
+            row_space=row_space, directory=directory, commit_interval=commit_interval,
+            progress=progress, on_epoch=on_epoch,
+        )  # fmt: skip
         check_fork("Run")
         own = None if model is None else as_model(model)
         check_row_space(row_space, own)
@@ -106,7 +111,7 @@ class Run:
         self._journal = Journal(curve_names(self._setup.valid))
         with contextlib.ExitStack() as opened:
             self._commits = opened.enter_context(commits_in(directory, commit_interval))
-            self._identity = checked_identity(self._commits, Run, arguments)
+            self._identity = checked_identity(self._commits, call)
             last, self._commits.last = self._commits.last, []
             for commit in last:
                 self._now = restored(commit, self._now, self._journal, self._recipe_of)

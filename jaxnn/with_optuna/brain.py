@@ -1,4 +1,4 @@
-"""Optuna as the brain of a search: it says what to train, and is told what came of it."""
+"""Optuna as the sampler of a search: it proposes settings and is told their values."""
 
 import contextlib
 import hashlib
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
+from jaxnn.engine.calls import Call
 from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
 from jaxnn.results.records import Record
@@ -54,20 +55,20 @@ def _check_sampler(sampler: Any) -> None:
                 )
 
 
-class Brain:
-    """A study of Optuna that says what to train; the lanes are its body.
+class OptunaSearch:
+    """A study of Optuna, whose sampler proposes the settings that are trained.
 
     Args:
-      function, arguments: `search`, and all its arguments by name.
+      call: of `search`.
 
     Raises:
       ModuleNotFoundError: the sampler needs a package that is missing.
       ValueError: the storage cannot be opened, or has a study that another call has begun.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any]):
-        optuna = import_optuna()
-        self._function, self._arguments = function, arguments
+    def __init__(self, call: Call):
+        optuna, arguments = import_optuna(), call.arguments
+        self._begun, self._arguments = call, arguments
         space, name, sampler = (arguments[one] for one in ("space", "name", "sampler"))
         if sampler is not None:
             _check_sampler(sampler)
@@ -86,7 +87,7 @@ class Brain:
 
     def _check_call(self) -> None:
         """ValueError unless the study was begun with this call, as far as that is known."""
-        name, now = self._study.study_name, call_of_values(self._function, self._arguments)
+        name, now = self._study.study_name, call_of_values(self._begun)
         self._call = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()
         asked = lambda call: refused_or(self._arguments["storage"], call)
         then = asked(lambda: self._study.user_attrs.get(_BEGUN))
@@ -243,7 +244,7 @@ class Brain:
             name = "search"
             options = {"method": "random", "num_settings": 1, "max_epochs": given["max_epochs"]}
         kept = _OF_ALL if is_fit else (*_OF_ALL, *_OF_SEARCH)
-        for parameter in inspect.signature(self._function).parameters.values():
+        for parameter in inspect.signature(self._begun.function).parameters.values():
             value = given[parameter.name]
             if parameter.name in kept and value != parameter.default:
                 options[parameter.name] = value

@@ -1,0 +1,47 @@
+"""The budget of a search: how many settings are trained, and for how long."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
+
+from jaxnn.system.checks import brief, whole_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much a search trains, and in what portions; see `search`.
+
+    Raises:
+      ValueError: a number is bad.
+    """
+
+    num_settings: int
+    max_epochs: int
+    min_epochs: int
+    factor: float
+    rounds: int
+    batch: int
+    patience: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("num_settings", "max_epochs", "min_epochs"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(
+                f"min_epochs got {self.min_epochs}; expected at most max_epochs, {self.max_epochs}"
+            )
+        # as a float: whole numbers beyond its range exist
+        if not isinstance(self.factor, Real) or not 1 < self.factor <= sys.float_info.max:
+            raise ValueError(f"factor got {brief(self.factor)}; expected a number > 1 such as 3")
+        if self.patience is not None:
+            object.__setattr__(self, "patience", whole_number("patience", self.patience, 1))
+        for name in ("rounds", "batch"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+
+    @classmethod
+    def among(cls, arguments: Mapping[str, Any]) -> "Budget":
+        """The budget among a function's arguments, which have the same names."""
+        return cls(**{field.name: arguments[field.name] for field in fields(cls)})

@@ -1,0 +1,75 @@
+"""Zooming: from coarse to fine, the part of a space where a study's best settings lie."""
+
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from jaxnn.results.records import Record
+from jaxnn.settings.domains import Choice, Range
+from jaxnn.settings.sampling import Space
+
+
+def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
+    """The part of a space where a study's best settings lie, each range on its own scale.
+
+    Of a range on which the best k settings lie at positions a to b of 0..1, what is left goes from
+    a - m to b + m with m = (b - a) / (k - 1): k even draws from an interval leave that much at
+    each end on the mean. It stays within the range: the summary of a study says where to widen one
+    instead. Of a choice the options that the best settings have are left, in their order; fixed
+    values stay, and of a range of whole numbers a single one may be left, which is then fixed.
+
+    Args:
+      space: the domains, by name.
+      study: a sweep of settings from that space.
+      top: the share of its settings that counts as best, in (0, 1]; two settings at least.
+
+    Returns:
+      a space, to `sample` from again.
+
+    Raises:
+      ValueError: fewer than two settings have a value, or one lacks a name of the space.
+
+    >>> from jaxnn import Dataset, loguniform, sample, sweep
+    >>> x = np.random.default_rng(0).normal(size=(80, 2))
+    >>> space = {"learning_rate": loguniform(1e-6, 1e0), "optimizer": "gd"}
+    >>> study = sweep(sample(space, 32), Dataset(x, (x[:, 0] > 0) * 1), 0.25, epochs=5)
+    >>> finer = zoom(space, study)
+    >>> finer["learning_rate"].low > 1e-3, finer["learning_rate"].scale, finer["optimizer"]
+    (True, 'log', 'gd')
+    """
+    if not isinstance(top, Real) or not 0 < top <= 1:
+        raise ValueError(f"top got {top!r}; expected a share in (0, 1] such as 0.1")
+    if len(study.ranked) < 2:
+        raise ValueError(
+            f"zoom got a study in which {len(study.ranked)} of {len(study.settings)} settings have "
+            "a value; expected two at least"
+        )
+    best = [study.settings[n] for n in study.ranked[: max(2, math.ceil(top * len(study.settings)))]]
+    zoomed = {}
+    for name, domain in space.items():
+        if isinstance(domain, Range | Choice):
+            if name not in best[0]:
+                raise ValueError(f"zoom got a study without {name!r}, which the space has")
+            domain = _zoomed(name, domain, [one[name] for one in best], len(study.settings))
+        zoomed[name] = domain
+    return zoomed
+
+
+def _zoomed(name: str, domain: Range | Choice, values: list[Any], num_settings: int) -> Any:
+    if isinstance(domain, Choice):
+        left = tuple(option for option in domain.options if option in values)
+        if not left:
+            raise ValueError(
+                f"zoom got a study whose best settings have none of the options of {name!r}; "
+                "expected one of settings from this space"
+            )
+        return Choice(left)
+    positions = np.array([domain.position(value) for value in values])
+    first, last = positions.min(), positions.max()
+    # where the best are equal, the distance to what was tried beside them is left
+    margin = max((last - first) / (len(values) - 1), 1 / (2 * num_settings))
+    low, high = domain.value(max(0.0, first - margin)), domain.value(min(1.0, last + margin))
+    # of whole numbers a single one may be left
+    return Range(low, high, domain.scale, domain.is_whole) if low < high else low
