@@ -89,6 +89,12 @@ def share(left: float, names: list[str], of: int = 1) -> float:
     return left * sum(times[:of]) / sum(times)
 
 
+def replace(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 class Results:
     """`gpu.json` and `gpu.md`, written as a whole whenever something is known."""
 
@@ -100,13 +106,12 @@ class Results:
         return json.loads(self._path.read_text()) if self._path.exists() else {"sections": {}}
 
     def write(self, found: Row) -> None:
-        for path, text in (
-            (self._path, json.dumps(found, indent=1) + "\n"),
-            (self._path.with_suffix(".md"), markdown(found)),
-        ):
-            new = path.with_suffix(".new")
-            new.write_text(text)
-            new.replace(path)
+        replace(self._path, json.dumps(found, indent=1) + "\n")
+        try:
+            replace(self._path.with_suffix(".md"), markdown(found))
+        except Exception:
+            # tables can be made again later; what was measured goes on
+            traceback.print_exc()
 
     def put(self, name: str, section: Row) -> None:
         found = self.read()

@@ -13,7 +13,7 @@ TEXT = """Measured by `benchmarks/gpu.py`; the numbers are from `gpu.json`.
   parameters read for the products, activations.
 - memory_a_lane: bytes of the compiled program's arguments, results and temporaries a lane.
 - first_s: what the first call took over the second; compile_s: XLA alone; trace_s: before it.
-- precision: of products of float32. JAX's default on a GPU of this kind is what "error" says: about
+- precision: of products of float32. What JAX's default is here, the relative_error tells: about
   1e-3 is TF32, 1e-6 is float32. PyTorch's default is "highest", which is float32; "high" is TF32.
 """
 PEERS = ("torch", "graphs", "compiled", "naive")
@@ -76,9 +76,10 @@ def details(row: Row) -> list[str]:
     parts = []
     for key, value in row.items():
         if isinstance(value, dict):
-            parts.append("\n".join(f"- {inner}: {shown(one)}" for inner, one in value.items()))
+            lines = [f"- {inner}: {shown(one)}" for inner, one in value.items()]
+            parts.append("\n".join([f"{name or key}, {key}:\n", *lines]))
         elif key == "longest" and value:
-            parts.append(f"Longest kernels of {name}:\n\n{table(value)}")
+            parts.append(f"{name}, longest kernels:\n\n{table(value)}")
         elif key == "plan":
             parts.append(f"```\n{value}\n```")
     return parts
@@ -87,7 +88,8 @@ def details(row: Row) -> list[str]:
 def table(rows: list[Row]) -> str:
     flat = lambda value: not isinstance(value, dict | list)
     columns = dict.fromkeys(key for row in rows for key, value in row.items() if flat(value))
-    names = [name for name in columns if name not in ("plan", "memory", "bytes_a_step")]
+    names = [name for name in columns if name not in ("plan", "memory", "bytes_a_step", "took_s")]
+    names += [name for name in ("took_s",) if name in columns]
     if not names:
         return ""
     lines = [names, ["---"] * len(names)]

@@ -123,10 +123,11 @@ def plain_step(state: Any, rate: Any, x: jax.Array, y: jax.Array) -> Any:
 
 def naive_vmap(network: Network, lanes: int) -> Train:
     x, y = map(jnp.asarray, network.data())
-    params = jax.vmap(functools.partial(init, network.units))(
+    # jitted: operation by operation it compiles many small programs
+    params = jax.jit(jax.vmap(functools.partial(init, network.units)))(
         jax.random.split(jax.random.key(0), lanes)
     )
-    state = [(params, jax.vmap(optax.adam(1e-4).init)(params))]
+    state = [(params, jax.jit(jax.vmap(optax.adam(1e-4).init))(params))]
     rates = jnp.linspace(1e-4, 2e-4, lanes)
     step = jax.vmap(plain_step, in_axes=(0, 0, None, None))
 
