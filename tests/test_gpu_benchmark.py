@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import gpu
 import gpu_cases
@@ -50,18 +51,24 @@ def test_what_has_no_time_is_stopped_and_named(tmp_path):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """Those of a section whose second case fails, and whose third has no time."""
+    """Those of a section whose second case fails, and whose fourth has no time."""
+    clock = [0.0]
+
+    def lasts(seconds):
+        clock[0] += seconds
+        return {"us": seconds}
 
     def cases(sizes):
-        yield gpu.Case({"case": "first"}, lambda: {"us": 2.0})
+        yield gpu.Case({"case": "first"}, lambda: lasts(2.0))
         yield gpu.Case({"case": "second"}, lambda: [][sizes.repeats])
-        yield gpu.Case({"case": "third"}, lambda: {"us": time.sleep(1)})
-        yield gpu.Case({"case": "fourth"}, lambda: {"us": 4.0})
+        yield gpu.Case({"case": "third"}, lambda: lasts(5.0))
+        yield gpu.Case({"case": "fourth"}, lambda: lasts(1.0))
 
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setitem(gpu.SECTIONS, "rates", gpu.Section(1.0, cases))
     results = gpu.Results(tmp_path)
     results.put("ceilings", {"rows": [], "seconds": 1.0, "limit_s": 1.0})
-    gpu.run_here(["rates"], gpu_cases.FEW, 0.9, results)
+    gpu.run_here(["rates"], gpu_cases.FEW, 10.0, results)
     return results
 
 
