@@ -44,12 +44,13 @@ from sweep import (
 )
 
 import jaxnn
-from jaxnn.chunks import lane_numbers
-from jaxnn.costs import Rates, lane_bytes, step_counts
-from jaxnn.lanes import init_lanes, train_lanes
-from jaxnn.preparing import recipe
-from jaxnn.programs import Program, initial
-from jaxnn.training import TrainState, init_train_state, train_epochs
+from jaxnn.engine.chunks import lane_numbers
+from jaxnn.planning.costs import Rates
+from jaxnn.training.lanes import init_lanes, train_lanes
+from jaxnn.training.programs import Program, initial
+from jaxnn.training.recipes import recipe
+from jaxnn.training.steps import TrainState, init_train_state, train_epochs
+from jaxnn.training.work import lane_bytes, step_counts
 
 Row = dict[str, Any]
 
