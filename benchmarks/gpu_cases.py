@@ -353,7 +353,7 @@ def torch_graph(network: Network, lanes: int) -> Train:
         for name, p in model.named_parameters()
     }
     adam = torch.optim.Adam(params.values(), lr=1e-4, fused=True, capturable=True)
-    rows = torch.arange(BATCH_SIZE, device=x.device)
+    batch, labels = x[:BATCH_SIZE].clone(), y[:BATCH_SIZE].clone()
 
     def cost(params: Any, x: Any, y: Any) -> Any:
         logits = torch.func.functional_call(model, params, (x,))
@@ -362,7 +362,7 @@ def torch_graph(network: Network, lanes: int) -> Train:
     grads_of = torch.func.vmap(torch.func.grad(cost), in_dims=(0, None, None))
 
     def step() -> None:
-        for name, grad in grads_of(params, x[rows], y[rows]).items():
+        for name, grad in grads_of(params, batch, labels).items():
             params[name].grad = grad
         adam.step()
 
@@ -379,7 +379,9 @@ def torch_graph(network: Network, lanes: int) -> Train:
     def train(epochs: int) -> None:
         for _ in range(epochs):
             for chosen in torch.randperm(len(x), device=x.device).split(BATCH_SIZE):
-                rows.copy_(chosen)
+                # outside of the graph: rows that are gathered inside failed on an H200
+                batch.copy_(x[chosen])
+                labels.copy_(y[chosen])
                 graph.replay()
         torch.cuda.synchronize()
 
