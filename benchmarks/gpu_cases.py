@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """How much is measured. Lanes come in order of importance."""
+    """How much is measured. Lanes come in order of importance; 0 lanes are `fit`'s program."""
 
     small: tuple[int, ...]
     wide: tuple[int, ...]
@@ -84,8 +84,8 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
-    small=(4096, 64, 1, 512, 65536, 8, 16384),
-    wide=(512, 64, 1, 4096, 8, 8192, 16384, 65536),
+    small=(4096, 64, 1, 0, 65536, 512, 8, 16384),
+    wide=(512, 64, 1, 0, 4096, 8, 8192, 16384, 65536),
     peers=(64, 4096, 512),
     calls=(64, 4096),
     structures=len(CASES),
@@ -97,7 +97,7 @@ FULL = Sizes(
     most=100,
 )
 FEW = FULL._replace(
-    small=(4096, 1), wide=(64,), peers=(64,), calls=(64,), structures=2, epochs=2, seconds=0.1,
+    small=(4096, 0), wide=(64,), peers=(64,), calls=(64,), structures=2, epochs=2, seconds=0.1,
     repeats=3, most=7,
 )  # fmt: skip
 TINY = FEW._replace(
@@ -284,13 +284,16 @@ def our_case(network: Network, lanes: int, sizes: Sizes, precision: str | None =
 
 
 def lanes(sizes: Sizes) -> Iterator[Case]:
+    (small, first), (wide, second) = ((network, counts[0]) for network, counts in sizes.networks)
+    yield our_case(small, first, sizes)
+    yield our_case(wide, second, sizes)
+    yield our_case(small, first, sizes, "highest")
+    yield our_case(wide, second, sizes, "highest")
     # in turns: where time is short, both networks have their most important lanes
-    small, wide = ([(network, count) for count in counts] for network, counts in sizes.networks)
-    for pair in itertools.zip_longest(small, wide):
-        yield from (our_case(one[0], one[1], sizes) for one in pair if one)
-    for network, counts in sizes.networks:
-        yield our_case(network, 0, sizes)
-        yield our_case(network, counts[0], sizes, "highest")
+    for counts in itertools.zip_longest(sizes.small[1:], sizes.wide[1:]):
+        for network, count in zip((small, wide), counts, strict=True):
+            if count is not None:
+                yield our_case(network, count, sizes)
 
 
 # -- peers
