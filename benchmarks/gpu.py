@@ -25,7 +25,14 @@ The sections, in order of importance (`SECTIONS` has the seconds that each is gi
 - profile: what XLA compiles a step to, and its longest kernels. `--profile` saves the programs.
 - flags: the same steps and compilations with other flags of XLA.
 
-Needs one GPU with a CUDA build of JAX 0.10 or newer. No GPU was at hand when this was written.
+Needs one GPU with a CUDA build of JAX 0.10 or newer. On an H200 with JAX 0.11.2 (`results/gpu.md`):
+
+    12288-25-12-6: 2.7 us a lane's step with 512 lanes or more, 62 to 67 % of the memory rate;
+        560 times faster than PyTorch eager, 1.8 times than a CUDA graph of as many vmapped networks
+    64-32-16-10: 0.056 us with 4,096 lanes, 0.050 with 65,536, 33 % of the memory rate; 28,000 times
+        faster than PyTorch eager, 1.9 times than a CUDA graph of 4,096
+    one network alone takes 47 to 50 us a step: about 30 kernels
+    the 256 mixed settings: 40 s, the second time 12: a chunk of 2,048 lanes trains 59 to 69
 """
 
 import argparse

@@ -44,10 +44,45 @@ class Rates(NamedTuple):
 RATES = {
     # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`; the
     # convolutions from sweeps as in `benchmarks/convolutions.py`
-    "cpu": Rates(110e9, 36e9, 0.92e9, 0.44e9, 2.8e9, 2.0e9, 32e-6, 0.0, 3.0, 1.5),
-    # not measured: published rates of an H100 and of a TPU v4, at a fifth of their peak
-    "gpu": Rates(10e12, 0.7e12, 50e9, 50e9, 10e12, 10e12, 150e-6, 0.0, 4.0, 1.5),
-    "tpu": Rates(10e12, 0.25e12, 20e9, 20e9, 10e12, 10e12, 100e-6, 0.0, 4.0, 1.5),
+    "cpu": Rates(
+        products=110e9,
+        bandwidth=36e9,
+        activations=0.92e9,
+        draws=0.44e9,
+        convolutions=2.8e9,
+        grouped_convolutions=2.0e9,
+        step=32e-6,
+        lane=0.0,
+        compile=3.0,
+        compile_layer=1.5,
+    ),
+    # an H200 with JAX 0.11.2, fitted to 24 programs by `benchmarks/gpu.py`; of convolutions
+    # nothing was measured
+    "gpu": Rates(
+        products=198e12,
+        bandwidth=5.2e12,
+        activations=165e9,
+        draws=32e9,
+        convolutions=10e12,
+        grouped_convolutions=10e12,
+        step=53e-6,
+        lane=32e-9,
+        compile=3.0,
+        compile_layer=1.0,
+    ),
+    # not measured: a fifth of the published peak rates of a TPU v4
+    "tpu": Rates(
+        products=10e12,
+        bandwidth=0.25e12,
+        activations=20e9,
+        draws=20e9,
+        convolutions=10e12,
+        grouped_convolutions=10e12,
+        step=100e-6,
+        lane=0.0,
+        compile=4.0,
+        compile_layer=1.5,
+    ),
 }
 """Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
 
