@@ -14,14 +14,13 @@ The rates of convolutions in `jaxnn.costs` come from the last part.
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from measuring import best_of
 
 import jaxnn
 from jaxnn.training.work import foreign_step
@@ -41,17 +40,6 @@ class ConvNet(nn.Module):
             x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(x))
             x = nn.max_pool(x, (2, 2), (2, 2))
         return nn.Dense(6)(x.reshape(len(x), -1))
-
-
-def best_of(repeats: int, call: Callable[[], Any]) -> float:
-    """Seconds of a call that was made once before."""
-    jax.block_until_ready(call())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def gradients(model: jaxnn.Model, batch: jaxnn.Dataset, num_lanes: int, steps: int) -> list[float]:

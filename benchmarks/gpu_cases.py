@@ -6,7 +6,6 @@ before a case runs.
 
 import contextlib
 import functools
-import importlib.util
 import itertools
 import json
 import os
@@ -24,24 +23,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from measuring import about, is_installed, seconds
 from mixed import SPACE, problem_of
+from problems import Problem, random_examples
 from rates import CASES
 from scipy.optimize import nnls
-from sweep import (
-    BATCH_SIZE,
-    NUM_BATCHES,
-    SMALL,
-    WIDE,
-    Network,
-    Train,
-    about,
-    naive_vmap,
-    our_sweep,
-    seconds,
-    torch_eager,
-    torch_parts,
-    torch_vmap,
-)
+from sides import Build, Setting, Train, jax_vmap
+from sweep import BATCH_SIZE, NUM_BATCHES, SMALL, WIDE, Network, our_sweep
+from torch_sides import torch_arrays, torch_eager, torch_lanes, torch_vmap_fused
 
 import jaxnn
 from jaxnn.engine.chunks import lane_numbers
@@ -104,7 +93,7 @@ TINY = FEW._replace(
     small=(4,), wide=(2,), peers=(2,), calls=(2,), structures=1, floats=2**18, square=128, epochs=1,
     seconds=0.0, repeats=1, most=3,
 )  # fmt: skip
-HAS_TORCH = importlib.util.find_spec("torch") is not None
+HAS_TORCH = is_installed("torch")
 
 
 # -- timing
@@ -268,15 +257,11 @@ def needed_memory(compiled: Any) -> float:
     return float(sum(parts) - report.alias_size_in_bytes)
 
 
-def data_of(network: Network) -> jaxnn.Dataset:
-    return jaxnn.Dataset(*network.data(), network.classes)
-
-
 def our_case(network: Network, lanes: int, sizes: Sizes, precision: str | None = None) -> Case:
     def run() -> Row:
         with with_precision(precision):
-            setting = {"hidden": network.hidden, "learning_rate": 1e-4}
-            return Ours(data_of(network), setting, lanes).row(sizes)
+            (setting,) = network.settings(1)
+            return Ours(network.problem().train, setting, lanes).row(sizes)
 
     side = "jaxnn.sweep's program" if lanes else "jaxnn.fit's program"
     name = {"network": str(network), "side": side, "lanes": max(lanes, 1)}
@@ -299,31 +284,27 @@ def lanes(sizes: Sizes) -> Iterator[Case]:
 # -- peers
 
 
-def peer_case(
-    side: str, build: Callable[[Network, int], Train], network: Network, lanes: int, sizes: Sizes
-) -> Case:
+def peer_case(side: str, build: Build, network: Network, lanes: int, sizes: Sizes) -> Case:
     def run() -> Row:
-        train = build(network, lanes)
+        train = build(network.problem(), network.settings(lanes))
         return us_of(train, lanes, NUM_BATCHES, sizes)
 
     return Case({"network": str(network), "side": side, "lanes": lanes}, run)
 
 
-def peer_cases(
-    side: str, build: Callable[[Network, int], Train], sizes: Sizes, lanes: tuple[int, ...]
-) -> Iterator[Case]:
+def peer_cases(side: str, build: Build, sizes: Sizes, lanes: tuple[int, ...]) -> Iterator[Case]:
     for count in lanes:
         for network, _ in sizes.networks:
             yield peer_case(side, build, network, count, sizes)
 
 
-def at_high(build: Callable[[Network, int], Train]) -> Callable[[Network, int], Train]:
+def at_high(build: Build) -> Build:
     """A side of PyTorch whose products may use TF32, as JAX's do by default."""
 
-    def built(network: Network, lanes: int) -> Train:
+    def built(problem: Problem, settings: list[Setting]) -> Train:
         import torch
 
-        train = build(network, lanes)
+        train = build(problem, settings)
 
         def train_at_high(epochs: int) -> None:
             before = torch.get_float32_matmul_precision()
@@ -338,35 +319,27 @@ def at_high(build: Callable[[Network, int], Train]) -> Callable[[Network, int], 
     return built
 
 
-def at_highest(network: Network, lanes: int) -> Train:
+def at_highest(problem: Problem, settings: list[Setting]) -> Train:
     def train_at_highest(epochs: int) -> None:
         with jax.default_matmul_precision("highest"):
             train(epochs)
 
     with jax.default_matmul_precision("highest"):
-        train = naive_vmap(network, lanes)
+        train = jax_vmap(problem, settings)
     return train_at_highest
 
 
-def torch_graph(network: Network, lanes: int) -> Train:
+def torch_graph(problem: Problem, settings: list[Setting]) -> Train:
     """A whole step of `torch.func.vmap` and fused Adam, captured once and replayed."""
-    torch, model, x, y = torch_parts(network)
-    params = {
-        name: torch.stack([p.detach()] * lanes).requires_grad_()
-        for name, p in model.named_parameters()
-    }
+    import torch
+
+    x, y = torch_arrays(problem)
+    params, set_grads = torch_lanes(problem, settings)
     adam = torch.optim.Adam(params.values(), lr=1e-4, fused=True, capturable=True)
     batch, labels = x[:BATCH_SIZE].clone(), y[:BATCH_SIZE].clone()
 
-    def cost(params: Any, x: Any, y: Any) -> Any:
-        logits = torch.func.functional_call(model, params, (x,))
-        return torch.nn.functional.cross_entropy(logits, y)
-
-    grads_of = torch.func.vmap(torch.func.grad(cost), in_dims=(0, None, None))
-
     def step() -> None:
-        for name, grad in grads_of(params, batch, labels).items():
-            params[name].grad = grad
+        set_grads(batch, labels)
         adam.step()
 
     stream = torch.cuda.Stream()
@@ -401,8 +374,8 @@ def torch_precision() -> Row:
 def torch_sides(sizes: Sizes) -> Iterator[Case]:
     yield Case({"side": "PyTorch's default"}, torch_precision)
     yield from peer_cases("PyTorch eager, fused Adam", torch_eager, sizes, (1,))
-    yield from peer_cases("torch.func.vmap, fused Adam", torch_vmap, sizes, sizes.peers)
-    high = at_high(torch_vmap)
+    yield from peer_cases("torch.func.vmap, fused Adam", torch_vmap_fused, sizes, sizes.peers)
+    high = at_high(torch_vmap_fused)
     yield from peer_cases("torch.func.vmap, precision high", high, sizes, sizes.peers[:1])
 
 
@@ -418,7 +391,7 @@ def torch_compiled(sizes: Sizes) -> Iterator[Case]:
 
 
 def naive(sizes: Sizes) -> Iterator[Case]:
-    yield from peer_cases("jax.vmap of a plain step", naive_vmap, sizes, sizes.peers)
+    yield from peer_cases("jax.vmap of a plain step", jax_vmap, sizes, sizes.peers)
     yield from peer_cases("jax.vmap, precision highest", at_highest, sizes, sizes.peers[:1])
 
 
@@ -524,7 +497,7 @@ def deep_networks(count: int, rows: int, epochs: int) -> Row:
 
 
 def one_structure(network: Network, count: int, epochs: int) -> Row:
-    train = our_sweep(network, count)
+    train = our_sweep(network.problem(), network.settings(count))
     first, second = (seconds(functools.partial(train, epochs)) for _ in range(2))
     us = second / epochs / NUM_BATCHES / count * 1e6
     return {"first_s": first, "second_s": second, "us": us}
@@ -552,9 +525,7 @@ def rates(sizes: Sizes) -> Iterator[Case]:
     times: list[float] = []
 
     def measure(features: int, setting: Row, lanes: int) -> Row:
-        rng = np.random.default_rng(0)
-        x = rng.random((1080, features), dtype=np.float32)
-        data = jaxnn.Dataset(x, rng.integers(0, 6, 1080), 6)
+        data = random_examples(1080, features, 6)
         ours = Ours(data, {**setting, "learning_rate": 1e-4}, lanes)
         row = ours.row(sizes)
         counts.append(step_counts(ours.program, lanes))
@@ -587,7 +558,7 @@ def fitted_rates(counts: list[tuple[float, ...]], times: list[float]) -> Row:
 
 
 def profiled(network: Network, lanes: int, folder: Path | None) -> Row:
-    ours = Ours(data_of(network), {"hidden": network.hidden, "learning_rate": 1e-4}, lanes)
+    ours = Ours(network.problem().train, network.settings(1)[0], lanes)
     text = ours.compiled.as_text()
     if folder:
         short = re.sub(r", (metadata|frontend_attributes|backend_config)=.*", "", text)

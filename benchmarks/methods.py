@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from mixed import SPACE as MIXED
+from problems import digits
 
 import jaxnn
 
@@ -90,8 +91,6 @@ def halving(
 
 
 def coarse(seeds: int) -> None:
-    from sklearn.datasets import load_digits
-
     space = {
         "hidden": (64, 32),
         "optimizer": "momentum",
@@ -100,10 +99,9 @@ def coarse(seeds: int) -> None:
         "l2": jaxnn.loguniform(1e-6, 1e0),
         "dropout": jaxnn.uniform(0.0, 0.8),
     }
-    x, y = load_digits(return_X_y=True)
     gains: dict[str, list[tuple[float, float]]] = {"random": [], "sobol": []}
     for seed in range(seeds):
-        rest, unseen = jaxnn.hold_out(jaxnn.Dataset(x / 16, y), 0.3, seed=seed)
+        rest, unseen = jaxnn.hold_out(digits(), 0.3, seed=seed)
         scores = {}
         for method in ("coarse_to_fine", *gains):
             study = jaxnn.search(

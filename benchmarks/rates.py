@@ -13,8 +13,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from measuring import about, seconds
+from problems import random_examples
 from scipy.optimize import nnls
-from sweep import about, seconds
 
 import jaxnn
 from jaxnn.planning.costs import RATES
@@ -39,9 +40,7 @@ CASES += [(64, case) for case in NARROW]
 
 def measure(num_features: int, setting: dict[str, Any]) -> tuple[tuple[float, ...], float, float]:
     """Counts of the cost model, seconds of a lane's step, seconds of compiling."""
-    rng = np.random.default_rng(0)
-    x = rng.random((NUM_EXAMPLES, num_features), dtype=np.float32)
-    data = jaxnn.Dataset(x, rng.integers(0, 6, NUM_EXAMPLES), 6)
+    data = random_examples(NUM_EXAMPLES, num_features, 6)
     setting = {**setting, "learning_rate": 1e-4}
     (planned,) = jaxnn.plan([setting], data, epochs=1).programs
     copies = [setting] * (planned.chunk * (os.cpu_count() or 1))

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measuring import table, table_row
 
 import jaxnn
 
@@ -36,6 +37,7 @@ SPACE = {
     "decay_schedule": "exponential",
     "decay_rate": jaxnn.uniform(0.9, 0.99),
 }
+HEAD = ["split", "validation", "best, test", "together, test", "search, s", "refit, s"]
 BLOCK = 4
 SHIFTS = [(0, 0), (-BLOCK, 0), (BLOCK, 0), (0, -BLOCK), (0, BLOCK)]
 
@@ -93,8 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     train, test, _ = jaxnn.load_signs(options.data)
-    print("| split | validation | best, test | together, test | search, s | refit, s |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(table([HEAD]))
     rows = []
     for seed in range(options.rounds):
         rows.append(one_round(train + test, seed, options.prepare == "shifted"))
@@ -106,7 +107,7 @@ def main() -> None:
 def show(name: str, row: np.ndarray | list[float]) -> None:
     scores, seconds = row[:3], row[3:]
     cells = [*(f"{score:.3f}" for score in scores), *(f"{some:.0f}" for some in seconds)]
-    print("|", " | ".join([name, *cells]), "|", flush=True)
+    print(table_row([name, *cells]), flush=True)
 
 
 if __name__ == "__main__":

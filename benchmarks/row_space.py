@@ -25,14 +25,13 @@ import argparse
 import datetime
 import math
 import os
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sweep import about, seconds
+from measuring import about, results_folder, seconds, spread, table
 
 import jaxnn
 from jaxnn.data.inputs import row_space
@@ -70,10 +69,6 @@ def case(space: str, lanes: int, data: jaxnn.Dataset, budget: float) -> Case:
     return Case(space, lanes, train, more)
 
 
-def spread(us: list[float] | None) -> str:
-    return f"{np.median(us):,.0f} ({min(us):,.0f} to {max(us):,.0f})" if us else ""
-
-
 def speed(train: jaxnn.Dataset, quick: bool) -> str:
     """Seconds of the rotation, and the table of microseconds a setting-step."""
     rounds, budget = (1, 0.0) if quick else (ROUNDS, 2.0)
@@ -94,22 +89,16 @@ def speed(train: jaxnn.Dataset, quick: bool) -> str:
             us = one.microseconds(num_steps)
             found.setdefault((one.space, one.lanes), []).append(us)
     widths = [math.prod(data[space].x.shape[1:]) for space in SPACES]
-    lines = [
-        "Microseconds a setting-step (least to most of the rounds):",
-        "",
-        f"| lanes | pixels, {widths[0]:,} features | row space, {widths[1]:,} | saves |",
-        "| --- | --- | --- | --- |",
-    ]
+    rows = [["lanes", f"pixels, {widths[0]:,} features", f"row space, {widths[1]:,}", "saves"]]
     for lanes in sorted({one.lanes for one in cases}):
-        pixels, rotated = (found.get((space, lanes)) for space in SPACES)
+        pixels, rotated = both = [found.get((space, lanes)) for space in SPACES]
         saves = f"{np.median(np.divide(pixels, rotated)):.1f} x" if pixels and rotated else ""
-        lines.append(f"| {lanes} | {spread(pixels)} | {spread(rotated)} | {saves} |")
-    lines += [
-        "",
+        rows.append([str(lanes), *(spread(us) if us else "" for us in both), saves])
+    return (
+        f"Microseconds a setting-step (least to most of the rounds):\n\n{table(rows)}\n\n"
         f"Finding the row space takes {rotating:.1f} s, once for a sweep and kind of inputs, and "
-        f"rotating {len(train):,} pictures {projecting:.2f} s.",
-    ]
-    return "\n".join(lines)
+        f"rotating {len(train):,} pictures {projecting:.2f} s."
+    )
 
 
 def settings_of_table() -> list[dict[str, Any]]:
@@ -124,7 +113,7 @@ def settings_of_table() -> list[dict[str, Any]]:
 def accuracy(train: jaxnn.Dataset, test: jaxnn.Dataset, epochs: int, seeds: int) -> str:
     """The table of what training in either space comes to, all seeds."""
     settings = settings_of_table()
-    rows: dict[tuple[int, str], list[str]] = {}
+    found: dict[tuple[int, str], list[str]] = {}
     for space in SPACES:
         study = jaxnn.sweep(
             settings, train, test, epochs=epochs, seeds=seeds, row_space=space == "row space"
@@ -135,19 +124,15 @@ def accuracy(train: jaxnn.Dataset, test: jaxnn.Dataset, epochs: int, seeds: int)
             dead = int((abs(ends["cost"] - math.log(train.num_classes)) < 0.02).sum())
             tests = ends["valid_accuracy"]
             median = f"{np.median(tests):.3f} ({tests.min():.3f} to {tests.max():.3f})"
-            rows[number, space] = [f"{learned} of {seeds}", str(dead), median]
-    lines = [
-        f"{epochs} epochs, {seeds} seeds:",
-        "",
-        "| rate | batch norm | inputs | trained in | learned | dead | test accuracy, median |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+            found[number, space] = [f"{learned} of {seeds}", str(dead), median]
+    rows = [["rate", "batch norm", "inputs", "trained in", "learned", "dead"]]
+    rows[0].append("test accuracy, median")
     for number, setting in enumerate(settings):
         has_norm = "yes" if setting["batch_norm"] else "no"
         for space in SPACES:
             cells = [f"{setting['learning_rate']:g}", has_norm, setting["inputs"], space]
-            lines.append(f"| {' | '.join(cells + rows[number, space])} |")
-    return "\n".join(lines)
+            rows.append(cells + found[number, space])
+    return f"{epochs} epochs, {seeds} seeds:\n\n{table(rows)}"
 
 
 def machine() -> str:
@@ -180,8 +165,7 @@ def main() -> None:
     train, test, _ = jaxnn.load_signs(folder) if folder else jaxnn.generated_signs(0)
     epochs, seeds = (2, 2) if options.quick else (options.epochs, options.seeds)
     source = "The course's pictures" if folder else "Pictures drawn by the package"
-    out = Path(tempfile.mkdtemp()) if options.quick else Path(__file__).parent / "results"
-    out.mkdir(parents=True, exist_ok=True)
+    out = results_folder(None, options.quick)
     path = out / "row_space.md"
 
     parts = sections(path)

