@@ -20,8 +20,6 @@ Typical output (two shared cores of an AMD EPYC, JAX 0.10.2), of kills:
 
 import argparse
 import random
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,8 +29,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from reliability import bits
-from sklearn.datasets import load_digits
+from killing import Process, bits, ended, free_port, kill, printed, start, wait_until
+from problems import digits
 
 import jaxnn
 from jaxnn.disk.directories import newest
@@ -48,8 +46,7 @@ INTERVAL = 2.0
 
 def study_of(kind: str, directory: str | None, log: str) -> jaxnn.Study:
     """The search, which writes how many epochs of networks it has trained to a log."""
-    x, y = load_digits(return_X_y=True)
-    data, done = jaxnn.Dataset(x / 16, y), 0
+    data, done = digits(), 0
 
     def count(info: jaxnn.EpochInfo) -> None:
         nonlocal done
@@ -70,20 +67,14 @@ def study_of(kind: str, directory: str | None, log: str) -> jaxnn.Study:
     )  # fmt: skip
 
 
-def start(kind: str, count: int, folder: Path, directory: Path | None) -> list[subprocess.Popen]:
-    """The processes of a job; each prints its seconds and the bits of its study."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+def job(kind: str, count: int, folder: Path, directory: Path | None) -> list[Process]:
+    """Its processes; each prints its seconds and the bits of its study."""
+    port, quiet = free_port(), {"stderr": subprocess.DEVNULL}
     return [
-        subprocess.Popen(
-            [
-                *(sys.executable, __file__, "child", kind, str(count), str(process), str(port)),
-                *(str(directory or ""), str(folder / f"log-{process}")),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
+        start(
+            *(__file__, "child", kind, count, process, port),
+            *(directory or "", folder / f"log-{process}"),
+            **quiet,
         )
         for process in range(count)
     ]
@@ -97,24 +88,18 @@ def child(kind: str, count: str, process: str, port: str, directory: str, log: s
     print(f"{time.perf_counter() - begun:.1f} {bits(study)}")
 
 
-def results(processes: Sequence[subprocess.Popen]) -> list[tuple[float, str]]:
-    found = []
-    for process in processes:
-        out, _ = process.communicate()
-        if process.returncode:
-            raise SystemExit(f"a process failed with {process.returncode}")
-        # Gloo speaks, too
-        seconds, sha = out.split()[-2:]
-        found.append((float(seconds), sha))
-    return found
+def results(processes: Sequence[Process]) -> list[tuple[float, str]]:
+    # Gloo speaks, too
+    lasts = [out.split()[-2:] for out in printed(processes)]
+    return [(float(seconds), sha) for seconds, sha in lasts]
 
 
 def same(folder: Path) -> None:
     for kind in ("sweep", "halving"):
-        [(seconds, expected)] = results(start(kind, 1, folder, None))
+        [(seconds, expected)] = results(job(kind, 1, folder, None))
         print(f"{kind}: one process {seconds:.1f} s", flush=True)
         for count in (2, 4):
-            found = results(start(kind, count, folder, folder / f"{kind}-{count}"))
+            found = results(job(kind, count, folder, folder / f"{kind}-{count}"))
             num_same = sum(sha == expected for _, sha in found)
             seconds = max(seconds for seconds, _ in found)
             print(f"  {count} processes {seconds:.1f} s, {num_same} with the same bits", flush=True)
@@ -123,37 +108,35 @@ def same(folder: Path) -> None:
 def kills(folder: Path, times: int, seed: int) -> None:
     draw = random.Random(seed)
     for kind in ("sweep", "halving"):
-        [(whole, expected)] = results(start(kind, 1, folder, None))
+        [(whole, expected)] = results(job(kind, 1, folder, None))
         print(f"{kind}: one process {whole:.1f} s", flush=True)
         for index in range(times):
             count, place = 2 if index % 2 == 0 else 4, folder / f"{kind}-{index}"
             here = folder / f"logs-{kind}-{index}"
             here.mkdir()
-            processes = start(kind, count, here, place)
+            processes = job(kind, count, here, place)
             victim = draw.randrange(count)
             # it has trained, and may be killed at any moment from then on
-            while processes[victim].poll() is None and not (here / f"log-{victim}").exists():
-                time.sleep(0.1)
+            wait_until((here / f"log-{victim}").exists, processes[victim])
             time.sleep(draw.uniform(0, whole / 3))
-            if processes[victim].poll() is not None:
+            killed, wall = time.perf_counter(), time.time()
+            is_killed = kill(processes[victim])
+            ended(processes)
+            took = time.perf_counter() - killed
+            if not is_killed:
                 print("  it had ended before")
                 continue
-            processes[victim].send_signal(signal.SIGKILL)
-            killed, wall = time.perf_counter(), time.time()
-            for process in processes:
-                process.communicate()
-            ended = time.perf_counter() - killed
             saved = 0
             for commit in newest(place):
                 if f".{victim + 1}-of-" in commit.path.name:
                     saved = int(np.isfinite(commit.arrays["curves/cost"]).sum())
             trained, lost = _lost(here / f"log-{victim}", saved, wall)
             fewer = draw.randrange(1, count)
-            found = results(start(kind, fewer, folder, place))
+            found = results(job(kind, fewer, folder, place))
             num_same = sum(sha == expected for _, sha in found)
             print(
                 f"  process {victim} of {count} killed with {trained:,} epochs of networks trained "
-                f"and {saved:,} saved, {lost:.1f} s before; the others ended after {ended:.0f} s; "
+                f"and {saved:,} saved, {lost:.1f} s before; the others ended after {took:.0f} s; "
                 f"resumed on {fewer}: {num_same} of {fewer} with the same bits, "
                 f"{max(seconds for seconds, _ in found):.1f} s",
                 flush=True,

@@ -12,12 +12,10 @@
 """
 
 import argparse
-import hashlib
 import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import jax
 import numpy as np
-from sklearn.datasets import load_digits
+from killing import bits, ended, printed, start
+from problems import digits
 
 import jaxnn
 from jaxnn.disk.directories import Commits
@@ -42,10 +40,9 @@ SPACE = {
 
 def halving(directory: str) -> jaxnn.Study:
     """The search that is killed."""
-    x, y = load_digits(return_X_y=True)
     return jaxnn.search(
         SPACE,
-        jaxnn.Dataset(x / 16, y),
+        digits(),
         0.25,
         method="halving",
         num_settings=96,
@@ -58,36 +55,14 @@ def halving(directory: str) -> jaxnn.Study:
     )
 
 
-def bits(study: jaxnn.Study) -> str:
-    """SHA-256 of all that a study says, and of all its networks."""
-    sha = hashlib.sha256(repr((study.settings, study.rungs)).encode())
-    arrays = [*study.curves.values(), study.diverged, study.epochs_done, study.ends, study.dropped]
-    arrays.append(study.kept_epochs)
-    for number, repeat in np.argwhere(study.places[..., 0] >= 0).tolist():
-        fitted = study.fitted(number, repeat)
-        arrays += map(np.asarray, jax.tree.leaves((fitted.params, fitted.state)))
-    for array in arrays:
-        sha.update(np.ascontiguousarray(array).tobytes())
-    return sha.hexdigest()
-
-
 def run(directory: Path, kill_after: float | None = None) -> tuple[float, str | None]:
     """Seconds, and the bits of the study; None if it was killed before its end."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, __file__, "child", "--directory", str(directory)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    begun = time.perf_counter()
     try:
-        out, _ = process.communicate(timeout=kill_after)
+        (out,) = printed([start(__file__, "child", "--directory", directory)], kill_after)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return time.perf_counter() - start, None
-    if process.returncode:
-        raise SystemExit(f"the search failed with {process.returncode}")
-    return time.perf_counter() - start, out.split()[-1]
+        return time.perf_counter() - begun, None
+    return time.perf_counter() - begun, out.split()[-1]
 
 
 def kills(times: int, seed: int) -> None:
@@ -135,9 +110,9 @@ def overhead(epochs: int) -> None:
         jaxnn.sweep(settings, train, test, epochs=1, progress=False)
         seconds = []
         for directory in (None, folder):
-            start = time.perf_counter()
+            begun = time.perf_counter()
             jaxnn.sweep(settings, train, test, epochs=epochs, directory=directory, progress=False)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - begun)
         size = max(path.stat().st_size for path in Path(folder).glob("commit-*")) / 1e6
     print(
         f"256 lanes of 12288-25-12-6, {epochs} epochs: {seconds[0]:.0f} s without a directory, "
@@ -163,14 +138,13 @@ def outcomes(folder: Path) -> Iterator[str]:
     """What loading each file of a folder comes to, in processes of their own."""
     count, total = 0, len([*folder.iterdir()])
     while count < total:
-        child = [sys.executable, "-c", _LOAD, str(folder), str(count)]
-        done = subprocess.run(child, capture_output=True, text=True, check=False)
-        lines = done.stdout.splitlines()
-        yield from lines
-        count += len(lines)
+        process = start("-c", _LOAD, folder, count)
+        [(out, _)] = ended([process])
+        yield from out.splitlines()
+        count += len(out.splitlines())
         if count < total:
-            hangs = done.returncode == -signal.SIGALRM
-            yield "HANGS" if hangs else f"the HDF5 library crashes ({done.returncode})"
+            hangs = process.returncode == -signal.SIGALRM
+            yield "HANGS" if hangs else f"the HDF5 library crashes ({process.returncode})"
             count += 1
 
 

@@ -34,7 +34,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -47,7 +46,8 @@ from typing import Any
 import optuna
 import optuna.storages.journal
 import postgres
-from sklearn.datasets import load_digits
+from killing import ended, kill, start
+from problems import digits
 
 import jaxnn
 from jaxnn.with_optuna.leases import GRACE
@@ -122,12 +122,10 @@ def child(place: str, report: Path, num_settings: int, epochs: int) -> None:
     clock = Clock()
     for kind in (optuna.storages._CachedStorage, optuna.storages.JournalStorage):
         clock.measure(kind)
-    x, y = load_digits(return_X_y=True)
-    data = jaxnn.Dataset(x / 16, y)
     threading.Thread(target=clock.write, args=(report,), daemon=True).start()
     study = jaxnn.search(
         SPACE,
-        data,
+        digits(),
         0.25,
         method="optuna",
         num_settings=num_settings,
@@ -160,13 +158,11 @@ def watched(place: str) -> Any:
 
 
 def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> None:
-    draw, start = random.Random(seed), time.monotonic()
-    command = [sys.executable, __file__, "child", "--place", place]
-    command += ["--settings", str(num_settings), "--epochs", str(epochs)]
+    draw, begun = random.Random(seed), time.monotonic()
+    command = (__file__, "child", "--place", place, "--settings", num_settings)
     reports = [folder / f"{number}.json" for number in range(NUM_WORKERS)]
     processes = [
-        subprocess.Popen([*command, "--report", str(report)], stderr=subprocess.PIPE, text=True)
-        for report in reports
+        start(*command, "--epochs", epochs, "--report", report, stdout=None) for report in reports
     ]
     # what befalls whom, when so many settings are complete
     victims = draw.sample(range(NUM_WORKERS), 3)
@@ -182,9 +178,9 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
             due = time.monotonic() + draw.uniform(0, 20)
         if due and time.monotonic() > due:
             due, (_, what, number) = 0.0, events.pop(0)
-            now = f"after {time.monotonic() - start:.0f} s, {done} complete"
+            now = f"after {time.monotonic() - begun:.0f} s, {done} complete"
             if what == "kill":
-                processes[number].send_signal(signal.SIGKILL)
+                kill(processes[number])
                 fates[number] = f"killed {now}"
             else:
                 processes[number].send_signal(signal.SIGSTOP)
@@ -193,9 +189,9 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
         if thaw[1] >= 0 and time.monotonic() > thaw[0]:
             processes[thaw[1]].send_signal(signal.SIGCONT)
             thaw = 0.0, -1
-    seconds = time.monotonic() - start
-    for process, fate in zip(processes, fates.values(), strict=True):
-        _, errors = process.communicate()
+    seconds = time.monotonic() - begun
+    said = ended(processes)
+    for process, fate, (_, errors) in zip(processes, fates.values(), said, strict=True):
         expected = -signal.SIGKILL if fate.startswith("killed") else 0
         if process.returncode != expected:
             raise SystemExit(f"a worker ended with {process.returncode}: {errors}")
