@@ -5,20 +5,10 @@ python examples/batch_norm.py
 
 from typing import Any
 
+import course
 import jax
 import jax.numpy as jnp
 import numpy as np
-from lesson import (
-    BLUE,
-    COLORS,
-    ORANGE,
-    Lesson,
-    canvas,
-    legend_below,
-    mean_and_spread,
-    section,
-    small_signs,
-)
 from matplotlib.axes import Axes
 
 import jaxnn
@@ -31,7 +21,7 @@ OPTIMIZERS = {
 }
 """Name -> the range of learning rates that is tried."""
 VARIANTS: dict[str, dict[str, Any]] = {"plain": {}, "batch norm": {"batch_norm": True}}
-LOOKS = dict(zip(VARIANTS, ((ORANGE, "s", "--"), (BLUE, "^", "-")), strict=True))
+LOOKS = dict(zip(VARIANTS, ((course.ORANGE, "s", "--"), (course.BLUE, "^", "-")), strict=True))
 SIZES = (0.1, 1.0, 10.0, 100.0)
 """Deviations of a b that is added before batch norm."""
 LEARNED = 0.8
@@ -41,9 +31,9 @@ HALF = np.log(6) / 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    lesson = Lesson(__doc__ or "", arguments)
-    train, _ = small_signs(lesson.seed, 240, 6)
-    figure, axes = canvas(2, 3)
+    lesson = course.Lesson(__doc__ or "", arguments)
+    train, _ = course.small_signs(lesson.seed, 240, 6)
+    figure, axes = course.canvas(2, 3)
     keys = jax.random.split(jax.random.key(lesson.seed), 8)
     layers = jax.device_get(jax.jit(jax.vmap(layer, (0, None)))(keys, train[:128]))
     normalised(lesson, layers, axes[0, 0], axes[0, 1])
@@ -86,12 +76,14 @@ def layer(key: jax.Array, data: jaxnn.Dataset) -> dict[str, Any]:
     }
 
 
-def normalised(lesson: Lesson, layers: dict[str, Any], before: Axes, after: Axes) -> None:
-    section("z of the first hidden layer, 24 units, a mini-batch of 128 pictures, 8 networks")
+def normalised(lesson: course.Lesson, layers: dict[str, Any], before: Axes, after: Axes) -> None:
+    course.section(
+        "z of the first hidden layer, 24 units, a mini-batch of 128 pictures, 8 networks"
+    )
     for name in ("before", "after"):
         means, deviations = layers[name].mean(axis=2), layers[name].std(axis=2)
         print(
-            f"  {name}: means {mean_and_spread(means)}, deviations {mean_and_spread(deviations)} "
+            f"  {name}: means {course.spread(means)}, deviations {course.spread(deviations)} "
             f"(over units); means from {means.min():.2f} to {means.max():.2f}"
         )
     off = np.abs(layers["after"].mean(axis=2)).max()
@@ -118,11 +110,11 @@ def normalised(lesson: Lesson, layers: dict[str, Any], before: Axes, after: Axes
     )
     lesson.claim(
         f"and its gradient is 0, to {layers['slope with'].max():.0e}; without batch norm the "
-        f"largest is {mean_and_spread(layers['slope without'])}",
+        f"largest is {course.spread(layers['slope without'])}",
         layers["slope with"].max() < 1e-5 and layers["slope without"].min() > 1e-2,
     )
     for axes, name in ((before, "before"), (after, "after")):
-        for unit, color in zip(range(0, 24, 4), COLORS, strict=True):
+        for unit, color in zip(range(0, 24, 4), course.COLORS, strict=True):
             z = layers[name][0, unit]
             axes.hist(z, 16, histtype="stepfilled", color=color, alpha=0.3)
             axes.hist(z, 16, histtype="step", color=color, linewidth=1.5)
@@ -131,7 +123,7 @@ def normalised(lesson: Lesson, layers: dict[str, Any], before: Axes, after: Axes
     after.set_title("and after: mean 0, deviation 1")
 
 
-def training(lesson: Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any) -> None:
+def training(lesson: course.Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any) -> None:
     seeds, places, epochs = 3 if lesson.is_quick else 6, 21, 40
     names = ["gd", "adam"] if lesson.is_quick else list(OPTIMIZERS)
     rates = {name: np.geomspace(*OPTIMIZERS[name], places) for name in names}
@@ -153,7 +145,7 @@ def training(lesson: Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any)
     cost = np.nan_to_num(study.curves["valid_cost"].reshape(shape), nan=np.inf)
     accuracy = np.nan_to_num(study.curves["valid_accuracy"].reshape(shape), nan=0.0)[..., -1]
     learned = accuracy > LEARNED
-    section(
+    course.section(
         f"{epochs} epochs, 24-24 units, centred inputs, {seeds} networks at each of {places} "
         f"learning rates; learned: {LEARNED:.0%} of the training pictures, as at test time"
     )
@@ -162,11 +154,11 @@ def training(lesson: Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any)
         for which, variant in enumerate(VARIANTS):
             low, high = 10 ** np.nanmean([lowest, highest], axis=3)[:, index, which]
             print(
-                f"  {name:8} {variant:10} learns over {mean_and_spread(decades[index, which], 2)} "
+                f"  {name:8} {variant:10} learns over {course.spread(decades[index, which], 2)} "
                 f"decades of rates, {low:.1e} to {high:.1e}"
             )
     compared = ", ".join(
-        f"{name} {mean_and_spread(after, 1)} against {mean_and_spread(before, 1)}"
+        f"{name} {course.spread(after, 1)} against {course.spread(before, 1)}"
         for name, (before, after) in zip(names, decades, strict=True)
     )
     lesson.claim(
@@ -176,12 +168,12 @@ def training(lesson: Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any)
     down = lowest[:, 0] - lowest[:, 1]
     up = highest[:, 1] - highest[:, 0]
     lesson.claim(
-        f"by gd the smallest rate that learns is smaller, by {mean_and_spread(down[0], 2)} "
-        f"decades; the largest moves up by less, {mean_and_spread(up[0], 2)} decades",
+        f"by gd the smallest rate that learns is smaller, by {course.spread(down[0], 2)} "
+        f"decades; the largest moves up by less, {course.spread(up[0], 2)} decades",
         np.nanmean(down[0]) > max(0.5, np.nanmean(up[0])),
     )
     lesson.claim(
-        f"by adam the largest rate that learns is larger, by {mean_and_spread(up[-1], 2)} decades",
+        f"by adam the largest rate that learns is larger, by {course.spread(up[-1], 2)} decades",
         np.nanmean(up[-1]) > 0,
     )
     # each network at the rate that brings it there first; a rate that never does counts as never
@@ -189,18 +181,18 @@ def training(lesson: Lesson, train: jaxnn.Dataset, rates_axes: Axes, below: Any)
     needed = np.where(is_there.any(axis=-1), is_there.argmax(axis=-1) + 1.0, np.inf).min(axis=2)
     for name, (before, after) in zip(names, needed, strict=True):
         print(
-            f"  {name:8} halves the first cost after {mean_and_spread(before, 1)} epochs, with "
-            f"batch norm after {mean_and_spread(after, 1)}"
+            f"  {name:8} halves the first cost after {course.spread(before, 1)} epochs, with "
+            f"batch norm after {course.spread(after, 1)}"
         )
     mean = needed.mean(axis=2)
     lesson.claim(
         f"gd at its best rate is there in {mean[0, 1] / mean[0, 0]:.0%} of the epochs (over "
-        f"networks {mean_and_spread(needed[0, 1] / needed[0, 0], 2)})",
+        f"networks {course.spread(needed[0, 1] / needed[0, 0], 2)})",
         mean[0, 1] < 0.7 * mean[0, 0],
     )
     lesson.claim(
-        f"adam at its best rate is not there sooner: {mean_and_spread(needed[-1, 1], 1)} epochs "
-        f"against {mean_and_spread(needed[-1, 0], 1)} without batch norm",
+        f"adam at its best rate is not there sooner: {course.spread(needed[-1, 1], 1)} epochs "
+        f"against {course.spread(needed[-1, 0], 1)} without batch norm",
         mean[-1, 1] > mean[-1, 0] - 0.5,
     )
     draw_rates(rates_axes, rates["gd"], accuracy[0])
@@ -236,7 +228,7 @@ def draw_rates(axes: Axes, rates: np.ndarray, accuracy: np.ndarray) -> None:
     axes.set(xscale="log", ylim=(0, 1.03), xlabel="learning rate")
     axes.set_ylabel("accuracy on training set")
     axes.set_title("gd: rates that learn (band: all seeds)")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
 def draw_curves(axes: Axes, curves: np.ndarray, name: str, rates: np.ndarray) -> None:
@@ -249,7 +241,7 @@ def draw_curves(axes: Axes, curves: np.ndarray, name: str, rates: np.ndarray) ->
     axes.axhline(HALF, color="0.7", linewidth=0.8)
     axes.set(ylim=(0, 2), xlabel="epoch", ylabel="cost on training set")
     axes.set_title(f"{name}, each at a good rate")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
 def draw_spans(axes: Axes, names: list[str], lowest: np.ndarray, highest: np.ndarray) -> None:
@@ -265,7 +257,7 @@ def draw_spans(axes: Axes, names: list[str], lowest: np.ndarray, highest: np.nda
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="learning rates that learn (ticks: networks)")
     axes.set_title("Batch norm forgives the learning rate")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,9 @@ python examples/pandas_vs_caviar.py
 import time
 from typing import Any, NamedTuple
 
+import course
 import jax
 import numpy as np
-from lesson import (
-    BLUE,
-    GREY,
-    ORANGE,
-    Lesson,
-    canvas,
-    legend_below,
-    mean_and_spread,
-    section,
-    small_signs,
-)
 from matplotlib.axes import Axes
 
 import jaxnn
@@ -38,17 +28,17 @@ class Data(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    lesson = Lesson(__doc__ or "", arguments)
+    lesson = course.Lesson(__doc__ or "", arguments)
     seeds = range(lesson.seed, lesson.seed + (4 if lesson.is_quick else 8))
     stretch, epochs = (20, 20) if lesson.is_quick else (40, 40)
-    train, rest = small_signs(lesson.seed, 240 if lesson.is_quick else 480, 480)
+    train, rest = course.small_signs(lesson.seed, 240 if lesson.is_quick else 480, 480)
     data = Data(train, rest[:240], rest[240:])
     guesses = [RATES.value(u) for u in np.random.default_rng(lesson.seed).random(len(seeds))]
     # each way compiles once, before the clock starts
     new_run(guesses[0], data, 0).train(stretch)
     one_chunk = seconds_of(lambda: swept(data, epochs, 4 * CHUNK, 0), times=3) / 4
 
-    section(
+    course.section(
         f"{len(seeds)} guesses of the learning rate; a person's rules for at most {STRETCHES} "
         f"stretches of {stretch} epochs; as much time for networks of {epochs} epochs"
     )
@@ -67,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"  guess {guess:.1e}, at last {runs[-1].setting['learning_rate']:.1e}: Panda "
             f"{panda:.2f} s; Caviar {caviar:.2f} s, {count} networks in place of one"
         )
-    section("What came of it, choosing by validation accuracy")
+    course.section("What came of it, choosing by validation accuracy")
     alone = jaxnn.sweep(
         [{**COMMON, "learning_rate": guess} for guess in guesses], data.train, data.valid,
         epochs=STRETCHES * stretch, seed=lesson.seed, chunk=CHUNK, progress=False,
@@ -77,18 +67,18 @@ def main(arguments: list[str] | None = None) -> int:
         for ways in ([run.study() for run in runs], studies)
     )
     lesson.claim(
-        f"watching pays: {mean_and_spread(by_hand)}, the guesses left alone "
-        f"{mean_and_spread(np.nan_to_num(alone))}",
+        f"watching pays: {course.spread(by_hand)}, the guesses left alone "
+        f"{course.spread(np.nan_to_num(alone))}",
         by_hand.mean() > np.nan_to_num(alone).mean(),
     )
     lesson.claim(
-        f"in the same time many are better than one: {mean_and_spread(by_sweep)}",
+        f"in the same time many are better than one: {course.spread(by_sweep)}",
         by_sweep.mean() > by_hand.mean(),
     )
     tested = [np.array([way.fitted().score(data.test) for way in ways]) for ways in (runs, studies)]
     print(
-        f"  on test pictures, looked at now alone: {mean_and_spread(tested[0])} by hand, "
-        f"{mean_and_spread(tested[1])} by sweep"
+        f"  on test pictures, looked at now alone: {course.spread(tested[0])} by hand, "
+        f"{course.spread(tested[1])} by sweep"
     )
     names = [
         {name for name in study.to_dicts()[0] if not name.startswith("params")}
@@ -98,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     most = int(np.argmax(by_hand - np.nan_to_num(alone)))
     print(f"\nThe journal of the guess that gained most, print(run):\n{runs[most]}")
-    figure, axes = canvas(1, 3, 4.8, 4.2)
+    figure, axes = course.canvas(1, 3, 4.8, 4.2)
     runs[most].plot(axes=axes[0, 0])
     axes[0, 0].set_title("Panda: one network and its edits")
     draw_caviar(axes[0, 1], studies[most])
@@ -162,15 +152,17 @@ def seconds_of(call: Any, times: int) -> float:
 def draw_caviar(axes: Axes, study: jaxnn.Study) -> None:
     curves = study.curves["valid_cost"][:, 0]
     epochs = np.arange(1, curves.shape[1] + 1)
-    axes.plot(epochs, curves.T, color=GREY, linewidth=0.8, alpha=0.6)
-    axes.plot(epochs, curves[study.best_trial.number], color=BLUE, linewidth=2, label="the best")
+    axes.plot(epochs, curves.T, color=course.GREY, linewidth=0.8, alpha=0.6)
+    axes.plot(
+        epochs, curves[study.best_trial.number], color=course.BLUE, linewidth=2, label="the best"
+    )
     axes.set(ylim=(0, 2.2), xlabel="epoch", ylabel="validation cost")
     axes.set_title(f"Caviar: {len(curves)} networks in the same time")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
 def draw_results(axes: Axes, *values: np.ndarray) -> None:
-    looks = zip(values, (GREY, ORANGE, BLUE), ("v", "s", "o"), strict=True)
+    looks = zip(values, (course.GREY, course.ORANGE, course.BLUE), ("v", "s", "o"), strict=True)
     for place, (found, color, marker) in enumerate(looks):
         found = np.nan_to_num(found)
         spread = np.linspace(-0.12, 0.12, len(found))

@@ -5,10 +5,10 @@ python examples/softmax_regression.py
 
 from typing import Any, NamedTuple
 
+import course
 import jax
 import jax.numpy as jnp
 import numpy as np
-from lesson import COLORS, Lesson, canvas, mean_and_spread, section
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
@@ -29,18 +29,18 @@ class Learned(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    lesson = Lesson(__doc__ or "", arguments)
+    lesson = course.Lesson(__doc__ or "", arguments)
     classes = (4,) if lesson.is_quick else (3, 4, 5, 6)
     by_hand(lesson)
     slope(lesson)
     two_classes(lesson)
-    figure, axes = canvas(2, len(classes), 3.6, 3.7)
+    figure, axes = course.canvas(2, len(classes), 3.6, 3.7)
     boundaries(lesson, classes, axes)
     return lesson.end("softmax_regression", figure)
 
 
-def by_hand(lesson: Lesson) -> None:
-    section("The course's numbers")
+def by_hand(lesson: course.Lesson) -> None:
+    course.section("The course's numbers")
     y_hat = jax.nn.softmax(jnp.array([5.0, 2.0, -1.0, 3.0]))
     print(f"  softmax of [5, 2, -1, 3]: {', '.join(f'{share:.3f}' for share in y_hat)}")
     lesson.claim(
@@ -54,8 +54,8 @@ def by_hand(lesson: Lesson) -> None:
     )
 
 
-def slope(lesson: Lesson) -> None:
-    section("dZ = y_hat - y")
+def slope(lesson: course.Lesson) -> None:
+    course.section("dZ = y_hat - y")
     rng = np.random.default_rng(lesson.seed)
     z, labels = 5 * rng.normal(size=(800, 6)), rng.integers(6, size=800)
     cost = lambda z: jaxnn.softmax_cross_entropy(z, jnp.asarray(labels)).sum()
@@ -67,8 +67,8 @@ def slope(lesson: Lesson) -> None:
     )
 
 
-def two_classes(lesson: Lesson) -> None:
-    section("Two classes: logistic regression")
+def two_classes(lesson: course.Lesson) -> None:
+    course.section("Two classes: logistic regression")
     rate, steps = 0.1, 300
     far: dict[str, list[float]] = {"prediction": [], "cost": [], "path": []}
 
@@ -145,8 +145,8 @@ def bend(fitted: jaxnn.Fitted, seed: int) -> float:
     return float(np.median(away) / np.median(np.abs(odds[1] - odds[0])))
 
 
-def boundaries(lesson: Lesson, classes: tuple[int, ...], axes: Any) -> None:
-    section(f"Boundaries, four data sets for each of {', '.join(map(str, classes))} classes")
+def boundaries(lesson: course.Lesson, classes: tuple[int, ...], axes: Any) -> None:
+    course.section(f"Boundaries, four data sets for each of {', '.join(map(str, classes))} classes")
     seeds = range(lesson.seed, lesson.seed + 4)
 
     def learn(make: Any, num_classes: int, hidden: tuple[int, ...]) -> Learned:
@@ -169,9 +169,9 @@ def boundaries(lesson: Lesson, classes: tuple[int, ...], axes: Any) -> None:
         gains.append(bent.accuracy() - straight_on_arms.accuracy())
         clouds.append(straight.accuracy())
         print(
-            f"  {num_classes}: clouds {mean_and_spread(straight.accuracy())}; arms of a spiral "
-            f"{mean_and_spread(straight_on_arms.accuracy())}, with hidden layers "
-            f"{mean_and_spread(bent.accuracy())}"
+            f"  {num_classes}: clouds {course.spread(straight.accuracy())}; arms of a spiral "
+            f"{course.spread(straight_on_arms.accuracy())}, with hidden layers "
+            f"{course.spread(bent.accuracy())}"
         )
         draw_regions(axes[0, column], straight, f"{num_classes} classes, hidden=()")
         draw_regions(axes[1, column], bent, f"{num_classes} classes, hidden={HIDDEN}")
@@ -182,12 +182,11 @@ def boundaries(lesson: Lesson, classes: tuple[int, ...], axes: Any) -> None:
         straightest < 1e-4 and most_bent > 0.01,
     )
     lesson.claim(
-        f"straight boundaries are enough for clouds side by side: accuracy "
-        f"{mean_and_spread(clouds)}",
+        f"straight boundaries are enough for clouds side by side: accuracy {course.spread(clouds)}",
         np.min(clouds) > 0.8,
     )
     lesson.claim(
-        f"but not for the arms of a spiral: hidden layers gain {mean_and_spread(gains)}",
+        f"but not for the arms of a spiral: hidden layers gain {course.spread(gains)}",
         np.min(gains) > 0.1,
     )
 
@@ -197,13 +196,19 @@ def draw_regions(axes: Axes, learned: Learned, title: str) -> None:
     side = np.linspace(-2.6, 2.6, 200)
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     seen = fitted.predict(grid).reshape(200, 200)
-    colors = ListedColormap(COLORS[: data.num_classes])
+    colors = ListedColormap(course.COLORS[: data.num_classes])
     axes.pcolormesh(side, side, seen, cmap=colors, alpha=0.3, vmin=0, vmax=data.num_classes - 1,
                     rasterized=True)  # fmt: skip
     for label, marker in zip(range(data.num_classes), MARKERS, strict=False):
         x = np.asarray(data.x)[np.asarray(data.y) == label]
         axes.scatter(
-            x[:, 0], x[:, 1], s=9, color=COLORS[label], marker=marker, edgecolors="white", lw=0.3
+            x[:, 0],
+            x[:, 1],
+            s=9,
+            color=course.COLORS[label],
+            marker=marker,
+            edgecolors="white",
+            lw=0.3,
         )
     axes.set(aspect="equal", xlim=side[[0, -1]], ylim=side[[0, -1]])
     axes.set(xlabel="x1", ylabel="x2", title=title)

@@ -5,28 +5,17 @@ python examples/test_time.py
 
 from typing import Any, NamedTuple
 
+import course
 import jax
 import numpy as np
-from lesson import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    Lesson,
-    canvas,
-    legend_below,
-    mean_and_spread,
-    section,
-    small_signs,
-)
 from matplotlib.axes import Axes
 
 import jaxnn
 
 DECAYS = (0.9, 0.99, 0.999)
-LOOKS = dict(zip(DECAYS, ((BLUE, "-"), (ORANGE, "--"), (RED, "-.")), strict=True))
+LOOKS = dict(
+    zip(DECAYS, ((course.BLUE, "-"), (course.ORANGE, "--"), (course.RED, "-.")), strict=True)
+)
 SETTING = {"hidden": (24, 24), "batch_norm": True, "learning_rate": 3e-3}
 INPUTS = ("centred", "raw")
 STEPS_AN_EPOCH = 8
@@ -47,9 +36,9 @@ class Trained(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    lesson = Lesson(__doc__ or "", arguments)
+    lesson = course.Lesson(__doc__ or "", arguments)
     trained, raw = (train_all(lesson, inputs) for inputs in INPUTS)
-    figure, axes = canvas(1, 4, 4.0, 3.6)
+    figure, axes = course.canvas(1, 4, 4.0, 3.6)
     one_at_a_time(lesson, trained, axes[0, 0])
     accuracy_over_steps(lesson, trained, axes[0, 1])
     raw_pixels(lesson, trained, raw, axes[0, 1])
@@ -57,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     return lesson.end("test_time", figure)
 
 
-def train_all(lesson: Lesson, inputs: str) -> Trained:
-    train, valid = small_signs(lesson.seed, 32 * STEPS_AN_EPOCH, 240)
+def train_all(lesson: course.Lesson, inputs: str) -> Trained:
+    train, valid = course.small_signs(lesson.seed, 32 * STEPS_AN_EPOCH, 240)
     seeds = 6 if lesson.is_quick else 8
     marks = [1, 2, 4, 8, 16, 32, 64] if lesson.is_quick else [1, 2, 4, 8, 16, 32, 64, 128]
     settings = [{**SETTING, "inputs": inputs, "batch_norm_decay": decay} for decay in DECAYS]
@@ -78,8 +67,8 @@ def train_all(lesson: Lesson, inputs: str) -> Trained:
     return Trained(train, valid, fitted, accuracy, marks, np.array(population).T)
 
 
-def one_at_a_time(lesson: Lesson, trained: Trained, axes: Axes) -> None:
-    section("One picture at a time")
+def one_at_a_time(lesson: course.Lesson, trained: Trained, axes: Axes) -> None:
+    course.section("One picture at a time")
     labels, model = np.asarray(trained.valid.y), trained.fitted[0.9][0].model
 
     @jax.jit
@@ -102,17 +91,17 @@ def one_at_a_time(lesson: Lesson, trained: Trained, axes: Axes) -> None:
     gaps = np.max(seen, axis=0)
     lesson.claim(
         f"with the statistics of one picture all pictures look alike (logits differ by "
-        f"{gaps[0]:.0e}): accuracy {mean_and_spread(own)}, chance is {1 / 6:.3f}",
+        f"{gaps[0]:.0e}): accuracy {course.spread(own)}, chance is {1 / 6:.3f}",
         gaps[0] < 1e-5 and np.max(own) < 0.25,
     )
     lesson.claim(
         f"with running averages each is seen as among all others (logits differ by {gaps[1]:.0e}): "
-        f"accuracy {mean_and_spread(averaged)}",
+        f"accuracy {course.spread(averaged)}",
         gaps[1] < 1e-3 and np.min(averaged) > 2 * np.max(own),
     )
     names = ("its own", "running\naverages", "population")
     values = (own, averaged, trained.population[:, -1])
-    for place, color in enumerate((GREY, BLUE, GREEN)):
+    for place, color in enumerate((course.GREY, course.BLUE, course.GREEN)):
         found = np.asarray(values[place])
         axes.bar(place, np.mean(found), 0.6, color=color)
         axes.scatter(np.full(len(found), place), found, color="black", s=10, zorder=3)
@@ -123,8 +112,8 @@ def one_at_a_time(lesson: Lesson, trained: Trained, axes: Axes) -> None:
     axes.set_title("One picture at a time, statistics:")
 
 
-def accuracy_over_steps(lesson: Lesson, trained: Trained, axes: Axes) -> None:
-    section("While the weights move: accuracy with averages of each decay")
+def accuracy_over_steps(lesson: course.Lesson, trained: Trained, axes: Axes) -> None:
+    course.section("While the weights move: accuracy with averages of each decay")
     weights = [
         [np.asarray(leaf) for leaf in jax.tree.leaves([fitted.params for fitted in ones])]
         for ones in trained.fitted.values()
@@ -137,27 +126,27 @@ def accuracy_over_steps(lesson: Lesson, trained: Trained, axes: Axes) -> None:
     middle, late = slice(7, 24), slice(-20, None)
     for decay, accuracy in trained.accuracy.items():
         print(
-            f"  {decay}: {mean_and_spread(accuracy[:, middle].mean(axis=1))} in epochs 8 to 24, "
-            f"{mean_and_spread(accuracy[:, late].mean(axis=1))} in the last 20"
+            f"  {decay}: {course.spread(accuracy[:, middle].mean(axis=1))} in epochs 8 to 24, "
+            f"{course.spread(accuracy[:, late].mean(axis=1))} in the last 20"
         )
     early = {decay: curve[:, middle].mean(axis=1) for decay, curve in trained.accuracy.items()}
     ahead = [early[0.9] - early[decay] for decay in (0.99, 0.999)]
     lesson.claim(
         "up to step 200 only decay 0.9 has had time to forget its start: it is ahead of 0.99 by "
-        f"{mean_and_spread(ahead[0])}, of 0.999 by {mean_and_spread(ahead[1])}",
+        f"{course.spread(ahead[0])}, of 0.999 by {course.spread(ahead[1])}",
         min(gap.mean() for gap in ahead) > 0.03,
     )
     gaps = [behind(trained, decay, 8, 32).mean(axis=1) for decay in (0.99, 0.9)]
     lesson.claim(
         "population statistics need no memory: after 8, 16 and 32 epochs they are ahead of decay "
-        f"0.99 by {mean_and_spread(gaps[0])} (of 0.9 by {mean_and_spread(gaps[1])})",
+        f"0.99 by {course.spread(gaps[0])} (of 0.9 by {course.spread(gaps[1])})",
         gaps[0].mean() > 0.03,
     )
     # the same weights: what differs is due to the averages
     jumps = [np.diff(trained.accuracy[d][:, late], axis=1).std(axis=1) for d in (0.9, 0.99)]
     lesson.claim(
         "0.9 averages less, which does not show in accuracy: in the last 20 epochs it moves from "
-        f"one to the next by {mean_and_spread(jumps[0])} with 0.9, by {mean_and_spread(jumps[1])} "
+        f"one to the next by {course.spread(jumps[0])} with 0.9, by {course.spread(jumps[1])} "
         "with 0.99",
         0.6 < jumps[0].mean() / jumps[1].mean() < 1.6,
     )
@@ -166,7 +155,7 @@ def accuracy_over_steps(lesson: Lesson, trained: Trained, axes: Axes) -> None:
         color, style = LOOKS[decay]
         axes.plot(steps, accuracy.mean(axis=0), color=color, linestyle=style, label=f"{decay}")
     marks = STEPS_AN_EPOCH * np.array(trained.marks)
-    axes.plot(marks, trained.population.mean(axis=0), "D-", color=GREEN, label="population")
+    axes.plot(marks, trained.population.mean(axis=0), "D-", color=course.GREEN, label="population")
     axes.set(xscale="log", ylim=(0, 1), xlabel="step", ylabel="accuracy on held-out pictures")
     axes.set_title("A long memory starts late")
 
@@ -188,28 +177,30 @@ def lag(trained: Trained) -> np.ndarray:
     return np.array(distances)
 
 
-def raw_pixels(lesson: Lesson, centred: Trained, raw: Trained, axes: Axes) -> None:
-    section("On raw pixels, whose mean is far from 0: each step of the weights moves the mean of z")
+def raw_pixels(lesson: course.Lesson, centred: Trained, raw: Trained, axes: Axes) -> None:
+    course.section(
+        "On raw pixels, whose mean is far from 0: each step of the weights moves the mean of z"
+    )
     lags = [lag(raw), lag(centred)]
     lesson.claim(
-        f"averages of decay 0.9 lag behind by {mean_and_spread(lags[0], 1)} deviations of a unit "
-        f"(largest of 24), on centred inputs by {mean_and_spread(lags[1], 2)}",
+        f"averages of decay 0.9 lag behind by {course.spread(lags[0], 1)} deviations of a unit "
+        f"(largest of 24), on centred inputs by {course.spread(lags[1], 2)}",
         lags[0].mean() > 5 * lags[1].mean(),
     )
     gaps = [behind(one, 0.9, 8, 128).mean(axis=1) for one in (raw, centred)]
     lesson.claim(
-        f"there population statistics are ahead of decay 0.9 by {mean_and_spread(gaps[0])} from "
-        f"epoch 8 on; on centred inputs by {mean_and_spread(gaps[1])}",
+        f"there population statistics are ahead of decay 0.9 by {course.spread(gaps[0])} from "
+        f"epoch 8 on; on centred inputs by {course.spread(gaps[1])}",
         gaps[0].mean() > 0.1 and abs(gaps[1].mean()) < 0.03,
     )
     accuracy = raw.accuracy[0.9].mean(axis=0)
     steps = STEPS_AN_EPOCH * np.arange(1, len(accuracy) + 1)
-    axes.plot(steps, accuracy, ":", color=GREY, linewidth=1, label="0.9, raw pixels")
-    legend_below(axes, 3)
+    axes.plot(steps, accuracy, ":", color=course.GREY, linewidth=1, label="0.9, raw pixels")
+    course.legend_below(axes, 3)
 
 
-def forgetting(lesson: Lesson, memory: Axes, noise: Axes) -> None:
-    section("How many steps the averages need: batch norm fed with mini-batches of mean 100")
+def forgetting(lesson: course.Lesson, memory: Axes, noise: Axes) -> None:
+    course.section("How many steps the averages need: batch norm fed with mini-batches of mean 100")
     batch, far, num_streams = 16, 100.0, 64
     # the longest memory takes most of the time: the small form leaves it out
     decays = (0.5, *(DECAYS[:2] if lesson.is_quick else DECAYS))
@@ -238,8 +229,8 @@ def forgetting(lesson: Lesson, memory: Axes, noise: Axes) -> None:
         noises.append(np.sqrt(np.mean((means[:, settled:] - far) ** 2, axis=1) * batch))
         predicted.append(((1 - decay) / (1 + decay)) ** 0.5)
         print(
-            f"  {decay}: within 1 % after {mean_and_spread(steps[-1], 1)} steps, by the formula "
-            f"{expected[-1]:,.1f}; then moving by {mean_and_spread(noises[-1])} of a mini-batch's"
+            f"  {decay}: within 1 % after {course.spread(steps[-1], 1)} steps, by the formula "
+            f"{expected[-1]:,.1f}; then moving by {course.spread(noises[-1])} of a mini-batch's"
         )
         if decay in LOOKS:
             color, style = LOOKS[decay]
@@ -251,11 +242,11 @@ def forgetting(lesson: Lesson, memory: Axes, noise: Axes) -> None:
     )
     ratio = steps[2] / steps[1]
     lesson.claim(
-        f"0.99 needs {mean_and_spread(ratio, 1)} times the steps of 0.9", 9 < ratio.mean() < 12
+        f"0.99 needs {course.spread(ratio, 1)} times the steps of 0.9", 9 < ratio.mean() < 12
     )
     lesson.claim(
         "what a short memory costs: its average moves by sqrt((1 - d) / (1 + d)) of a mini-batch's "
-        "mean, to a fifth: " + ", ".join(mean_and_spread(found) for found in noises[:3]),
+        "mean, to a fifth: " + ", ".join(course.spread(found) for found in noises[:3]),
         all(
             abs(np.sqrt(np.mean(found**2)) / formula - 1) < 0.2
             for found, formula in zip(noises[:3], predicted[:3], strict=True)
@@ -264,15 +255,15 @@ def forgetting(lesson: Lesson, memory: Axes, noise: Axes) -> None:
     memory.axhline(1, color="0.6", linewidth=0.8)
     memory.set(xscale="log", yscale="log", xlabel="step", ylabel="distance to the mean, %")
     memory.set(ylim=(1e-2, 150), title="Steps until 1 % is left (dots: formula)")
-    legend_below(memory, 3)
+    course.legend_below(memory, 3)
     forgotten = 1 - np.array(decays)
-    noise.plot(forgotten, predicted, color=GREY, label="sqrt((1 - d) / (1 + d))")
+    noise.plot(forgotten, predicted, color=course.GREY, label="sqrt((1 - d) / (1 + d))")
     noise.errorbar(forgotten, [n.mean() for n in noises], [n.std() for n in noises], fmt="o",
-                   color=BLACK, label="measured")  # fmt: skip
+                   color=course.BLACK, label="measured")  # fmt: skip
     noise.set(xscale="log", yscale="log", xlabel="1 - decay", ylabel="of a mini-batch's noise")
     noise.invert_xaxis()
     noise.set_title("A short memory is noisy")
-    legend_below(noise)
+    course.legend_below(noise)
 
 
 if __name__ == "__main__":

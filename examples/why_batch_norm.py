@@ -5,28 +5,17 @@ python examples/why_batch_norm.py
 
 from typing import Any, NamedTuple
 
+import course
 import jax
 import jax.numpy as jnp
 import numpy as np
-from lesson import (
-    BLUE,
-    COLORS,
-    GREEN,
-    GREY,
-    Lesson,
-    canvas,
-    legend_below,
-    mean_and_spread,
-    section,
-    small_signs,
-)
 from matplotlib.axes import Axes
 
 import jaxnn
 
 PLAIN, BATCH_NORM = 0, 1
 NAMES = ("plain", "batch norm")
-LOOKS = ((GREY, "--", "s"), (BLUE, "-", "o"))
+LOOKS = ((course.GREY, "--", "s"), (course.BLUE, "-", "o"))
 
 
 class Trained(NamedTuple):
@@ -51,9 +40,9 @@ class Trained(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    lesson = Lesson(__doc__ or "", arguments)
+    lesson = course.Lesson(__doc__ or "", arguments)
     trained = train_all(lesson)
-    figure, axes = canvas(2, 3)
+    figure, axes = course.canvas(2, 3)
     shifted_inputs(lesson, trained, axes[0, 0], axes[0, 1])
     moving_layers(lesson, trained, axes[0, 2], axes[1, 0])
     noise(lesson, trained, axes[1, 1])
@@ -61,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     return lesson.end("why_batch_norm", figure)
 
 
-def train_all(lesson: Lesson) -> Trained:
-    train, valid = small_signs(lesson.seed, 240, 240)
+def train_all(lesson: course.Lesson) -> Trained:
+    train, valid = course.small_signs(lesson.seed, 240, 240)
     hidden, sizes = ((24,), (8, 32)) if lesson.is_quick else ((32, 16), (8, 32, 120))
     settings = [
         {"batch_norm": has, "batch_size": size, "hidden": hidden, "inputs": "centred",
@@ -83,8 +72,8 @@ def train_all(lesson: Lesson) -> Trained:
     return Trained(train, valid, hidden, sizes, seeds, studies)
 
 
-def shifted_inputs(lesson: Lesson, trained: Trained, pictures: Axes, axes: Axes) -> None:
-    section("Covariate shift: trained on these pictures, tested on darker ones")
+def shifted_inputs(lesson: course.Lesson, trained: Trained, pictures: Axes, axes: Axes) -> None:
+    course.section("Covariate shift: trained on these pictures, tested on darker ones")
     strengths = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
     ways = {name: np.empty((len(strengths), len(trained.seeds))) for name in (*NAMES, "again")}
     for row, strength in enumerate(strengths):
@@ -95,17 +84,17 @@ def shifted_inputs(lesson: Lesson, trained: Trained, pictures: Axes, axes: Axes)
         again = (one.with_population_statistics(darker) for one in trained.networks(1, 32))
         ways["again"][row] = [one.score(darker) for one in again]
     for name, values in ways.items():
-        half = mean_and_spread(values[-1])
-        print(f"  {name}: {mean_and_spread(values[0])}, darker by half {half}")
+        half = course.spread(values[-1])
+        print(f"  {name}: {course.spread(values[0])}, darker by half {half}")
     lost = {name: values[0] - values[-1] for name, values in ways.items()}
     lesson.claim(
-        f"half of the light costs {mean_and_spread(lost['plain'])} without and "
-        f"{mean_and_spread(lost['batch norm'])} with batch norm",
+        f"half of the light costs {course.spread(lost['plain'])} without and "
+        f"{course.spread(lost['batch norm'])} with batch norm",
         lost["plain"].mean() > 0.1 and lost["batch norm"].mean() > 0.1,
     )
     lesson.claim(
         "with statistics taken again on the darker pictures, without a label, it loses "
-        f"{mean_and_spread(lost['again'])}",
+        f"{course.spread(lost['again'])}",
         lost["again"].mean() < lost["batch norm"].mean() / 3,
     )
     first = np.hstack([*np.asarray(trained.valid.x[:3])])
@@ -113,7 +102,7 @@ def shifted_inputs(lesson: Lesson, trained: Trained, pictures: Axes, axes: Axes)
     pictures.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect="auto")
     pictures.set(xticks=[], yticks=[], ylabel="held-out pictures")
     pictures.set_title("Trained on, and darker by half")
-    for name, (color, style, marker) in zip(ways, (*LOOKS, (GREEN, "-", "^")), strict=True):
+    for name, (color, style, marker) in zip(ways, (*LOOKS, (course.GREEN, "-", "^")), strict=True):
         label = "statistics taken again" if name == "again" else name
         mean, spread = ways[name].mean(axis=1), ways[name].std(axis=1)
         axes.errorbar(100 * np.array(strengths), mean, spread, color=color, linestyle=style,
@@ -121,7 +110,7 @@ def shifted_inputs(lesson: Lesson, trained: Trained, pictures: Axes, axes: Axes)
     axes.axhline(1 / 6, color="0.6", linewidth=0.8, linestyle=":")
     axes.set(ylim=(0, 1), xlabel="darker by, %", ylabel="accuracy on held-out pictures")
     axes.set_title("A shift that labels need not undo")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
 def second_inputs(fitted: jaxnn.Fitted, x: jax.Array) -> np.ndarray:
@@ -139,8 +128,8 @@ def first_layer(params: Any, x: jax.Array) -> jax.Array:
     return z
 
 
-def moving_layers(lesson: Lesson, trained: Trained, paths: Axes, axes: Axes) -> None:
-    section("What the second layer is fed with, from the first epoch to the last")
+def moving_layers(lesson: course.Lesson, trained: Trained, paths: Axes, axes: Axes) -> None:
+    course.section("What the second layer is fed with, from the first epoch to the last")
     marks = sorted(trained.studies)
     # mean and deviation of each unit over the pictures: (kinds, marks, 2, seeds, units)
     seen = []
@@ -158,8 +147,8 @@ def moving_layers(lesson: Lesson, trained: Trained, paths: Axes, axes: Axes) -> 
     moved, wider = moved.mean(axis=-1), wider.mean(axis=-1)
     for name, m, w in zip(NAMES, moved[:, -1], wider[:, -1], strict=True):
         print(
-            f"  {name}: a unit's mean moves by {mean_and_spread(m)} of its deviation, the "
-            f"deviation by a factor of {mean_and_spread(np.exp(w), 2)}"
+            f"  {name}: a unit's mean moves by {course.spread(m)} of its deviation, the "
+            f"deviation by a factor of {course.spread(np.exp(w), 2)}"
         )
     lesson.claim(
         "with batch norm the deviations hold still: factor "
@@ -167,8 +156,8 @@ def moving_layers(lesson: Lesson, trained: Trained, paths: Axes, axes: Axes) -> 
         wider[1, -1].mean() < wider[0, -1].mean() / 2,
     )
     lesson.claim(
-        f"and the means: {mean_and_spread(moved[1, -1])} of a deviation, without "
-        f"{mean_and_spread(moved[0, -1])}",
+        f"and the means: {course.spread(moved[1, -1])} of a deviation, without "
+        f"{course.spread(moved[0, -1])}",
         moved[1, -1].mean() < moved[0, -1].mean(),
     )
     for kind, (color, style, _) in enumerate(LOOKS):
@@ -187,11 +176,11 @@ def moving_layers(lesson: Lesson, trained: Trained, paths: Axes, axes: Axes) -> 
     axes.set(xscale="log", xlabel="epoch", ylabel="change")
     axes.set_xticks(marks, [str(mark) for mark in marks])
     axes.set_title("Their change since epoch 1, all units")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
-def noise(lesson: Lesson, trained: Trained, axes: Axes) -> None:
-    section("The same picture in other company: its normalised z over random mini-batches")
+def noise(lesson: course.Lesson, trained: Trained, axes: Axes) -> None:
+    course.section("The same picture in other company: its normalised z over random mini-batches")
     sizes, draws, most = np.array([4, 8, 16, 32, 64, 128]), 200, 128
 
     def normalised(params: Any, z: jax.Array, size: jax.Array, key: jax.Array) -> jax.Array:
@@ -214,12 +203,12 @@ def noise(lesson: Lesson, trained: Trained, axes: Axes) -> None:
         found.append(np.asarray(z).std(axis=1).mean(axis=1))
     slopes = [np.polyfit(np.log(sizes[1:]), np.log(values[1:]), 1)[0] for values in found]
     for size, values in zip(sizes, np.array(found).T, strict=True):
-        print(f"  {size:3}: it moves by {mean_and_spread(values)}")
+        print(f"  {size:3}: it moves by {course.spread(values)}")
     lesson.claim(
-        f"the noise falls as 1 / sqrt(mini-batch size): exponent {mean_and_spread(slopes, 2)}",
+        f"the noise falls as 1 / sqrt(mini-batch size): exponent {course.spread(slopes, 2)}",
         -0.7 < np.mean(slopes) < -0.4,
     )
-    for values, color in zip(found, COLORS * 2, strict=False):
+    for values, color in zip(found, course.COLORS * 2, strict=False):
         axes.plot(sizes, values, "o-", color=color, linewidth=1, markersize=4)
     # mini-batches are drawn from 240 pictures without replacement
     shape = (1 / sizes - 1 / len(trained.train)) ** 0.5
@@ -229,11 +218,11 @@ def noise(lesson: Lesson, trained: Trained, axes: Axes) -> None:
     axes.set_xticks(sizes, [str(size) for size in sizes], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_title("Noise: one picture among others")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
-def regularisation(lesson: Lesson, trained: Trained, axes: Axes) -> None:
-    section("What that noise does: cost after training, population statistics")
+def regularisation(lesson: course.Lesson, trained: Trained, axes: Axes) -> None:
+    course.section("What that noise does: cost after training, population statistics")
 
     def cost(fitted: jaxnn.Fitted, data: jaxnn.Dataset) -> float:
         right = fitted.predict_proba(data.x)[np.arange(len(data)), np.asarray(data.y)]
@@ -254,8 +243,8 @@ def regularisation(lesson: Lesson, trained: Trained, axes: Axes) -> None:
         for index, size in enumerate(trained.sizes):
             fitted, held_out = costs[kind, index]
             print(
-                f"  {name}, mini-batches of {size}: training {mean_and_spread(fitted)}, held out "
-                f"{mean_and_spread(held_out)}, gap {mean_and_spread(held_out - fitted)}"
+                f"  {name}, mini-batches of {size}: training {course.spread(fitted)}, held out "
+                f"{course.spread(held_out)}, gap {course.spread(held_out - fitted)}"
             )
     by_heart = costs[:, 0, 0] / costs[:, 1, 0]
     lesson.claim(
@@ -267,7 +256,7 @@ def regularisation(lesson: Lesson, trained: Trained, axes: Axes) -> None:
     gaps = costs[BATCH_NORM, :, 1] - costs[BATCH_NORM, :, 0]
     print(
         "  a slight, unintended regulariser: from mini-batches of 32 to 8 its gap changes by "
-        f"{mean_and_spread(gaps[0] - gaps[1])}"
+        f"{course.spread(gaps[0] - gaps[1])}"
     )
     for kind, (color, style, marker) in enumerate(LOOKS):
         for part, look, label in ((0, style, "training"), (1, ":", "held out")):
@@ -281,7 +270,7 @@ def regularisation(lesson: Lesson, trained: Trained, axes: Axes) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
     axes.set_title("Noise hinders learning by heart")
-    legend_below(axes)
+    course.legend_below(axes)
 
 
 if __name__ == "__main__":

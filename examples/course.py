@@ -63,8 +63,8 @@ def section(title: str) -> None:
     print(f"\n{title}")
 
 
-def mean_and_spread(values: Any, digits: int = 3) -> str:
-    """Such as "0.812 ± 0.020": the standard deviation over seeds."""
+def spread(values: Any, digits: int = 3) -> str:
+    """Such as "0.812 ± 0.020": the mean and the standard deviation, over seeds."""
     values = np.asarray(values, float)
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
 
