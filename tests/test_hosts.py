@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import numpy as np
 import optuna
 import pytest
 from comparisons import assert_same
+from killing import ended, free_port, start
 
 import jaxnn
 from jaxnn.disk.directories import Commits, Series, newest
@@ -153,9 +152,6 @@ def job(tmp_path, cache):
     """Runs a task in processes of a job; returns their exit statuses and what they printed."""
 
     def run(task, count):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
         code = (
             "import sys, jax, jaxnn, test_hosts\n"
             "task, out, count, process, port = sys.argv[1:]\n"
@@ -164,36 +160,17 @@ def job(tmp_path, cache):
             "    heartbeat_timeout_seconds=5)\n"
             "test_hosts.child(task, out)\n"
         )
+        port, path = free_port(), {"PYTHONPATH": os.pathsep.join(sys.path)}
+        # processes need not have as many devices
+        more = {"XLA_FLAGS": TWO_DEVICES} if task == "interrupted" else {}
         processes = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    code,
-                    task,
-                    str(tmp_path),
-                    str(count),
-                    str(number),
-                    str(port),
-                ],
-                env={
-                    **os.environ,
-                    **cache,
-                    "PYTHONPATH": str(Path(__file__).parent),
-                    # processes need not have as many devices
-                    **({"XLA_FLAGS": TWO_DEVICES} if task == "interrupted" and number else {}),
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
+            start(
+                *("-c", code, task, tmp_path, count, number, port),
+                env={**os.environ, **cache, **path, **(more if number else {})},
             )
             for number in range(count)
         ]
-        try:
-            said = [process.communicate(timeout=300) for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
+        said = ended(processes, timeout=300)
         codes = [process.returncode for process in processes]
         if task != "killed":
             assert codes == [0] * count, said

@@ -3,8 +3,6 @@
 import copy
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from comparisons import assert_same
+from killing import kill, start, wait_until
 
 import jaxnn
 from jaxnn.disk import directories
@@ -314,14 +313,11 @@ def test_a_process_killed_at_any_moment_goes_on(tmp_path, run_python):
     whole, draw = jaxnn.load(tmp_path / "whole.h5"), np.random.default_rng(0)
     num_kills, directory = 0, tmp_path / "killed"
     for _ in range(3):
-        command = [sys.executable, "-c", CHILD, str(directory), str(tmp_path / "killed.h5")]
-        process = subprocess.Popen(command)
+        process = start("-c", CHILD, directory, tmp_path / "killed.h5", stdout=None, stderr=None)
         # the first commit comes when all is compiled; then a moment, often in a commit
-        while process.poll() is None and not list(directory.glob("commit-*")):
-            time.sleep(0.01)
+        wait_until(lambda: list(directory.glob("commit-*")), process)
         time.sleep(draw.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        num_kills += process.wait() == -signal.SIGKILL
+        num_kills += kill(process)
     run_python(CHILD, str(directory), str(tmp_path / "killed.h5"))
     assert num_kills
     assert_same(jaxnn.load(tmp_path / "killed.h5"), whole)

@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 
 import optuna
 import postgres
 import pytest
+from killing import printed, start
 
 from jaxnn.with_optuna.ledgers import RETRY_OF, Ledger
 
@@ -60,13 +60,7 @@ print(study.is_complete.all(axis=1).tolist(), study.notes, flush=True)
 
 
 def child(place, fate):
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(place), fate],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start("-c", CHILD, place, fate, stdin=subprocess.PIPE)
 
 
 @pytest.fixture
@@ -97,8 +91,7 @@ def begin(*processes):
 
 
 def result(process):
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors[-3000:]
+    (out,) = printed([process], timeout=120)
     return out
 
 
