@@ -217,23 +217,16 @@ def draw(results: dict[str, Any], path: Path) -> None:
         settings, epochs = f"{result['settings']} settings", f"{result['epochs']} epochs"
         axes.set(xscale="log", xlim=(least, most * 2.5))
         axes.set_xlabel(f"wall time, seconds ({settings}, {epochs}); less is better")
-        axes.set_title(
-            f"{settings} that differ in structure, {result['features']:,} features, {epochs}",
-            loc="left",
-            fontsize=11,
-        )
+        title = f"{settings} that differ in structure, {result['features']:,} features, {epochs}"
+        axes.set_title(title, loc="left", fontsize=11)
         axes.xaxis.set_major_formatter("{x:,g}")
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
+    share = "extrapolated, others by work from a share drawn at random"
     handles = [
         Patch(color=WEAK, label="compiling (others: light grey)"),
         Patch(color=STRONG, label="training"),
-        Patch(
-            facecolor="0.55",
-            hatch="////",
-            edgecolor="white",
-            label="extrapolated, others by work from a share drawn at random",
-        ),
+        Patch(facecolor="0.55", hatch="////", edgecolor="white", label=share),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)

@@ -69,7 +69,7 @@ def kills(times: int, seed: int) -> None:
     draw, num_same = random.Random(seed), 0
     ratios: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        # as the README recommends: what was compiled once is read from then on
+        # as is recommended to users: what was compiled once is read from then on
         os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{folder}/cache"
         run(Path(folder, "first"))
         whole, expected = run(Path(folder, "whole"))

@@ -137,7 +137,7 @@ def cpu_check() -> list[list[Any]]:
     """The same cost model against this repository's measurements on two cores."""
     found = []
     xeon = json.loads((RESULTS / "sweep-cpu.json").read_text())["rows"]
-    # an EPYC: row_space.md, and a comment in jaxnn/chunks.py
+    # an EPYC: row_space.md, and a comment in jaxnn/engine/chunks.py
     for one, lanes, epyc in ((WIDE, 8, 633.0), (SMALL, 256, 8.6)):
         seconds = one.work(RATES["cpu"], CPU).epoch_seconds(one.program, one.chunk(CPU))
         us, key = seconds / math.ceil(one.examples / 32) * 1e6, ("jaxnn.sweep", str(one), lanes)
@@ -145,7 +145,7 @@ def cpu_check() -> list[list[Any]]:
         found.append((f"a lane's step of {one}, EPYC, us", us, epyc))
         found.append(("the same, Xeon, us", us, float(np.median(theirs))))
     large = SMALL._replace(examples=1437).work(RATES["cpu"], CPU, 20).seconds(SMALL.program, 10**5)
-    # README: 125 networks a second when alone
+    # README.md here: 125 networks a second when alone
     found.append(("100,000 of 64-32-16-10, 20 epochs, EPYC, s", large, 1e5 / 125))
     for name, case in json.loads((RESULTS / "mixed-cpu.json").read_text()).items():
         for row in (row for row in case["rows"] if "expected" in row):
