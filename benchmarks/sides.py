@@ -38,6 +38,8 @@ DEFAULTS: Setting = {
 
 
 class Side(NamedTuple):
+    """A way to train, as a table of results names it."""
+
     name: str
     needs: str
     """The module that it imports."""
