@@ -180,8 +180,7 @@ def run(place: str, folder: Path, num_settings: int, epochs: int, seed: int) -> 
             due, (_, what, number) = 0.0, events.pop(0)
             now = f"after {time.monotonic() - begun:.0f} s, {done} complete"
             if what == "kill":
-                kill(processes[number])
-                fates[number] = f"killed {now}"
+                fates[number] = f"killed {now}" if kill(processes[number]) else ""
             else:
                 processes[number].send_signal(signal.SIGSTOP)
                 fates[number] = f"frozen for {GRACE + 10:.0f} s {now}"
