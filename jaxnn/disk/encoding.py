@@ -17,32 +17,48 @@ class Kind(NamedTuple):
     """A class whose values may stand in a file.
 
     Attributes:
-      fields: what is written of a value, which are the arguments that make it again.
-      rules: what they may be.
+      name: of the class in a file, which outlives changes of the code.
+      fields: what is written of a value, which are the arguments that make it again: by name the
+        name in a file.
+      rules: what they may be, by the name in a file.
     """
 
-    type: type
-    fields: tuple[str, ...]
+    name: str
+    fields: Mapping[str, str]
     rules: Schema
     make: Callable[..., Any]
 
 
 _KINDS: dict[str, Kind] = {}
+"""By the name in a file."""
+
+_NAMES: dict[type, str] = {}
 
 
-def recorded(make: Callable[..., Any] | None = None, /, **rules: Any) -> Callable[[Class], Class]:
+def recorded(
+    make: Callable[..., Any] | None = None,
+    /,
+    *,
+    as_name: str = "",
+    as_fields: Mapping[str, str] | None = None,
+    **rules: Any,
+) -> Callable[[Class], Class]:
     """Has `encode` and `decode` know a class: a dataclass, or a NamedTuple.
 
     Args:
       make: what makes a value from the fields, where it is not the class; it then has none.
-      **rules: by field; a field without one is checked by the class itself.
+      as_name: what a file calls it, where that is not the name of the class.
+      as_fields: field -> what a file calls it, where that is not its name.
+      **rules: by field, as a file calls it; a field without one is checked by the class itself.
     """
 
     def known(kind: Class) -> Class:
         fields = () if make else getattr(kind, "_fields", None)
         if fields is None:
             fields = tuple(field.name for field in dataclasses.fields(kind))
-        _KINDS[kind.__name__] = Kind(kind, fields, rules, make or kind)
+        name, others = as_name or kind.__name__, as_fields or {}
+        named = {field: others.get(field, field) for field in fields}
+        _KINDS[name], _NAMES[kind] = Kind(name, named, rules, make or kind), name
         return kind
 
     return known
@@ -56,9 +72,10 @@ def encode(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | np.bool_ | Real | str):
         return plain("a value", value)
-    kind = _KINDS.get(type(value).__name__)
-    if kind is not None and kind.type is type(value):
-        return {type(value).__name__: {name: encode(getattr(value, name)) for name in kind.fields}}
+    if type(value) in _NAMES:
+        kind = _KINDS[_NAMES[type(value)]]
+        fields = kind.fields.items()
+        return {kind.name: {known_as: encode(getattr(value, field)) for field, known_as in fields}}
     if isinstance(value, tuple):
         return {"tuple": [encode(item) for item in value]}
     if isinstance(value, list):
@@ -79,12 +96,14 @@ def decode(value: Any) -> Any:
         return tuple(map(decode, content))
     if name in _KINDS and isinstance(content, dict):
         kind = _KINDS[name]
-        fields = {field: decode(item) for field, item in content.items()}
+        given = {known_as: decode(item) for known_as, item in content.items()}
+        own_names = {known_as: field for field, known_as in kind.fields.items()}
         try:
-            record = kind.make(**fields)
+            record = kind.make(**{own_names.get(key, key): item for key, item in given.items()})
         except TypeError as error:
             raise ValueError(f"{name} does not have the fields of this version: {error}") from None
-        check(name, {field: getattr(record, field) for field in kind.fields}, kind.rules)
+        made = {known_as: getattr(record, field) for field, known_as in kind.fields.items()}
+        check(name, made, kind.rules)
         return record
     return {key: decode(item) for key, item in value.items()}
 
