@@ -23,7 +23,7 @@ from flax import linen as nn
 from measuring import best_of
 
 import jaxnn
-from jaxnn.training.work import foreign_step
+from jaxnn.training.networks import Foreign
 
 SETTING = {"learning_rate": 1e-3, "batch_size": 32}
 WAYS = {"XLA's convolutions": None, "jaxnn.convolution": jaxnn.convolution}
@@ -84,7 +84,7 @@ def main() -> None:
                 f"{looped * 1e3:.1f} ms in a loop",
                 flush=True,
             )
-        operations = foreign_step(model, 32, data.x.shape[1:]).operations
+        operations = Foreign(model).step(32, 1, data.x.shape[1:]).products
         for chunk in (1, 4):
             run = lambda epochs, model=model, chunk=chunk: jaxnn.sweep(
                 [SETTING] * 8, data, data[:32], epochs=epochs, model=model, chunk=chunk,

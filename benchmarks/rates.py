@@ -20,7 +20,6 @@ from scipy.optimize import nnls
 import jaxnn
 from jaxnn.planning.costs import RATES
 from jaxnn.training.recipes import recipe
-from jaxnn.training.work import step_counts
 
 NUM_EXAMPLES = 1080
 WIDE: list[dict[str, Any]] = [
@@ -50,7 +49,7 @@ def measure(num_features: int, setting: dict[str, Any]) -> tuple[tuple[float, ..
     spent = min(seconds(lambda: run(1 + more)) for _ in range(2))
     spent -= min(second, seconds(lambda: run(1)))
     steps = more * -(-NUM_EXAMPLES // setting["batch_size"])
-    counts = step_counts(recipe(setting, data, None).program, planned.chunk)
+    counts = recipe(setting, data, None).program.step_counts(planned.chunk)
     return counts, spent / steps / len(copies), first - second
 
 

@@ -26,7 +26,6 @@ import jaxnn
 from jaxnn.data.batches import EPOCHS_PER_CALL
 from jaxnn.planning.costs import RATES, Rates, Work, default_chunk
 from jaxnn.training.recipes import recipe
-from jaxnn.training.work import lane_bytes
 
 SETTINGS, EPOCHS, DEVICES, PER_HOST = 10**6, 60, (1, 64, 4096), 8
 FIFTH = RATES["gpu"]
@@ -79,7 +78,7 @@ class Sweep:
         self.busy = self.chunks / self.rounds / devices
         # of the fullest process
         self.lanes = min(SETTINGS, math.ceil(self.chunks / self.hosts) * self.chunk)
-        self.bytes = self.lanes * network.program.model.num_weights * 4
+        self.bytes = self.lanes * network.program.networks.num_weights * 4
 
     def epoch(self, rates: Rates) -> float:
         """Seconds of a chunk."""
@@ -173,7 +172,7 @@ def main() -> None:
     programs = [[*key, "its memory", "programs", *names, "calls a chunk"]]
     times = [[*key, "training", *every[0].rest(), "all", "x one H100", "networks a host"]]
     for one in every:
-        memory = f"{one.chunk * lane_bytes(one.network.program) / 1e9:.2f} GB"
+        memory = f"{one.chunk * one.network.program.lane_bytes() / 1e9:.2f} GB"
         key = [one.network, one.devices, one.chunk]
         row = [*key, memory, 1, one.chunks, one.rounds, f"{one.busy:.0%}"]
         programs.append([*row, ends(one.both(Sweep.calls), str)])

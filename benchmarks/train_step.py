@@ -36,7 +36,7 @@ from torch_sides import torch_eager
 
 from jaxnn.settings.hyperparameters import complete, traced_numbers
 from jaxnn.training.programs import Program
-from jaxnn.training.recipes import structure_of
+from jaxnn.training.recipes import networks_of
 from jaxnn.training.steps import init_train_state, train_epochs
 
 NETWORKS = {"12288-25-12-6": (12288, (25, 12), 6, 3), "64-32-16-10": (64, (32, 16), 10, 40)}
@@ -46,8 +46,8 @@ BATCH_SIZE, NUM_BATCHES = 32, 33
 def ours(problem: Problem, setting: Setting) -> Train:
     """`fit`'s compiled program alone; building it includes compiling."""
     full, data = complete(setting), problem.train
-    model = structure_of(full, problem.features, data.num_classes)
-    program = Program(model, ("adam",), BATCH_SIZE, has_dropout=False, has_l2=False)
+    networks = networks_of(full, None, (problem.features,), data.num_classes)
+    program = Program(networks, ("adam",), BATCH_SIZE, has_dropout=False, has_l2=False)
     numbers = traced_numbers(full)
     schedule, done = program.schedule(data, 0), [0]
     states = [init_train_state(program, jax.random.key(0), numbers)]

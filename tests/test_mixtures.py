@@ -1,5 +1,8 @@
 """Promise 1 for settings of any structure in one call: each lane is the network trained alone."""
 
+import functools
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -10,9 +13,12 @@ from test_sweeping import assert_lane_is_solo, assert_same_bits, networks
 
 import jaxnn
 from jaxnn import Dataset, fit, mlp, sweep
-from jaxnn.functional.mixtures import own_part, single
+from jaxnn.disk.encoding import decode, encode
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.training import lanes
+from jaxnn.training.mixtures import single
+from jaxnn.training.networks import NOT_HERE, Foreign
+from jaxnn.training.recipes import networks_of
 
 MOST, LEAST = {"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01}, {"hidden": (2,)}
 # together they need all that there is, so that every sweep below runs the same two programs
@@ -178,12 +184,12 @@ def test_first_weights_and_dropout_do_not_depend_on_the_padding(setting):
         batch_norm=full["batch_norm"],
         init=full["init"],
     )
-    padded = wide.model(wide.structure(full))
+    padded = wide.model(wide.lane_data(full))
     key, x = jax.random.key(3), make_data()[0].x
     params, state = plain.init(key)
     padded_params, padded_state = padded.init(key)
     same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6)
-    jax.tree.map(same, own_part(wide, full, padded_params, padded_state), (params, state))
+    jax.tree.map(same, wide.own_part(full, padded_params, padded_state), (params, state))
     options = {"is_training": True, "key": key, "dropout": 0.3}
     same_rounded = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     same_rounded(
@@ -199,6 +205,85 @@ def test_a_mixture_of_equal_structures_is_not_padded():
     assert one.merged(single((4, 6, 3))).is_padded
     assert one.merged(single((4, 3))) is None
     assert single((4, 5, 6, 3)).merged(single((4, 7, 3))).num_weights == 28 + 42 + 21 + 18
+
+
+SETTINGS = [
+    {"hidden": (5,), "activation": "tanh"},
+    {"hidden": (3, 2), "batch_norm": True, "init": "he_normal"},
+]
+
+
+def matrix(key):
+    return ({"kernel": jax.random.normal(key, (4, 3))}, ())
+
+
+MATRIX = jaxnn.Model(matrix, lambda params, state, x, **rest: (x @ params["kernel"], state), ())
+
+
+@pytest.mark.parametrize("model", [None, MATRIX], ids=["ours", "foreign"])
+@pytest.mark.parametrize("chosen", [[0], [1], [0, 1]], ids=str)
+def test_all_networks_keep_to_the_protocol(model, chosen):
+    """What the engine relies on, of each implementation, alone and merged."""
+    full = [complete(SETTINGS[index]) for index in chosen]
+    owns = [networks_of(one, model, (2, 2), 3) for one in full]
+    together = functools.reduce(lambda one, other: one.merged(other), owns)
+    for own in owns:
+        assert own.merged(own) == own
+        assert hash(own.merged(own)) == hash(own)
+        assert own.merged(together) == together.merged(own) == together
+        assert decode(json.loads(json.dumps(encode(own)))) == (own if own.is_mlp else UNKNOWN)
+    assert together.is_mixed == (len({*owns}) > 1)
+    assert together.with_features(7).num_features in (7, None)
+    assert together.with_features(7).with_features(4) == together
+    step = together.step(8, 2, (2, 2))
+    assert step.products > 0
+    assert len(together.words) == 4
+    x = np.ones((6, 2, 2), np.float32).reshape((6, 2, 2) if together.is_mlp else (6, 4))
+    for setting, own in zip(full, owns, strict=True):
+        lane_data = together.lane_data(setting)
+        params, state = together.model(lane_data).init(jax.random.key(0))
+        # a vector is no kernel
+        assert together.num_weights == sum(p.size for p in jax.tree.leaves(params) if p.ndim == 2)
+        cut_params, cut_state = together.own_part(setting, params, state)
+        network = together.own_model(setting)
+        assert network is own.model({}) is own.own_model(setting)
+        same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        jax.tree.map(same, (cut_params, cut_state), network.init(jax.random.key(0)))
+        outputs, _ = together.model(lane_data).apply(params, state, x)
+        assert outputs.shape == (6, 3)
+        same(outputs, network.apply(cut_params, cut_state, x)[0])
+
+
+UNKNOWN = Foreign(NOT_HERE)
+
+
+def test_networks_of_different_kinds_are_not_merged():
+    ours, theirs = single((4, 5, 3)), Foreign(MATRIX)
+    for one in (theirs, UNKNOWN):
+        assert ours.merged(one) is None
+        assert one.merged(ours) is None
+    assert theirs.merged(Foreign(mlp(4, (), 3))) is None
+
+
+def test_what_a_file_does_not_hold_is_what_is_given_in_its_place():
+    theirs = Foreign(MATRIX)
+    assert theirs.is_here
+    assert not UNKNOWN.is_here
+    assert UNKNOWN.merged(theirs) == theirs
+    assert theirs.merged(UNKNOWN) is None
+    with pytest.raises(ValueError, match="code that the file does not hold"):
+        UNKNOWN.model({}).init(jax.random.key(0))
+
+
+@pytest.mark.parametrize("hidden", [(), (5, 4)])
+def test_an_unmixed_program_runs_the_plain_mlp(hidden):
+    full = complete({"hidden": hidden, "activation": "tanh", "batch_norm": True})
+    own = networks_of(full, None, (4,), 3)
+    assert own.model({}) is mlp(4, hidden, 3, activation="tanh", batch_norm=True)
+    rotated = own.with_features(2)
+    kernel = lambda model: model.init(jax.random.key(1))[0][0]["kernel"]
+    # the first weights are as large as those of all features
+    np.testing.assert_allclose(kernel(rotated.model({})), kernel(own.model({}))[:, :2], rtol=1e-6)
 
 
 @pytest.mark.usefixtures("compiled_fast")

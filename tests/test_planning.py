@@ -48,7 +48,7 @@ def test_every_setting_has_one_program_that_fits_it(data):
     numbers = [number for one in planned.programs for number in one.settings]
     assert sorted(numbers) == list(range(100))
     for one in planned.programs:
-        mixture = one.program.model
+        mixture = one.program.networks
         for number in one.settings:
             setting = settings[number]
             assert setting["batch_size"] == one.program.batch_size

@@ -14,7 +14,6 @@ import numpy as np
 from jaxnn.data.batches import EPOCHS_PER_CALL, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.engine.jobs import Group, Job
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.results.trials import Chunk, Lane
 from jaxnn.system.keys import from_words
 from jaxnn.system.signals import held_signals
@@ -228,7 +227,7 @@ def _train_chunk(
             study.compile_seconds += max(0, seconds_per_epoch[0] - later)
         index = np.full(len(lanes), len(study.chunks))
         study.places[number, repeat] = np.stack([index, np.arange(len(lanes))], axis=1)
-        study.chunks.append(Chunk(group.program.model, params, state, began, datetime.now()))
+        study.chunks.append(Chunk(group.program.networks, params, state, began, datetime.now()))
         for lane in lanes:
             job.states.pop(lane, None)
         job.states.update(zip(lanes, rows, strict=False))
@@ -278,9 +277,7 @@ def _on_device(lanes: list[TrainState], device: jax.Device) -> TrainState:
 
 def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
     """All that tells a lane from the others of its program."""
-    if not isinstance(program.model, Mixture):
-        return recipe.numbers
-    return recipe.numbers | program.model.structure(recipe.setting)
+    return recipe.numbers | program.networks.lane_data(recipe.setting)
 
 
 def _best(metric: str, before: float | None, values: np.ndarray | None) -> float | None:

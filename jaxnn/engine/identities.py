@@ -18,7 +18,6 @@ from jaxnn.disk.directories import Commits
 from jaxnn.disk.encoding import decode, encode, first_difference
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.calls import Call
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.functional.types import Model, as_model
 from jaxnn.planning.plans import Plan
 from jaxnn.settings.domains import Choice, Range
@@ -71,7 +70,7 @@ def checked_identity(
         **_values_of(call),
         "plan": [
             {
-                "networks": encode(model if isinstance(model, Mixture) else None),
+                "networks": encode(networks if networks.is_mlp else None),
                 "optimizers": encode(one.program.optimizers),
                 "batch_size": one.program.batch_size,
                 "inputs": one.inputs,
@@ -79,7 +78,7 @@ def checked_identity(
                 "settings": [*one.settings],
             }
             for one in (plan.programs if plan else ())
-            for model in [one.program.model]
+            for networks in [one.program.networks]
         ],
     }
     text = json.dumps(found)

@@ -18,7 +18,6 @@ from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.processes import Hosts
 from jaxnn.training.programs import Program
-from jaxnn.training.work import num_weights
 
 MOST_SHARED = 10**9
 """Bytes of the best settings' networks that every process is given at the end."""
@@ -105,7 +104,7 @@ def share_networks(
     chosen, room, itemsize = set(), MOST_SHARED, jnp.result_type(float).itemsize
     num_repeats = study.diverged.shape[1]
     for number in map(int, study.ranking):
-        room -= num_weights(programs[number].model) * itemsize * num_repeats
+        room -= programs[number].networks.num_weights * itemsize * num_repeats
         if room < 0:
             break
         chosen |= {(number, repeat) for repeat in range(num_repeats)}

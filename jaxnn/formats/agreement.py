@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete
@@ -15,8 +14,9 @@ from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief
 from jaxnn.system.memory import check_fits
 from jaxnn.system.terminal import excerpt
-from jaxnn.training.programs import FOREIGN, Program
-from jaxnn.training.recipes import structure_of
+from jaxnn.training.networks import NOT_HERE, Networks, is_networks
+from jaxnn.training.programs import Program
+from jaxnn.training.recipes import networks_of
 from jaxnn.training.steps import TrainState
 
 
@@ -27,7 +27,7 @@ def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
       is_foreign: whether a model of somebody's may have named further numbers.
     """
     others = tuple(name for name in setting if name not in HYPERPARAMETERS)
-    return complete(setting, FOREIGN._replace(numbers=others) if is_foreign else None)
+    return complete(setting, NOT_HERE._replace(numbers=others) if is_foreign else None)
 
 
 def check_study(study: Record, numbers: np.ndarray | None) -> None:
@@ -105,30 +105,17 @@ def _check_lanes(study: Record) -> None:
         raise ValueError("it holds places of which several networks have the same")
 
 
-def check_chunk(
-    study: Record, model: Any, numbers: np.ndarray, rows: np.ndarray, count: int
-) -> None:
-    """ValueError unless a chunk has the networks that a study says are in it.
-
-    Args:
-      numbers: of the settings whose networks are in it.
-      rows: where in it they are.
-      count: of its lanes.
-    """
-    check_range("places", rows, 0, count - 1)
-    _check_networks(study, model, numbers)
-
-
-def check_states(study: Record, program: Any, lanes: Sequence[Lane]) -> None:
-    """ValueError unless a program trains these lanes of a study, by row and repetition."""
+def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Program:
+    """A program that was read; ValueError unless it trains these lanes, by row and repetition."""
     if not isinstance(program, Program) or not lanes:
         raise ValueError(f"it holds states of {brief(program)}; expected a program with lanes")
     rows, repeats = np.array(lanes).T
     check_range("states", repeats, 0, study.diverged.shape[1] - 1)
-    _check_networks(study, program.model, rows)
+    networks = checked_networks(study, program.networks, rows)
     optimizers = {study.settings[row]["optimizer"] for row in rows}
     if not optimizers <= {*program.optimizers}:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
+    return program._replace(networks=networks)
 
 
 def check_lane(study: Record, lane: Lane, state: TrainState) -> None:
@@ -140,19 +127,28 @@ def check_lane(study: Record, lane: Lane, state: TrainState) -> None:
         raise ValueError(f"it holds a state that diverged at {own}; expected {diverged}")
 
 
-def _check_networks(study: Record, model: Any, numbers: np.ndarray) -> None:
-    if isinstance(model, Mixture) == (study.model is not None):
-        raise ValueError(f"it holds networks of {brief(model)}; expected the kind of the study")
-    if not isinstance(model, Mixture):
-        return
-    for structure in {
-        structure_of(study.settings[number], math.prod(study.input_shape), study.num_classes)
-        for number in numbers
-    }:
-        # the features may be fewer, in the row space
-        own = structure.with_features(model.units[0])
-        if model.merged(own) != model:
-            raise ValueError(f"it holds networks of {brief(model)}; {brief(own)} does not fit")
+def checked_networks(study: Record, networks: Any, rows: np.ndarray) -> Networks:
+    """Networks that were read, with the code that the study has and a file does not hold.
+
+    Raises:
+      ValueError: they are not those of the settings in these rows of the study.
+    """
+    owns = {
+        networks_of(study.settings[row], study.model, study.input_shape, study.num_classes): None
+        for row in rows
+    }
+    is_foreign = study.model is not None
+    if not is_networks(networks) or networks.is_mlp == is_foreign:
+        raise ValueError(f"it holds networks of {brief(networks)}; expected the kind of the study")
+    for own in owns:
+        if networks.num_features is not None:
+            # they may be fewer, in the row space
+            own = own.with_features(networks.num_features)
+        together = networks.merged(own)
+        if together is None or (networks.is_here and together != networks):
+            raise ValueError(f"it holds networks of {brief(networks)}; {brief(own)} does not fit")
+        networks = together
+    return networks
 
 
 def _check_treatments(study: Record, is_part: bool) -> None:
@@ -177,10 +173,8 @@ def _check_treatments(study: Record, is_part: bool) -> None:
                 raise ValueError(f"it lacks the treatment {setting['inputs']} of fold {fold}")
     for number, repeat in np.argwhere(study.places[..., 0] >= 0):
         key = study.settings[number]["inputs"], repeat // (study.diverged.shape[1] // study.folds)
-        chunk = study.chunks[study.places[number, repeat, 0]].model
-        if isinstance(chunk, Mixture) and key in study.treatments:
+        found = study.chunks[study.places[number, repeat, 0]].networks.num_features
+        if found is not None and key in study.treatments:
             expected = study.treatments[key].num_features
-            if chunk.units[0] != expected:
-                raise ValueError(
-                    f"it holds a chunk of {chunk.units[0]} features; expected {expected}"
-                )
+            if found != expected:
+                raise ValueError(f"it holds a chunk of {found} features; expected {expected}")

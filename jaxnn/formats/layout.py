@@ -24,19 +24,15 @@ from jaxnn.disk.hdf5 import write_arrays
 from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, groups_of, named, stacked
 from jaxnn.disk.writing import StrPath
-from jaxnn.formats.agreement import check_chunk, check_study, completed
+from jaxnn.formats.agreement import check_study, checked_networks, completed
 from jaxnn.formats.parts import Part, absorb
-from jaxnn.formats.schemas import (
-    STUDY_VALUES,
-)
-from jaxnn.functional.mixtures import Mixture
+from jaxnn.formats.schemas import STUDY_VALUES, check_range
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
 from jaxnn.system.keys import new_key
 from jaxnn.system.terminal import visible
-from jaxnn.training.programs import FOREIGN
-from jaxnn.training.recipes import network_of
+from jaxnn.training.networks import NOT_HERE
 
 STUDY = "jaxnn study 1"
 
@@ -91,7 +87,7 @@ def complete_or_refused(path: StrPath) -> Iterator[None]:
 
 def save_record(study: Record, path: StrPath) -> None:
     """Writes a study, see `Study.save`."""
-    if study.model is FOREIGN:
+    if study.model is NOT_HERE:
         raise ValueError(
             "the study was loaded without its model, and so without its networks; expected "
             "load(path, model) before it is saved again"
@@ -124,8 +120,8 @@ def record_about(study: Record) -> dict[str, Any]:
         "curves": list(study.curves),
         "dtype": str(study.curves["cost"].dtype),
         "chunks": [
-            [encode(chunk.model), _num_lanes(chunk), chunk.start.isoformat(), chunk.end.isoformat()]
-            for chunk in study.chunks
+            [encode(one.networks), _num_lanes(one), one.start.isoformat(), one.end.isoformat()]
+            for one in study.chunks
         ],
     }
 
@@ -186,29 +182,26 @@ def _study_of(
     # a pytree's dict comes back in the order of the alphabet
     curves = {name: curves[name] for name in about["curves"]}
     if is_foreign and model is None:
-        model = FOREIGN
+        model = NOT_HERE
     study = Record(**known, model=model if is_foreign else None, treatments={}, curves=curves)
     groups = groups_of(arrays, 3)
     for inputs, fold, num_features in about["treatments"]:
         found = groups.get(f"treatments/{inputs}/{fold}", {})
         study.treatments[inputs, fold] = _treatment(found, num_features)
     for index, (encoded, count, start, end) in enumerate(about["chunks"]):
-        numbers = np.flatnonzero((study.places[..., 0] == index).any(axis=1))
-        params, state, own = {}, {}, decode(encoded)
-        check_chunk(study, own, numbers, study.places[study.places[..., 0] == index, 1], count)
-        if len(numbers) and study.model is not FOREIGN:
+        is_in_it = study.places[..., 0] == index
+        rows = np.flatnonzero(is_in_it.any(axis=1))
+        check_range("places", study.places[is_in_it, 1], 0, count - 1)
+        networks = checked_networks(study, decode(encoded), rows)
+        params, state = {}, {}
+        if len(rows) and networks.is_here:
             # any of its settings has networks of the same shapes
-            setting = study.settings[numbers[0]]
-            if isinstance(own, Mixture):
-                init = own.model(own.structure(setting)).init
-            else:
-                own = network_of(study.model, setting)  # type: ignore[arg-type]
-                init = own.init
-            template = jax.eval_shape(init, new_key(0))
+            lane_data = networks.lane_data(study.settings[rows[0]])
+            template = jax.eval_shape(networks.model(lane_data).init, new_key(0))
             params, state = (
                 filled(path, f"chunks/{index}/{name}", stacked(tree, count), arrays)
                 for name, tree in zip(("params", "state"), template, strict=True)
             )
         times = (datetime.fromisoformat(start), datetime.fromisoformat(end))
-        study.chunks.append(Chunk(own, params, state, *times))
+        study.chunks.append(Chunk(networks, params, state, *times))
     return study

@@ -10,17 +10,15 @@ import numpy as np
 from jaxnn.disk.directories import Commit, Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
-from jaxnn.formats.agreement import check_lane, check_states
+from jaxnn.formats.agreement import check_lane, checked_program
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_about, record_arrays
 from jaxnn.formats.parts import part_of
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import traced_numbers
 from jaxnn.system.keys import new_key
 from jaxnn.training.programs import Program
-from jaxnn.training.recipes import network_of
 from jaxnn.training.steps import TrainState, init_train_state
 
 States = dict[Lane, TrainState]
@@ -112,12 +110,11 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
         for index, encoded in enumerate(about["states"]):
             program = decode(encoded)
             lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
-            check_states(study, program, [(rows[number], repeat) for number, repeat in lanes])
+            own = [(rows[number], repeat) for number, repeat in lanes]
+            program = checked_program(study, program, own)
             if not states.keys().isdisjoint(lanes) or len({*lanes}) < len(lanes):
                 raise ValueError("it holds two states of one network")
             setting = study.settings[rows[lanes[0][0]]]
-            if not isinstance(program.model, Mixture) and study.model is not None:
-                program = program._replace(model=network_of(study.model, setting))
             template = stacked(_state_template(program, setting), len(lanes))
             stored = filled(path, f"states/{index}", template, arrays)
             for row, lane in enumerate(lanes):
@@ -139,9 +136,7 @@ def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> 
 
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
     """Shapes and types of a lane's state on the host."""
-    numbers = traced_numbers(setting)
-    if isinstance(program.model, Mixture):
-        numbers |= program.model.structure(setting)
+    numbers = traced_numbers(setting) | program.networks.lane_data(setting)
     state = jax.eval_shape(lambda key: init_train_state(program, key, numbers), new_key(0))
     keys = jax.eval_shape(jax.random.key_data, state.dropout_key)
     return state._replace(dropout_key=keys)

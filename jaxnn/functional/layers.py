@@ -5,13 +5,16 @@ CPU: both products of the first layer then read their large operands along rows.
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxnn.functional.types import Array, Params
+from jaxnn.system.checks import one_of
 from jaxnn.system.keys import as_threefry
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -69,8 +72,7 @@ def init_dense(
     >>> params["kernel"].shape, bool(abs(params["kernel"]).max() <= (6 / (12288 + 25)) ** 0.5)
     ((25, 12288), True)
     """
-    if init not in INITIALIZERS:
-        raise ValueError(f"init got {init!r}; expected one of {', '.join(INITIALIZERS)}")
+    one_of("init", init, INITIALIZERS)
     distribution, deviation = INITIALIZERS[init]
     keys = row_keys(as_threefry(key), num_out)
     draws = jax.vmap(lambda row_key: distribution(row_key, num_in))(keys)
@@ -81,6 +83,33 @@ def init_dense(
 def row_keys(key: Array, num_rows: int) -> Array:
     """A key for each row of a kernel."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_rows))
+
+
+def draw_kernels(
+    distribution: Callable[..., Array], keys: Sequence[Array], num_in: Sequence[int]
+) -> list[Array]:
+    """Draws of variance 1 for the kernels of several layers, as `init_dense` draws those of one.
+
+    The layers above the first are drawn together, as rows of the longest one's length that are
+    then cut: to compile another draw takes XLA longer than to compile all else of a layer.
+
+    Args:
+      distribution: of INITIALIZERS, from a row's key and length.
+      keys: of each layer's rows, see `row_keys`.
+      num_in: columns of each layer's kernel.
+
+    >>> keys = [row_keys(jax.random.fold_in(jax.random.key(0), n), 3) for n in range(2)]
+    >>> first, second = draw_kernels(INITIALIZERS["he_uniform"][0], keys, [8, 3])
+    >>> first.shape, second.shape
+    ((3, 8), (3, 3))
+    """
+    draw = lambda row_keys, length: jax.vmap(lambda key: distribution(key, length=length))(row_keys)
+    kernels = [draw(keys[0], num_in[0])]
+    if len(keys) > 1:
+        rows = draw(jnp.concatenate(keys[1:]), max(num_in[1:]))
+        ends = list(itertools.accumulate(len(one) for one in keys[1:-1]))
+        kernels += jnp.split(rows, ends)
+    return [kernel[:, :columns] for kernel, columns in zip(kernels, num_in, strict=True)]
 
 
 @jax.custom_vjp
@@ -127,6 +156,32 @@ def dense(params: Params, a: Array, *, is_training: bool = False) -> Array:
     """
     z = (_product if is_training else jnp.matmul)(params["kernel"], a)
     return z + params["bias"][:, None] if "bias" in params else z
+
+
+def columns(x: Array, num_features: int) -> Array:
+    """Inputs (B, ...) as the activations (F, B) below the first layer, flattened in C order.
+
+    Raises:
+      ValueError: an example has another number of features.
+    """
+    if math.prod(x.shape[1:]) != num_features:
+        raise ValueError(
+            f"apply got inputs of shape {x.shape}; expected {num_features} features an example"
+        )
+    # not len: a program may be exported for mini-batches of any size
+    return x.reshape(x.shape[0], num_features).T
+
+
+def has_dropout(is_training: bool, rate: float | Array, key: Array | None) -> bool:
+    """Whether masks are to be drawn: in training, unless the rate is known to be 0.
+
+    Raises:
+      ValueError: there is no key to draw them from.
+    """
+    is_wanted = is_training and not (isinstance(rate, int | float) and rate == 0)
+    if is_wanted and key is None:
+        raise ValueError("apply got a dropout rate without a key; expected key=jax.random.key")
+    return is_wanted
 
 
 def dropout(key: Array, rate: float | Array, a: Array) -> Array:

@@ -1,15 +1,22 @@
 """The multi-layer perceptron; without hidden layers it is softmax regression."""
 
 import functools
+import itertools
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 
 from jaxnn.functional import layers
-from jaxnn.functional.mixtures import MOST_LAYERS, Mixture, single
-from jaxnn.functional.types import Model
-from jaxnn.system.checks import brief, whole_number
+from jaxnn.functional.normalization import batch_norm as normalised
+from jaxnn.functional.normalization import init_batch_norm
+from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.system.checks import brief, one_of, whole_number
+from jaxnn.system.keys import as_threefry
 from jaxnn.system.memory import check_fits, device_memory
+
+MOST_LAYERS = 256
+"""Hidden layers of a network: each is traced and compiled apart, which takes a second or two."""
 
 
 def mlp(
@@ -61,19 +68,86 @@ def mlp(
         *(whole_number("hidden", width, 1) for width in hidden),
         whole_number("num_classes", num_classes, 1),
     )
-    if activation not in layers.ACTIVATIONS:
-        known = ", ".join(layers.ACTIVATIONS)
-        raise ValueError(f"activation got {activation!r}; expected one of {known}")
-    if init not in layers.INITIALIZERS:
-        raise ValueError(f"init got {init!r}; expected one of {', '.join(layers.INITIALIZERS)}")
+    one_of("activation", activation, layers.ACTIVATIONS)
+    one_of("init", init, layers.INITIALIZERS)
     if not isinstance(batch_norm, bool):
         raise ValueError(f"batch_norm got {batch_norm!r}; expected True or False")
-    structure = single(units, activation, batch_norm, init)
-    num_bytes = structure.num_weights * jnp.result_type(float).itemsize
+    num_weights = sum(num_in * num_out for num_in, num_out in itertools.pairwise(units))
+    num_bytes = num_weights * jnp.result_type(float).itemsize
     check_fits(num_bytes, f"{brief(units)} units: a network", device_memory())
-    return model_of(structure)
+    return perceptron(units, activation, batch_norm, init, units[0])
 
 
 @functools.cache
-def model_of(structure: Mixture) -> Model:
-    return structure.model({})
+def perceptron(
+    units: tuple[int, ...], activation: str, batch_norm: bool, init: str, fan_in: int
+) -> Model:
+    """The `mlp` with units (F, H1, ..., C), of arguments that were checked.
+
+    Args:
+      fan_in: the features that the first initialiser counts: F, or more where the data were
+        rotated into fewer.
+    """
+    init_fn = functools.partial(_init, units, batch_norm, init, fan_in)
+    apply_fn = functools.partial(_apply, units, activation, batch_norm)
+    return Model(init_fn, apply_fn, ("dropout", "batch_norm_decay"))
+
+
+def _init(
+    units: tuple[int, ...], batch_norm: bool, init: str, fan_in: int, key: Array
+) -> tuple[Params, State]:
+    key = as_threefry(key)
+    distribution, deviation = layers.INITIALIZERS[init]
+    keys = [
+        layers.row_keys(jax.random.fold_in(key, layer), num_out)
+        for layer, num_out in enumerate(units[1:])
+    ]
+    draws = layers.draw_kernels(distribution, keys, units[:-1])
+    params, state = [], []
+    for layer, (num_in, num_out) in enumerate(itertools.pairwise((fan_in, *units[1:]))):
+        layer_params = {"kernel": deviation(num_in, num_out) * draws[layer]}
+        if batch_norm and layer < len(units) - 2:
+            norm_params, averages = init_batch_norm(num_out)
+            layer_params |= norm_params
+            state.append(averages)
+        else:
+            layer_params["bias"] = jnp.zeros(num_out)
+        params.append(layer_params)
+    return tuple(params), tuple(state)
+
+
+def _apply(
+    units: tuple[int, ...],
+    activation: str,
+    batch_norm: bool,
+    params: Params,
+    state: State,
+    x: Array,
+    *,
+    is_training: bool = False,
+    key: Array | None = None,
+    weights: Array | None = None,
+    dropout: float | Array = 0.0,
+    batch_norm_decay: float | Array = 0.9,
+) -> tuple[Array, State]:
+    has_dropout = layers.has_dropout(is_training, dropout, key)
+    a = layers.columns(x, units[0])
+    # batch norm does more to z than can be fused with the product
+    dense = functools.partial(layers.dense, is_training=is_training and not batch_norm)
+    g, new_state = layers.ACTIVATIONS[activation], []
+    for layer, layer_params in enumerate(params[:-1]):
+        z = dense(layer_params, a)
+        if batch_norm:
+            z, averages = normalised(
+                layer_params,
+                state[layer],
+                z,
+                is_training=is_training,
+                decay=batch_norm_decay,
+                weights=weights,
+            )
+            new_state.append(averages)
+        a = g(z)
+        if has_dropout and key is not None:
+            a = layers.dropout(jax.random.fold_in(as_threefry(key), layer), dropout, a)
+    return dense(params[-1], a).T, tuple(new_state)

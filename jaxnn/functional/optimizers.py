@@ -11,7 +11,7 @@ import optax
 from jaxnn.functional.types import Array, Params
 
 Numbers = Mapping[str, Any]
-"""The traced part of a setting by name; of a lane of a `Mixture`, its structure as well."""
+"""The traced part of a setting by name; and the lane's data, where lanes differ."""
 
 OPTIMIZERS: dict[str, Callable[[Numbers], optax.GradientTransformation]] = {
     "gd": lambda numbers: optax.identity(),

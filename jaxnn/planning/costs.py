@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 import jax
 
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.system.checks import brief
 from jaxnn.training.programs import Program
-from jaxnn.training.work import foreign_step, lane_bytes, step_counts
 
 
 class Rates(NamedTuple):
@@ -131,13 +129,12 @@ class Work(NamedTuple):
         return is_slower and self._has_convolutions(program)
 
     def _has_convolutions(self, program: Program) -> bool:
-        if isinstance(program.model, Mixture):
-            return False
-        return foreign_step(program.model, program.batch_size, self.input_shape).has_convolutions
+        step = program.networks.step(program.batch_size, 1, self.input_shape)
+        return step.has_convolutions
 
     def epoch_seconds(self, program: Program, chunk: int) -> float:
         """Of one lane in a full chunk."""
-        counts = step_counts(program, chunk, self.input_shape)
+        counts = program.step_counts(chunk, self.input_shape)
         rates, products = self.rates, self.rates.products
         if self._has_convolutions(program):
             products = rates.convolutions if chunk == 1 else rates.grouped_convolutions
@@ -166,8 +163,7 @@ class Work(NamedTuple):
         return max(1, math.ceil(lanes / chunk - 1e-9))
 
     def compile_seconds(self, program: Program) -> float:
-        layers = len(program.model.units) - 1 if isinstance(program.model, Mixture) else 3
-        mixed = self.rates.compile + layers * self.rates.compile_layer
+        mixed = self.rates.compile + program.networks.num_layers * self.rates.compile_layer
         return mixed if program.is_mixed else mixed / 2
 
     def total(self, program: Program, num_settings: int) -> float:
@@ -192,7 +188,7 @@ def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, 
         most, memory = 32, 40e6
     else:
         most, memory = 8192, (device.memory_stats() or {}).get("bytes_limit", 8e9) / 8
-    lanes = min(most, memory / max(lane_bytes(program, input_shape), 1))
+    lanes = min(most, memory / max(program.lane_bytes(input_shape), 1))
     return 2 ** max(0, int(math.log2(lanes)))
 
 

@@ -10,7 +10,6 @@ import jax
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space
 from jaxnn.data.splits import checked_data
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.planning.costs import RATES, Rates, Work, check_rates
 from jaxnn.planning.plans import Plan, PlannedProgram
@@ -18,7 +17,6 @@ from jaxnn.settings.hyperparameters import Setting
 from jaxnn.system.checks import whole_number
 from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe, recipes
-from jaxnn.training.work import lane_bytes, num_moments
 
 MOST_PROGRAMS = 12
 """Beyond these, programs are joined even at a loss: each holds two cores for seconds and stays in
@@ -117,36 +115,38 @@ def plan_recipes(
     structures: dict[tuple[str, Program], list[int]] = {}
     taken: dict[PlannedProgram, list[int]] = {one: [] for one in known}
     real = {}
-    for number, one in enumerate(prepared):
+    for row, one in enumerate(prepared):
         program = one.program.with_features(num_features)
-        real[number] = work.real_seconds(program)
+        real[row] = work.real_seconds(program)
         fitting = [planned for planned in taken if planned.accepts(one)]
         if fitting:
             cost = lambda planned: work.epoch_seconds(planned.program, planned.chunk)
-            taken[min(fitting, key=cost)].append(number)
+            taken[min(fitting, key=cost)].append(row)
         else:
-            structures.setdefault((one.setting["inputs"], program), []).append(number)
+            structures.setdefault((one.setting["inputs"], program), []).append(row)
 
-    def planned(inputs: str, program: Program, numbers: list[int], chunk: int) -> PlannedProgram:
-        lanes = len(numbers) * seeds
+    def planned(inputs: str, program: Program, rows: list[int], chunk: int) -> PlannedProgram:
+        lanes = len(rows) * seeds
         return PlannedProgram(
             program,
             inputs,
-            tuple(sorted(numbers)),
+            tuple(sorted(rows)),
             lanes * folds,
             chunk,
-            work.seconds(program, len(numbers), chunk),
-            sum(real[number] for number in numbers),
+            work.seconds(program, len(rows), chunk),
+            sum(real[row] for row in rows),
             work.compile_seconds(program),
-            chunk * lane_bytes(program, work.input_shape),
+            chunk * program.lane_bytes(work.input_shape),
             folds * work.num_chunks(lanes, chunk),
         )
 
-    shared = [_Shared(inputs, program, ns) for (inputs, program), ns in structures.items()]
+    shared = [_Shared(*structure, rows) for structure, rows in structures.items()]
     programs = [
         planned(*one, work.chunk(one.program, len(one.settings))) for one in _joined(shared, work)
     ]
-    programs += [planned(one.inputs, one.program, ns, one.chunk) for one, ns in taken.items() if ns]
+    programs += [
+        planned(one.inputs, one.program, rows, one.chunk) for one, rows in taken.items() if rows
+    ]
     programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
     return Plan(
         kind,
@@ -163,7 +163,7 @@ def plan_recipes(
 
 
 class _Shared(NamedTuple):
-    """Settings, by number, that share a program."""
+    """Settings, by row, that share a program."""
 
     inputs: str
     program: Program
@@ -176,10 +176,9 @@ class _Shared(NamedTuple):
     @property
     def order(self) -> tuple[Any, ...]:
         """Puts side by side what is cheap to join."""
-        program, model = self.program, self.program.model
-        shape = (len(model.hidden), model.hidden) if isinstance(model, Mixture) else ()
-        block = (self.inputs, program.batch_size, num_moments(program), program.has_dropout)
-        return (block, shape, repr(program))
+        program, hidden = self.program, self.program.networks.hidden
+        block = (self.inputs, program.batch_size, program.num_moments, program.has_dropout)
+        return (block, len(hidden), hidden, repr(program))
 
 
 def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
@@ -233,8 +232,8 @@ def _advice(
             "convolutions, they are slower here. As matrix products they are far faster: "
             "nn.Conv(..., conv_general_dilated=jaxnn.convolution)."
         )
-    is_ours = all(isinstance(planned.program.model, Mixture) for planned in programs)
-    if num_examples >= num_features or not is_ours:
+    can_rotate = all(one.program.networks.num_features is not None for one in programs)
+    if num_examples >= num_features or not can_rotate:
         return ""
     rotated = 0.0
     for planned in programs:

@@ -9,7 +9,6 @@ from rich.table import Table
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, whole
-from jaxnn.functional.mixtures import Mixture
 from jaxnn.system.terminal import as_html, as_text, counted, duration
 from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe
@@ -144,26 +143,17 @@ class Plan:
         table.add_column("padded", justify="right")
         table.add_column("time", justify="right")
         for planned in self.programs[:MOST_ROWS]:
-            program, model = planned.program, planned.program.model
-            parts = ("its own", "", "", "")
-            if isinstance(model, Mixture):
-                parts = (
-                    "-".join(map(str, model.hidden)) or "none",
-                    ", ".join(map(str, model.depths)),
-                    ", ".join(model.activations),
-                    "some"
-                    if len(model.batch_norms) > 1
-                    else "yes"
-                    if model.batch_norms[0]
-                    else "no",
-                )
+            program = planned.program
+            hidden, depths, activations, batch_norm = program.networks.words
             table.add_row(
                 str(program.batch_size),
                 f"{planned.num_lanes:,}",
                 f"{planned.num_chunks:,} x {planned.chunk:,}",
-                *parts[:2],
+                hidden,
+                depths,
                 ", ".join(program.optimizers),
-                *parts[2:],
+                activations,
+                batch_norm,
                 f"{max(0.0, 1 - planned.real_seconds / planned.seconds):.0%}",
                 duration(planned.seconds),
             )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import many, whole
 from jaxnn.functional.types import Params, State
+from jaxnn.training.networks import Networks
 
 Lane = tuple[int, int]
 """Number of the setting, index of the repetition."""
@@ -72,8 +73,8 @@ class Trial:
 class Chunk:
     """Lanes that were trained together, on the host: what the study makes networks of."""
 
-    model: Any
-    """A Mixture, whose padding the parameters have, or a foreign model."""
+    networks: Networks
+    """Whose padding the parameters have."""
     params: Params
     state: State
     start: datetime

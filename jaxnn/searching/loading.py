@@ -23,7 +23,7 @@ from jaxnn.system.checks import as_path, brief
 from jaxnn.system.keys import new_key
 from jaxnn.system.processes import check_fork
 from jaxnn.training.fitted import NETWORK, Fitted
-from jaxnn.training.recipes import mlp_of_setting, network_of
+from jaxnn.training.recipes import networks_of
 
 RUN = "jaxnn run 1"
 
@@ -90,15 +90,14 @@ def _network(
     about = {**about, **{name: decode(about[name]) for name in ("setting", "input_shape")}}
     check("the network", about, NETWORK_VALUES)
     input_shape = about["input_shape"]
-    setting = completed(about["setting"], not about["is_mlp"])
-    if about["is_mlp"]:
-        own = mlp_of_setting(setting, input_shape, about["num_classes"])
-    elif model is None:
+    is_mlp = about["is_mlp"]
+    setting = completed(about["setting"], not is_mlp)
+    if model is None and not is_mlp:
         raise ValueError(
             f"{path} holds a network that mlp did not make; expected load(path, model)"
         )
-    else:
-        own = network_of(model, setting)
+    networks = networks_of(setting, None if is_mlp else model, input_shape, about["num_classes"])
+    own = networks.own_model(setting)
     params, state = jax.eval_shape(own.init, new_key(0))
     inputs = None
     if (setting["inputs"] == "raw") == bool(group_of(arrays, "inputs")):
@@ -121,5 +120,5 @@ def _network(
         diverged=about["diverged"],
         input_shape=input_shape,
         num_classes=about["num_classes"],
-        is_mlp=about["is_mlp"],
+        is_mlp=is_mlp,
     )

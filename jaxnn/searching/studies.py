@@ -13,7 +13,6 @@ from jaxnn.engine.chunks import train_up_to
 from jaxnn.engine.opening import add, empty_record, open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
-from jaxnn.functional.mixtures import own_part
 from jaxnn.results import uncertainty
 from jaxnn.results.records import BOUNDS, Record
 from jaxnn.results.reports import report
@@ -23,8 +22,7 @@ from jaxnn.system.arrays import own
 from jaxnn.system.checks import whole_number
 from jaxnn.system.terminal import as_html, show
 from jaxnn.training.fitted import Ensemble, Fitted
-from jaxnn.training.programs import FOREIGN
-from jaxnn.training.recipes import mlp_of_setting, recipes
+from jaxnn.training.recipes import recipes
 
 
 class Study(Record):
@@ -50,31 +48,27 @@ class Study(Record):
                 f"fitted got setting {number}, repetition {repeat}; expected below {num_settings} "
                 f"and {num_repeats}"
             )
-        chunk, lane = self.places[number, repeat]
-        if chunk < 0:
+        index, lane = self.places[number, repeat]
+        if index < 0:
             raise ValueError(
                 f"setting {number} has no network here: it was not trained to an end (an "
                 "interrupt, short memory), or another process of the job has it, which shares "
                 "the best alone"
             )
-        if self.model is FOREIGN:
+        chunk = self.chunks[index]
+        if not chunk.networks.is_here:
             raise ValueError(
                 "the study was loaded without its model, which is code that the file does not "
                 "hold; expected load(path, model)"
             )
         setting = self.settings[number]
-        params, state = jax.tree.map(
-            lambda leaf: leaf[lane], (self.chunks[chunk].params, self.chunks[chunk].state)
-        )
-        fold = repeat // (num_repeats // self.folds)
-        model, inputs = self.chunks[chunk].model, self.treatments[setting["inputs"], fold]
-        if self.model is None:
-            model = mlp_of_setting(setting, self.input_shape, self.num_classes)
-            params, state = own_part(self.chunks[chunk].model, setting, params, state)
+        inputs = self.treatments[setting["inputs"], repeat // (num_repeats // self.folds)]
+        padded = jax.tree.map(lambda leaf: leaf[lane], (chunk.params, chunk.state))
+        params, state = chunk.networks.own_part(setting, *padded)
         step = int(self.diverged[number, repeat])
         done = int(self.epochs_done[number, repeat])
         return Fitted(
-            model=model,
+            model=chunk.networks.own_model(setting),
             # copies: what is written to a network's arrays does not change the study
             params=jax.tree.map(own, inputs.lifted(params)),
             state=jax.tree.map(own, state),
@@ -86,7 +80,7 @@ class Study(Record):
             diverged=None if step < 0 else step,
             input_shape=self.input_shape,
             num_classes=self.num_classes,
-            is_mlp=self.model is None,
+            is_mlp=chunk.networks.is_mlp,
         )
 
     def ensemble(self, top: int = 10) -> Ensemble:
@@ -125,7 +119,7 @@ class Study(Record):
           ValueError: bad input, or no setting has a value.
           TrainingInterrupted: on Ctrl-C or SIGTERM.
         """
-        numbers = self._best(1 if top is None else top)
+        rows = self._best(1 if top is None else top)
         options = Options(
             self.model,
             seed=seed,
@@ -135,9 +129,9 @@ class Study(Record):
         )
         parts: Folds = [checked_data(data, None, order_seed)]
         train, _ = parts[0]
-        given = [self.given[number] for number in numbers]
+        given = [self.given[row] for row in rows]
         # for as long as what was kept was trained, on the mean
-        ends = [round(float(self.kept_epochs[number].mean())) + 1 for number in numbers]
+        ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
         prepared = recipes(given, train, options.model)
         plan = options.plan(prepared, train, max(ends))
         study = empty_record(Study, options, parts, plan, max(ends))
@@ -147,11 +141,11 @@ class Study(Record):
             for until in sorted({*ends}):
                 lanes = [(index, 0) for index, end in enumerate(ends) if end >= until]
                 train_up_to(job, lanes, until, goes_on=until < max(ends))
-        members = [study.fitted(index) for index in range(len(numbers))]
+        members = [study.fitted(index) for index in range(len(rows))]
         return members[0] if top is None else Ensemble(members)
 
     def _best(self, top: int) -> list[int]:
-        """Numbers of the best settings; ValueError if none has a value."""
+        """Rows of the best settings; ValueError if none has a value."""
         best = self.ranked[: whole_number("top", top, 1)]
         return best.tolist() or [self.best_trial.number]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnn.data.inputs import INPUTS
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
-from jaxnn.functional.mixtures import MOST_LAYERS
+from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.functional.types import Model
 from jaxnn.system.checks import brief, plain

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,17 @@ def one_of_two(name: str, value: Any, first: str, second: str) -> None:
     """
     if not isinstance(value, str) or value not in (first, second):
         raise ValueError(f"{name} got {brief(value)}; expected {first!r} or {second!r}")
+
+
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raises ValueError unless the value is one of some words.
+
+    >>> one_of("init", "ones", ["he_normal", "he_uniform"])
+    Traceback (most recent call last):
+    ValueError: init got 'ones'; expected one of he_normal, he_uniform
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} got {brief(value)}; expected one of {', '.join(allowed)}")
 
 
 def as_path(name: str, value: Any) -> Path:

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import optax
 
 from jaxnn.data.batches import Schedule
@@ -9,23 +10,13 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import TRUTH, Rule, many, maybe, one_of, whole
 from jaxnn.functional.losses import METRICS
-from jaxnn.functional.mixtures import Mixture
-from jaxnn.functional.optimizers import OPTIMIZERS, Numbers, mixed_optimizer, optimizer
-from jaxnn.functional.types import Model
-
-
-def _is_not_here(*args: Any, **kwargs: Any) -> Any:
-    raise ValueError("the model is code that the file does not hold; expected load(path, model)")
-
-
-FOREIGN = Model(_is_not_here, _is_not_here)
-"""Stands where a file had a model that is code."""
-
-recorded(lambda: FOREIGN)(Model)
+from jaxnn.functional.optimizers import MOMENTS, OPTIMIZERS, Numbers, mixed_optimizer, optimizer
+from jaxnn.training.networks import Networks, is_networks
 
 
 @recorded(
-    model=Rule("a structure", lambda value: isinstance(value, Mixture | Model)),
+    as_fields={"networks": "model"},
+    model=Rule("a structure", is_networks),
     optimizers=many(one_of(*OPTIMIZERS), 1, len(OPTIMIZERS)),
     batch_size=whole(1),
     has_dropout=TRUTH,
@@ -35,7 +26,7 @@ recorded(lambda: FOREIGN)(Model)
 class Program(NamedTuple):
     """The structure of a training program: static, compared by value."""
 
-    model: Model | Mixture
+    networks: Networks
     optimizers: tuple[str, ...]
     """Those that occur among the lanes."""
     batch_size: int
@@ -52,13 +43,11 @@ class Program(NamedTuple):
             return self
         if (self.batch_size, self.keep_best) != (other.batch_size, other.keep_best):
             return None
-        model: Model | Mixture | None = self.model if self.model == other.model else None
-        if isinstance(self.model, Mixture) and isinstance(other.model, Mixture):
-            model = self.model.merged(other.model)
-        if model is None:
+        networks = self.networks.merged(other.networks)
+        if networks is None:
             return None
         return self._replace(
-            model=model,
+            networks=networks,
             optimizers=tuple(sorted({*self.optimizers, *other.optimizers})),
             has_dropout=self.has_dropout or other.has_dropout,
             has_l2=self.has_l2 or other.has_l2,
@@ -67,27 +56,41 @@ class Program(NamedTuple):
     @property
     def is_mixed(self) -> bool:
         """Whether its lanes differ in structure."""
-        has_choices = isinstance(self.model, Mixture) and self.model.is_mixed
-        return has_choices or len(self.optimizers) > 1
+        return self.networks.is_mixed or len(self.optimizers) > 1
+
+    @property
+    def num_moments(self) -> int:
+        """Copies of the weights that its optimizers keep beside them."""
+        return sum(any(MOMENTS[name][i] for name in self.optimizers) for i in (0, 1))
+
+    def lane_bytes(self, input_shape: tuple[int, ...] = ()) -> int:
+        """Of a lane's weights, gradients and moments, and of a foreign model's activations.
+
+        Args:
+          input_shape: of an example, which a foreign model needs.
+        """
+        weights = self.networks.num_weights * (2 + self.num_moments)
+        step = self.networks.step(self.batch_size, 1, input_shape)
+        return weights * jnp.result_type(float).itemsize + step.kept_bytes
+
+    def step_counts(self, chunk: int, input_shape: tuple[int, ...] = ()) -> tuple[float, ...]:
+        """What a lane's step asks of the machine, in the order of `Rates` without convolutions."""
+        # gradient and weight, each written and read; a moment takes as much, for the loop that uses
+        # it reads it and the gradient again; l2 reads the weights twice
+        floats = self.networks.num_weights * (4 + 4 * self.num_moments + 2 * self.has_l2)
+        num_bytes = float(floats * jnp.result_type(float).itemsize)
+        step = self.networks.step(self.batch_size, chunk, input_shape)
+        draws = step.draws * self.has_dropout
+        return step.products, num_bytes + step.num_bytes, step.activations, draws, 1 / chunk, 1.0
 
     def schedule(self, train: Dataset, order_seed: int) -> Schedule:
         """The mini-batches that its lanes meet."""
-        return Schedule(train.host_weights(), self.batch_size, order_seed, self.may_pad)
-
-    @property
-    def may_pad(self) -> bool:
-        """Whether the network leaves examples of weight 0 out, which a foreign one need not do."""
-        return isinstance(self.model, Mixture)
+        may_pad = self.networks.takes_filled_batches
+        return Schedule(train.host_weights(), self.batch_size, order_seed, may_pad)
 
     def with_features(self, num_features: int) -> "Program":
-        """The program for inputs of other length, where the model is our own."""
-        if not isinstance(self.model, Mixture):
-            return self
-        return self._replace(model=self.model.with_features(num_features))
-
-    def model_of(self, numbers: Numbers) -> Model:
-        """A lane's network, built inside the traced function like its optimizer."""
-        return self.model.model(numbers) if isinstance(self.model, Mixture) else self.model
+        """The program for inputs of other length, where that is not the model's to say."""
+        return self._replace(networks=self.networks.with_features(num_features))
 
     def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
         """Optax's own where there is only one, and our mixed update otherwise."""

@@ -10,20 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.data.inputs import (
-    indistinct_features,
-    scale_ratio,
-)
-from jaxnn.functional.mixtures import Mixture, single
-from jaxnn.functional.models import model_of
+from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting, complete, traced_numbers
 from jaxnn.system.checks import brief
 from jaxnn.system.keys import new_key
 from jaxnn.system.memory import check_fits, device_memory
 from jaxnn.system.terminal import warn_caller
+from jaxnn.training.mixtures import single
+from jaxnn.training.networks import Foreign, Networks
 from jaxnn.training.programs import Program
-from jaxnn.training.work import lane_bytes, num_weights
 
 
 class Recipe(NamedTuple):
@@ -64,6 +60,23 @@ def _made(make: ModelFn, structure: tuple[tuple[str, Any], ...]) -> Model:
     return model
 
 
+def networks_of(
+    setting: Mapping[str, Any],
+    model: Model | ModelFn | None,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+) -> Networks:
+    """The networks of a completed setting: our own, or somebody's where there is a `model`."""
+    if model is not None:
+        return Foreign(network_of(model, setting))
+    return single(
+        (math.prod(input_shape), *setting["hidden"], num_classes),
+        setting["activation"],
+        setting["batch_norm"],
+        setting["init"],
+    )
+
+
 @functools.lru_cache(maxsize=1024)
 def _check_outputs(model: Model, shape: tuple[int, ...], num_classes: int) -> None:
     """ValueError unless the model makes a logit for each class at least; nothing is compiled."""
@@ -92,7 +105,7 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
     if model is not None:
         _check_outputs(model, (full["batch_size"], *train.x.shape[1:]), train.num_classes)
     program = Program(
-        model or structure_of(full, math.prod(train.x.shape[1:]), train.num_classes),
+        networks_of(full, model, train.x.shape[1:], train.num_classes),
         (full["optimizer"],),
         full["batch_size"],
         has_dropout=full["dropout"] > 0,
@@ -104,13 +117,14 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
 
 def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:
     """ValueError for an MLP that has no room in the machine; nothing was allocated for it yet."""
-    if not isinstance(program.model, Mixture):
+    networks = program.networks
+    if networks.num_features is None:
         return
-    # in training it may have as many features as there are examples, see `projection`
-    trained = program.with_features(min(num_examples, program.model.units[0]))
+    # in training it may have as many features as there are examples, see `row_space`
+    trained = program.with_features(min(num_examples, networks.num_features))
     what, itemsize = f"hidden got {brief(hidden)}: a network", jnp.result_type(float).itemsize
-    check_fits(lane_bytes(trained), f"{what} in training", device_memory())
-    check_fits(num_weights(program.model) * itemsize, what)
+    check_fits(trained.lane_bytes(), f"{what} in training", device_memory())
+    check_fits(networks.num_weights * itemsize, what)
 
 
 def recipes(
@@ -136,7 +150,7 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = F
     And of features of which the network would see few values: large numbers that vary little.
     """
     is_bare = any(
-        isinstance(one.program.model, Mixture)
+        one.program.networks.is_mlp
         and one.setting["inputs"] == "raw"
         and not one.setting["batch_norm"]
         for one in prepared
@@ -161,20 +175,3 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = F
                 f'vary little: {shown} (inputs="{inputs}"); {cure}',
                 is_over,
             )
-
-
-def structure_of(setting: Mapping[str, Any], num_features: int, num_classes: int) -> Mixture:
-    """The structure of a completed setting's `mlp`."""
-    return single(
-        (num_features, *setting["hidden"], num_classes),
-        setting["activation"],
-        setting["batch_norm"],
-        setting["init"],
-    )
-
-
-def mlp_of_setting(
-    setting: Mapping[str, Any], input_shape: tuple[int, ...], num_classes: int
-) -> Model:
-    """The `mlp` that a completed setting describes, for inputs (B, *input_shape)."""
-    return model_of(structure_of(setting, math.prod(input_shape), num_classes))

@@ -65,7 +65,7 @@ def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
 def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
     """The state before the first step; `params` and `state` are those of the model's `init`."""
     key = as_threefry(key)
-    params, state = program.model_of(numbers).init(key)
+    params, state = program.networks.model(numbers).init(key)
     opt_state = program.optimizer_of(numbers, 0.0).init(params)
     dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
@@ -92,7 +92,7 @@ def train_step(
     params and state alone. An element whose new value would overflow keeps the old one, so params
     and state stay finite. Both conditions ride on loops that run anyway: measured cost none.
     """
-    model = program.model_of(numbers)
+    model = program.networks.model(numbers)
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
     if "dropout" in model.numbers and not program.has_dropout:
         model_numbers["dropout"] = 0.0
@@ -159,7 +159,7 @@ def train_epoch(
     _, num_steps, batch_size = batches.rows.shape
     # known from the shapes: full mini-batches without weights cost a little less
     is_full = train.weights is None and num_steps * batch_size == len(train)
-    has_gaps, weights = program.may_pad and not is_full, padded_weights(train)
+    has_gaps, weights = program.networks.takes_filled_batches and not is_full, padded_weights(train)
     carry = train_state, StepInfo(*jnp.zeros(3, train.x.dtype))
     carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
     if batches.rest is not None:
@@ -205,7 +205,7 @@ def _evaluate_in_pieces(
     program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
 ) -> dict[str, Array]:
     """`evaluate`, a mini-batch at a time: many lanes would not have room for all activations."""
-    model = program.model_of(numbers)
+    model = program.networks.model(numbers)
     own = {name: numbers[name] for name in model.numbers}
     num_pieces = -(-len(data) // max(program.batch_size, 64))
     size = -(-len(data) // num_pieces)

@@ -1,7 +1,7 @@
 """What a run comes to: its network as `fit` returns it, and a study of one setting."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from jaxnn.results.trials import Chunk
 from jaxnn.searching.studies import Study
 from jaxnn.training.fitted import Fitted
 from jaxnn.training.programs import Program
-from jaxnn.training.recipes import Recipe, mlp_of_setting
+from jaxnn.training.recipes import Recipe
 from jaxnn.watching.journals import Journal, Moment
 
 
@@ -58,11 +58,9 @@ def fitted_of_run(setup: Setup, now: Moment, curves: dict[str, np.ndarray]) -> F
     """The network of a moment, see `Run.fitted`."""
     full, state = now.recipe.setting, now.train_state
     input_shape, num_classes = setup.given.x.shape[1:], setup.train.num_classes
-    model: Any = setup.program(now.recipe).model
-    if setup.model is None:
-        model = mlp_of_setting(full, input_shape, num_classes)
+    networks = setup.program(now.recipe).networks
     return Fitted(
-        model=model,
+        model=networks.own_model(full),
         params=jax.device_put(setup.treatment.lifted(state.params)),
         state=state.state,
         inputs=setup.treatment.statistics,
@@ -71,7 +69,7 @@ def fitted_of_run(setup: Setup, now: Moment, curves: dict[str, np.ndarray]) -> F
         diverged=diverged_at(now),
         input_shape=input_shape,
         num_classes=num_classes,
-        is_mlp=setup.model is None,
+        is_mlp=networks.is_mlp,
     )
 
 
@@ -84,7 +82,7 @@ def study_of_run(setup: Setup, now: Moment, journal: Journal, clock: Clock, metr
     params, state = jax.tree.map(
         lambda leaf: np.array(leaf)[None], (now.train_state.params, now.train_state.state)
     )
-    model = setup.program(now.recipe).model
+    networks = setup.program(now.recipe).networks
     edits = [entry for entry in journal.standing if entry.action == "set"]
     study = Study.empty(
         1,
@@ -106,5 +104,5 @@ def study_of_run(setup: Setup, now: Moment, journal: Journal, clock: Clock, metr
     study.diverged[:] = -1 if step is None else step
     study.epochs_done[:], study.kept_epochs[:] = now.epoch, now.epoch - 1
     study.places[:] = 0
-    study.chunks.append(Chunk(model, params, state, clock.began, datetime.now()))
+    study.chunks.append(Chunk(networks, params, state, clock.began, datetime.now()))
     return study
