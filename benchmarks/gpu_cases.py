@@ -39,7 +39,6 @@ from jaxnn.training.lanes import init_lanes, train_lanes
 from jaxnn.training.programs import Program, initial
 from jaxnn.training.recipes import recipe
 from jaxnn.training.steps import TrainState, init_train_state, train_epochs
-from jaxnn.training.work import lane_bytes, step_counts
 
 Row = dict[str, Any]
 
@@ -196,7 +195,7 @@ class Ours:
     def __init__(self, data: jaxnn.Dataset, setting: Row, lanes: int):
         one = recipe(setting, data, None)
         self.program, self.lanes = one.program, lanes
-        need, room = max(lanes, 1) * lane_bytes(one.program), memory_limit()
+        need, room = max(lanes, 1) * one.program.lane_bytes(), memory_limit()
         if need > room:
             raise MemoryError(f"weights, gradients and moments: {need:.3g} of {room:.3g} bytes")
         own = lane_numbers(one.program, one)
@@ -528,7 +527,7 @@ def rates(sizes: Sizes) -> Iterator[Case]:
         data = random_examples(1080, features, 6)
         ours = Ours(data, {**setting, "learning_rate": 1e-4}, lanes)
         row = ours.row(sizes)
-        counts.append(step_counts(ours.program, lanes))
+        counts.append(ours.program.step_counts(lanes))
         times.append(row["us"] / 1e6)
         return {**row, "counts": counts[-1]}
 

@@ -120,7 +120,7 @@ def test_what_cannot_share_a_program_does_not():
     assert sorted(one.settings for one in planned.programs) == [(0, 4), (1,), (2,), (3,)]
     mixed = next(one.program for one in planned.programs if one.settings == (0, 4))
     assert (mixed.optimizers, mixed.has_dropout, mixed.has_l2) == (("adam", "gd"), True, True)
-    assert mixed.model.units == (64, 7, 3, 10)
+    assert mixed.networks.units == (64, 7, 3, 10)
 
 
 def test_there_are_at_most_twelve_programs_where_that_can_be():

@@ -8,6 +8,7 @@ import numpy as np
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.hyperparameters import is_used
+from jaxnn.system.checks import one_of
 from jaxnn.system.terminal import excerpt
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
     """
     _check_has_settings("plot_learning_curves", study)
     curve = f"valid_{study.metric}" if curve is None else curve
-    if curve not in study.curves:
-        raise ValueError(f"curve got {curve!r}; expected one of {', '.join(study.curves)}")
+    one_of("curve", curve, study.curves)
     values = study.curves[curve].mean(axis=1)
     ranked = study.ranked
     figure = new_figure(7.5, 4.5)

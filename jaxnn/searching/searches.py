@@ -17,6 +17,7 @@ from jaxnn.searching.budgets import Budget
 from jaxnn.searching.methods import METHODS, PROBES
 from jaxnn.searching.studies import Study
 from jaxnn.settings.sampling import Space, checked_space, sample
+from jaxnn.system.checks import one_of
 from jaxnn.system.processes import Hosts, all_hosts, check_fork
 from jaxnn.training.hooks import OnEpoch
 from jaxnn.training.recipes import recipes
@@ -126,8 +127,7 @@ def search(
     hosts = all_hosts()
     with hosts.raised_together("the arguments of search"):
         text, options = call.text(storage=shown(storage)), call.options
-        if method not in METHODS:
-            raise ValueError(f"method got {method!r}; expected one of {', '.join(METHODS)}")
+        one_of("method", method, METHODS)
         how = METHODS[method]
         budget = Budget.among(call.arguments)
         _check_storage(storage, directory, hosts)

@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
+from jaxnn.system.checks import one_of
 from jaxnn.training.recipes import Recipe
 from jaxnn.training.steps import TrainState
 
@@ -119,8 +120,8 @@ class Journal:
           ValueError: there is no such curve.
         """
         names = self.names
-        if curve is not None and curve not in names:
-            raise ValueError(f"curve got {curve!r}; expected one of {', '.join(names)}")
+        if curve is not None:
+            one_of("curve", curve, names)
         shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
         stretches = [
             (entry.epoch, {name: entry.curves[name] for name in shown}, index in self.stands)
