@@ -152,12 +152,9 @@ class Mixture:
         products = 6.0 * self.num_weights - 2 * self.units[0] * self.units[1]
         # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
         products *= 1 + 30 / (chunk * self.units[1])
-        units, choices = sum(self.hidden), len(self.activations) + 2 * (True in self.batch_norms)
-        return Step(
-            products=batch_size * products,
-            activations=batch_size * (units * choices),
-            draws=batch_size * units,
-        )
+        draws = batch_size * sum(self.hidden)
+        choices = len(self.activations) + 2 * (True in self.batch_norms)
+        return Step(products=batch_size * products, activations=draws * choices, draws=draws)
 
 
 def single(
@@ -265,9 +262,9 @@ def _apply(
             if mixture.batch_norms == (True,):
                 z, layer_state = norm(layer_params, state[layer], z)
                 new_state.append(layer_state)
-        a = layers.ACTIVATIONS[mixture.activations[0]](z)
-        for index, name in enumerate(mixture.activations[1:], 1):
-            a = jnp.where(lane_data["activation"] == index, layers.ACTIVATIONS[name](z), a)
+        a, *others = [layers.ACTIVATIONS[name](z) for name in mixture.activations]
+        for index, other in enumerate(others, 1):
+            a = jnp.where(lane_data["activation"] == index, other, a)
         if mixture.is_padded and "sigmoid" in mixture.activations:
             # sigmoid(0) is not 0; what goes on from here as 0 leaves the weights above at 0, too
             a = jnp.where((jnp.arange(num_units) < lane_data["hidden"][layer])[:, None], a, 0)

@@ -121,7 +121,7 @@ NOT_HERE = Model(_is_not_here, _is_not_here)
 
 
 @recorded(lambda: Foreign(NOT_HERE), as_name="Model")
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Foreign:
     """Networks of which nothing is known but a pair of functions: all lanes have the same."""
 
@@ -134,6 +134,9 @@ class Foreign:
     is_mlp = False
     takes_filled_batches = False
     words = ("its own", "", "", "")
+
+    def __repr__(self) -> str:
+        return repr(self.pair)
 
     @property
     def num_weights(self) -> int:
