@@ -43,10 +43,10 @@ from jaxnn.settings.sampling import course_space, sample
 from jaxnn.system.processes import connect
 from jaxnn.system.signals import TrainingInterrupted
 from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.fitting import fit
 from jaxnn.training.hooks import EpochInfo
 from jaxnn.training.steps import evaluate
 from jaxnn.version import __version__ as __version__
-from jaxnn.watching.fitting import fit
 from jaxnn.watching.runs import Run
 from jaxnn.with_optuna.exporting import to_optuna
 

@@ -19,7 +19,7 @@ from jaxnn.system.signals import (
     ended_by_interrupt,
     held_signals,
 )
-from jaxnn.watching import runs
+from jaxnn.training import fitting
 from jaxnn.watching.journals import Journal
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
@@ -205,14 +205,14 @@ def signalling(function, number=INT, count=1, is_after=False):
 
 @pytest.mark.parametrize(
     ("name", "is_after"),
-    [("train_stretch", True), ("fitted_of_run", False), ("fitted_of_run", True)],
+    [("train_stretch", True), ("fitted_of", False), ("fitted_of", True)],
 )
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_network_is_kept_though_they_came_after_its_last_epoch(
     name, is_after, count, monkeypatch
 ):
-    function = getattr(runs, name)
-    monkeypatch.setattr(runs, name, signalling(function, INT, count, is_after))
+    function = getattr(fitting, name)
+    monkeypatch.setattr(fitting, name, signalling(function, INT, count, is_after))
     with pytest.raises(TrainingInterrupted, match="after 2 epochs") as caught:
         jaxnn.fit({}, DATA, epochs=2)
     assert len(caught.value.fitted.curves["cost"]) == 2

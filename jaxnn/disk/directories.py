@@ -107,6 +107,11 @@ class Commits:
         """The commits of the processes that finished the search together; none if it is not."""
         return finished_among(self.last)
 
+    def take(self) -> list[Commit]:
+        """The commits of `last`, which are given away: what they hold is large."""
+        last, self.last = self.last, []
+        return last
+
     def is_due(self, is_rung: bool = False) -> bool:
         """Whether it is time for another; between rungs as soon as the share of time allows."""
         least = 0.0 if is_rung else self._interval

@@ -9,7 +9,7 @@ from jaxnn.settings.hyperparameters import HYPERPARAMETERS, representable
 from jaxnn.system.arrays import host_array
 from jaxnn.system.checks import needs, whole_number
 from jaxnn.system.terminal import warn_caller
-from jaxnn.watching.fitting import fit
+from jaxnn.training.fitting import fit
 
 with needs("sklearn", "scikit-learn"):
     from sklearn.base import BaseEstimator, ClassifierMixin

@@ -126,11 +126,10 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
 def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> list[Past]:
     """What the commits of a directory knew; their chunks and notes are the study's from now on."""
     found = []
-    for commit in commits.last:
+    for commit in commits.take():
         past = past_of(commit, model)._replace(first_chunk=len(study.chunks))
         study.take_over(past.study)
         found.append(past)
-    commits.last = []
     return found
 
 

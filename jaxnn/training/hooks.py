@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnn.system.signals import ENDS
+from jaxnn.system.terminal import warn_caller
 
 
 class EpochInfo(NamedTuple):
@@ -57,6 +58,12 @@ class Hook:
         self._on_epoch = on_epoch
         self.failure = ""
         self.interrupt: BaseException | None = None
+
+    def warn(self) -> None:
+        """Warns once of what the function has raised."""
+        if self.failure:
+            warn_caller(self.failure, is_over=True)
+            self.failure = ""
 
     @property
     def is_on(self) -> bool:

@@ -2,13 +2,16 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from rich.table import Table
 
 from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.checks import one_of
+from jaxnn.system.terminal import as_html, as_text
 from jaxnn.training.recipes import Recipe
 from jaxnn.training.steps import TrainState
 
@@ -46,49 +49,68 @@ class Moment(NamedTuple):
     epoch: int
 
 
+def may_be_set(name: str) -> bool:
+    """Whether `Run.set` may change it; a name that is none of ours is another check's."""
+    rule = HYPERPARAMETERS.get(name)
+    return rule is None or rule.is_number or name == "decay_schedule"
+
+
+class Clock(NamedTuple):
+    """When a run began, and the seconds that it trained; those of compiling are among them."""
+
+    began: datetime
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    def later(self, seconds: float, compile_seconds: float) -> "Clock":
+        return Clock(self.began, self.seconds + seconds, self.compile_seconds + compile_seconds)
+
+
 class Journal:
-    """Entries in the order in which they were written; some of them may be undone.
+    """Where a run is, and all that led there; some of it may be undone.
 
     Attributes:
       names: of the curves that stretches of training have.
+      now: where the run is.
+      clock: how long it took to train what is kept and what was undone.
       entries: all that was done, what was undone as well.
       stands: indices of the entries that could be undone, and were not.
       past: what was before the last of these.
     """
 
-    def __init__(self, names: Sequence[str]):
-        self.names = names
+    def __init__(self, names: Sequence[str], now: Moment, clock: Clock):
+        self.names, self.now, self.clock = names, now, clock
         self.entries: list[Entry] = []
         self.stands: list[int] = []
         self.past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
 
     def copy(self) -> "Journal":
         """A journal of its own that goes on from here."""
-        other = Journal(self.names)
+        other = Journal(self.names, self.now, self.clock)
         other.entries, other.stands = self.entries.copy(), self.stands.copy()
         other.past = self.past.copy()
         return other
 
     def write(
         self,
-        epoch: int,
         action: str,
         detail: str,
         curves: dict[str, np.ndarray] | None = None,
-        before: Moment | None = None,
+        after: Moment | None = None,
     ) -> None:
-        """Adds an entry; `before` is what an undo of it gives back, if it can be undone."""
-        if before is not None:
-            self.past.append(before)
+        """Adds an entry; `after` is where the run is from then on, until that is undone."""
+        if after is not None:
+            self.past.append(self.now)
             self.stands.append(len(self.entries))
+            self.now = after
         kept = {name: values.copy() for name, values in (curves or {}).items()}
         # whoever looks at the journal does not change the run
         for values in kept.values():
             values.setflags(write=False)
-        self.entries.append(Entry(epoch, action, detail, kept))
+        self.entries.append(Entry(self.now.epoch, action, detail, kept))
 
-    def undo(self) -> tuple[Entry, Moment]:
-        """The last entry that stands, which from now on does not, and what was before it.
+    def undo(self) -> None:
+        """Goes back to what was before the last entry that stands, which from now on does not.
 
         Raises:
           ValueError: nothing is left to undo.
@@ -97,7 +119,9 @@ class Journal:
             raise ValueError(
                 f"undo got a run with nothing to take back (the last {UNDO_LEVELS} can be)"
             )
-        return self.entries[self.stands.pop()], self.past.pop()
+        undone = self.entries[self.stands.pop()]
+        self.write("undo", f"{undone.action}: {undone.detail}")
+        self.now = self.past.pop()
 
     @property
     def standing(self) -> list[Entry]:
@@ -147,6 +171,12 @@ class Journal:
             mark = " (undone)" if is_undone else ""
             table.add_row(str(entry.epoch), *values, f"{entry.action}: {entry.detail}{mark}")
         return table
+
+    def __str__(self) -> str:
+        return as_text(self.table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self.table())
 
 
 Stretch = tuple[int, Mapping[str, np.ndarray], bool]

@@ -1,81 +1,28 @@
-"""What a run comes to: its network as `fit` returns it, and a study of one setting."""
+"""A run as a study of one setting."""
 
 from datetime import datetime
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxnn.data.batches import Schedule
-from jaxnn.data.datasets import Dataset
-from jaxnn.data.inputs import Treatment
-from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.results.trials import Chunk
 from jaxnn.searching.studies import Study
-from jaxnn.training.fitted import Fitted
-from jaxnn.training.programs import Program
-from jaxnn.training.recipes import Recipe
-from jaxnn.watching.journals import Journal, Moment
+from jaxnn.system.checks import one_of_two
+from jaxnn.training.fitting import diverged_at
+from jaxnn.training.stretches import Setup
+from jaxnn.watching.journals import Journal
 
 
-class Setup(NamedTuple):
-    """What stays as it is while a run goes on.
-
-    Attributes:
-      given: the training set before its treatment.
-      train, valid: after it.
-      schedule: the mini-batches.
-    """
-
-    given: Dataset
-    train: Dataset
-    valid: Dataset | None
-    treatment: Treatment
-    model: Model | ModelFn | None
-    in_row_space: bool
-    schedule: Schedule
-
-    def program(self, recipe: Recipe) -> Program:
-        return recipe.program.with_features(self.treatment.num_features)
-
-
-class Clock(NamedTuple):
-    """When a run began, and the seconds that it trained; those of compiling are among them."""
-
-    began: datetime
-    seconds: float = 0.0
-    compile_seconds: float = 0.0
-
-
-def diverged_at(now: Moment) -> int | None:
-    """The step whose cost was not finite, or None."""
-    step = int(now.train_state.diverged)
-    return None if step < 0 else step
-
-
-def fitted_of_run(setup: Setup, now: Moment, curves: dict[str, np.ndarray]) -> Fitted:
-    """The network of a moment, see `Run.fitted`."""
-    full, state = now.recipe.setting, now.train_state
-    input_shape, num_classes = setup.given.x.shape[1:], setup.train.num_classes
-    networks = setup.program(now.recipe).networks
-    return Fitted(
-        model=networks.own_model(full),
-        params=jax.device_put(setup.treatment.lifted(state.params)),
-        state=state.state,
-        inputs=setup.treatment.statistics,
-        setting=dict(full),
-        curves=curves,
-        diverged=diverged_at(now),
-        input_shape=input_shape,
-        num_classes=num_classes,
-        is_mlp=networks.is_mlp,
-    )
-
-
-def study_of_run(setup: Setup, now: Moment, journal: Journal, clock: Clock, metric: str) -> Study:
-    """A moment as a study of one setting, see `Run.study`."""
-    full, step = now.recipe.setting, diverged_at(now)
+def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
+    """Where a run is as a study of one setting, see `Run.study`."""
+    if setup.valid is None:
+        raise ValueError("study got a run without validation data; expected Run(..., valid)")
+    one_of_two("metric", metric, "accuracy", "cost")
+    now, clock = journal.now, journal.clock
+    if now.epoch == 0:
+        raise ValueError("study got a run that has not trained yet; expected train(...) first")
+    full, step = now.recipe.setting, diverged_at(now.train_state)
     plan = plan_recipes(
         [now.recipe], setup.given, now.epoch, 1, row_space=setup.in_row_space, chunk=1
     )

@@ -1,8 +1,5 @@
 """One network watched and corrected by hand; the course calls it the Panda's way."""
 
-import contextlib
-import copy
-import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,30 +7,21 @@ import jax
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.data.inputs import check_row_space, treatment
-from jaxnn.data.splits import checked_data
-from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.calls import Call
-from jaxnn.engine.identities import checked_identity
-from jaxnn.functional.types import Model, ModelFn, as_model
+from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.studies import Study
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, plain_setting
-from jaxnn.system.checks import one_of_two, whole_number
-from jaxnn.system.keys import new_key
-from jaxnn.system.memory import check_fits
+from jaxnn.settings.hyperparameters import Setting, plain_setting
+from jaxnn.system.checks import whole_number
 from jaxnn.system.processes import check_fork
 from jaxnn.system.signals import TrainingInterrupted, held_signals, rescued
-from jaxnn.system.terminal import as_html, as_text, warn_caller
 from jaxnn.training.fitted import Fitted
+from jaxnn.training.fitting import diverged_at, fitted_of, interrupted_after, prepared
 from jaxnn.training.hooks import Hook, OnEpoch
-from jaxnn.training.programs import initial
-from jaxnn.training.recipes import Recipe, recipe, warn_of_scales
-from jaxnn.training.steps import TrainState, curve_names, init_train_state
 from jaxnn.training.stretches import Reached, train_stretch
-from jaxnn.watching.journals import Entry, Journal, Moment
-from jaxnn.watching.run_files import restored, save_run
-from jaxnn.watching.run_results import Clock, Setup, diverged_at, fitted_of_run, study_of_run
+from jaxnn.watching.journals import Clock, Entry, Journal, Moment, may_be_set
+from jaxnn.watching.run_files import Session, open_session
+from jaxnn.watching.run_results import study_of_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,41 +76,27 @@ class Run:
             progress=progress, on_epoch=on_epoch,
         )  # fmt: skip
         check_fork("Run")
-        own = None if model is None else as_model(model)
-        check_row_space(row_space, own)
-        seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-        given, valid = checked_data(train, valid, order_seed)
-        first = recipe(setting, given, own)
-        warn_of_scales([first], given)
-        by = treatment(first.setting["inputs"], given, row_space)
-        self._setup = Setup(
-            given=given,
-            train=by.treated(given),
-            valid=None if valid is None else by.treated(valid),
-            treatment=by,
-            model=own,
-            in_row_space=row_space,
-            schedule=first.program.schedule(given, order_seed),
+        hook = Hook(on_epoch)
+        self._setup, recipe, state = prepared(
+            setting,
+            train,
+            valid,
+            seed=seed,
+            order_seed=order_seed,
+            model=model,
+            row_space=row_space,
         )
-        program = initial(self._setup.program(first))
-        state = init_train_state(program, new_key(seed), jax.device_put(first.numbers))
-        self._now = Moment(state, plain_setting(setting), first, 0)
-        self._progress, self._hook, self._clock = progress, Hook(on_epoch), Clock(datetime.now())
-        self._journal = Journal(curve_names(self._setup.valid))
-        with contextlib.ExitStack() as opened:
-            self._commits = opened.enter_context(commits_in(directory, commit_interval))
-            self._identity = checked_identity(self._commits, call)
-            last, self._commits.last = self._commits.last, []
-            for commit in last:
-                self._now = restored(commit, self._now, self._journal, self._recipe_of)
-                self._clock = Clock(self._clock.began, *commit.about["seconds"])
-            # the directory is this run's until there is no run any more
-            self._give_back = weakref.finalize(self, opened.pop_all().close)
+        now = Moment(state, plain_setting(setting), recipe, 0)
+        self._journal = Journal(self._setup.curve_names, now, Clock(datetime.now()))
+        self._session = open_session(
+            directory, commit_interval, call, self._journal, self._setup.recipe
+        )
+        self._hook, self._progress = hook, progress
 
     @property
     def epoch(self) -> int:
         """Epochs done."""
-        return self._now.epoch
+        return self._journal.now.epoch
 
     @property
     def journal(self) -> list[Entry]:
@@ -132,12 +106,12 @@ class Run:
     @property
     def setting(self) -> dict[str, Any]:
         """Every hyperparameter as it is now, defaults written out."""
-        return dict(self._now.recipe.setting)
+        return dict(self._journal.now.recipe.setting)
 
     @property
     def diverged(self) -> int | None:
         """The step whose cost was not finite, or None."""
-        return diverged_at(self._now)
+        return diverged_at(self._journal.now.train_state)
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
@@ -153,55 +127,42 @@ class Run:
         """
         check_fork("train")
         epochs = whole_number("epochs", epochs, 1)
-        check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
         if self.diverged is not None:
             raise ValueError(
                 f"train got a network whose cost stopped being finite at step {self.diverged}; "
                 "expected undo() first, and then set(learning_rate=...) to a lower one"
             )
-        setup, before = self._setup, self._now
-        self._hook.interrupt = None
-        with rescued(lambda: None if self._now is before else self._interrupted()):
-            is_interrupted = train_stretch(
-                setup.program(before.recipe),
+        before, hook = self._journal.now, self._hook
+        with rescued(lambda: None if self._journal.now is before else self._interrupted()):
+            is_ended = train_stretch(
+                self._setup,
+                before.recipe,
                 # a copy, which compiles nothing: what is given is consumed
                 jax.device_put(before.train_state, may_alias=False),
-                before.recipe.numbers,
-                setup.train,
-                setup.valid,
-                setup.schedule,
                 epochs,
-                self._progress,
-                self._tell,
-                lambda reached: self._keep(before, reached),
+                given=before.given,
+                hook=hook,
+                progress=self._progress,
+                keep=lambda reached: self._keep(before, reached),
+                save=lambda *now: self._session.save_if_due(self._journal, *now),
             )
-            if is_interrupted:
+            if is_ended:
                 with held_signals():
-                    raise self._interrupted() from self._hook.interrupt
+                    raise self._interrupted() from hook.interrupt
 
     def _interrupted(self) -> TrainingInterrupted:
-        return TrainingInterrupted(
-            f"training was interrupted after {self.epoch} epochs", fitted=self.fitted()
-        )
+        return interrupted_after(self.epoch, self.fitted())
 
     def _keep(self, before: Moment, reached: Reached) -> None:
         """Takes what a stretch has reached, and tells of it."""
-        if self._hook.failure:
-            warn_caller(self._hook.failure, is_over=True)
-            self._hook = Hook(None)
-        self._now = before._replace(
-            train_state=reached.train_state, epoch=before.epoch + reached.epochs
-        )
-        self._clock = Clock(
-            self._clock.began,
-            self._clock.seconds + reached.seconds,
-            self._clock.compile_seconds + reached.compile_seconds,
-        )
-        detail = f"{reached.epochs} epochs"
-        if self.diverged is not None:
-            detail += f", diverged at step {self.diverged}"
-        self._journal.write(self.epoch, "train", detail, reached.curves, before)
-        self._commit()
+        epoch, detail = before.epoch + reached.epochs, f"{reached.epochs} epochs"
+        step = diverged_at(reached.train_state)
+        if step is not None:
+            detail += f", diverged at step {step}"
+        after = before._replace(train_state=reached.train_state, epoch=epoch)
+        self._journal.write("train", detail, reached.curves, after)
+        self._journal.clock = self._journal.clock.later(reached.seconds, reached.compile_seconds)
+        self._session.save(self._journal)
 
     def set(self, **numbers: Any) -> None:
         """Changes hyperparameters from here on: any number, and `decay_schedule`.
@@ -215,23 +176,22 @@ class Run:
         if not numbers:
             raise ValueError("set got nothing; expected numbers such as set(learning_rate=3e-4)")
         for name in numbers:
-            rule = HYPERPARAMETERS.get(name)
-            if rule is not None and not rule.is_number and name != "decay_schedule":
+            if not may_be_set(name):
                 raise ValueError(
                     f"set got {name}, which shapes the network or its program; expected numbers "
                     "(learning_rate, momentum, l2, dropout, ...) or decay_schedule: "
                     "another structure is another Run"
                 )
-        before = self._now
-        changed = self._recipe_of({**before.given, **numbers})
+        before = self._journal.now
+        changed = self._setup.recipe({**before.given, **numbers})
         old = before.recipe.setting
         new = {name: changed.setting[name] for name in numbers}
         details = [f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in numbers]
+        after = before._replace(given={**before.given, **new}, recipe=changed)
         # no signal comes between a network and what is known of it
         with held_signals():
-            self._now = before._replace(given={**before.given, **new}, recipe=changed)
-            self._journal.write(self.epoch, "set", ", ".join(details), before=before)
-            self._commit()
+            self._journal.write("set", ", ".join(details), after=after)
+            self._session.save(self._journal)
 
     def undo(self) -> None:
         """Takes the last `train` or `set` back, and the one before it if called again.
@@ -240,29 +200,27 @@ class Run:
           ValueError: nothing is left; the last 20 are kept.
         """
         with held_signals():
-            undone, before = self._journal.undo()
-            self._journal.write(self.epoch, "undo", f"{undone.action}: {undone.detail}")
-            self._now = before
-            self._commit()
+            self._journal.undo()
+            self._session.save(self._journal)
 
     def branch(self) -> "Run":
         """A run of its own that starts from here; this one stays as it is, with its directory."""
-        other = copy.copy(self)
-        other._commits = Commits(None, 0.0)
-        other._give_back = weakref.finalize(other, lambda: None)
-        other._journal = self._journal.copy()
-        other._journal.write(self.epoch, "branch", f"from a run of {self.epoch} epochs")
+        other = object.__new__(type(self))
+        # what is shared does not change, but for the hook: there is one function to tell
+        other._setup, other._hook, other._progress = self._setup, self._hook, self._progress
+        other._journal, other._session = self._journal.copy(), Session()
+        other._journal.write("branch", f"from a run of {self.epoch} epochs")
         return other
 
     def close(self) -> None:
         """Gives the directory back, as the end of the process does; the run goes on in memory."""
         with held_signals():
-            self._commits = Commits(None, 0.0)
-            self._give_back()
+            self._session.close()
 
     def fitted(self) -> Fitted:
         """The network as it is now, as `fit` returns it."""
-        return fitted_of_run(self._setup, self._now, self.curves)
+        now = self._journal.now
+        return fitted_of(self._setup, now.recipe, now.train_state, self.curves)
 
     def study(self, metric: str = "accuracy") -> Study:
         """The run as a study of one setting, with the table, pictures and values of a sweep's.
@@ -270,12 +228,7 @@ class Run:
         Raises:
           ValueError: there is no validation data, or nothing was trained.
         """
-        if self._setup.valid is None:
-            raise ValueError("study got a run without validation data; expected Run(..., valid)")
-        one_of_two("metric", metric, "accuracy", "cost")
-        if self.epoch == 0:
-            raise ValueError("study got a run that has not trained yet; expected train(...) first")
-        return study_of_run(self._setup, self._now, self._journal, self._clock, metric)
+        return study_of_run(self._setup, self._journal, metric)
 
     def plot(self, curve: str | None = None, axes: "Axes | None" = None) -> "Figure":
         """The learning curve with every edit marked, and what was undone dotted.
@@ -289,35 +242,13 @@ class Run:
         return self._journal.picture(curve, axes)
 
     def __str__(self) -> str:
-        return as_text(self._journal.table())
+        return str(self._journal)
 
     def __repr__(self) -> str:
         return f"<Run after {self.epoch:,} epochs; print(run) shows its journal>"
 
     def _repr_html_(self) -> str:
-        return as_html(self._journal.table())
-
-    def _recipe_of(self, given: Setting) -> Recipe:
-        return recipe(given, self._setup.given, self._setup.model)
-
-    def _tell(self, state: TrainState, done: int, curves: dict[str, np.ndarray]) -> bool:
-        """Called between compiled calls of a stretch; says whether the hook has ended it."""
-        new = {name: values[done:] for name, values in curves.items()}
-        self._hook(0, 0, self._now.given, self.epoch + done, new)
-        if self._commits.is_due():
-            epochs = len(curves["cost"])
-            now = self._now._replace(train_state=state, epoch=self.epoch + epochs)
-            journal = self._journal.copy()
-            journal.write(now.epoch, "train", f"{epochs} epochs, broken off", curves, self._now)
-            self._commit(now, journal)
-        return self._hook.interrupt is not None
-
-    def _commit(self, now: Moment | None = None, journal: Journal | None = None) -> None:
-        had_failed = bool(self._commits.failure)
-        about = {"identity": self._identity, "seconds": self._clock[1:]}
-        save_run(self._commits, now or self._now, journal or self._journal, about)
-        if self._commits.failure and not had_failed:
-            warn_caller(self._commits.failure, is_over=True)
+        return self._journal._repr_html_()
 
 
 def _shown(value: Any) -> str:
