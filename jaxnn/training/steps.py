@@ -74,7 +74,16 @@ def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) ->
         # beyond all that is reached, and finite, for JAX's own search for infinities
         worst = jnp.finfo(jnp.result_type(float)).max
         best = Best(params, state, zero - 1, jnp.array(-worst), jnp.array(worst))
-    return TrainState(params, state, opt_state, dropout_key, zero, zero, zero - 1, best)
+    return TrainState(
+        params=params,
+        state=state,
+        opt_state=opt_state,
+        dropout_key=dropout_key,
+        epoch=zero,
+        step=zero,
+        diverged=zero - 1,
+        best=best,
+    )
 
 
 def train_step(

@@ -51,5 +51,6 @@ def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
     study.diverged[:] = -1 if step is None else step
     study.epochs_done[:], study.kept_epochs[:] = now.epoch, now.epoch - 1
     study.places[:] = 0
-    study.chunks.append(Chunk(networks, params, state, clock.began, datetime.now()))
+    chunk = Chunk(networks, params, state, start=clock.began, end=datetime.now())
+    study.chunks.append(chunk)
     return study
