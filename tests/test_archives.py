@@ -392,7 +392,7 @@ def test_a_study_without_settings_says_so(saved, tmp_path, monkeypatch):
     for plot in (plots.plot_learning_curves, plots.plot_slice, plots.plot_rungs):
         with pytest.raises(ValueError, match="got a study without settings"):
             plot(empty)
-    monkeypatch.setattr("jaxnn.system.memory.host_memory", lambda: 2**36)
+    monkeypatch.setattr("jaxnn.system.checks.host_memory", lambda: 2**36)
     changed(path, of_no_settings(2**31 - 1))
     with pytest.raises(ValueError, match="a study whose curves of a setting would take 137 GB"):
         jaxnn.load(path)

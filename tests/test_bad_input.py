@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import jaxnn
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, complete
-from jaxnn.system import memory
+from jaxnn.system import checks
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 DATA = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)
@@ -251,7 +251,7 @@ NO_ROOM = {
 def test_what_has_no_room_is_refused_before_it_is_made(name, tmp_path, monkeypatch):
     """On a machine of 8 GB, whatever this one has."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(memory, "host_memory", lambda: 8 * 10**9)
+    monkeypatch.setattr(checks, "host_memory", lambda: 8 * 10**9)
     call, message = NO_ROOM[name]
     with pytest.raises(ValueError, match=message) as caught:
         call()

@@ -8,7 +8,7 @@ import pytest
 import jaxnn
 from jaxnn import load_hdf5, load_signs
 from jaxnn.disk.hdf5 import _head, read_arrays, write_arrays
-from jaxnn.system import memory
+from jaxnn.system import checks
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (6, 4, 4, 3), np.uint8)
@@ -378,7 +378,7 @@ def test_what_a_file_of_ours_claims_must_be_in_it(name, tmp_path):
 
 @pytest.mark.parametrize("says", ["its own length", "that of the holes"])
 def test_a_file_with_holes_is_refused_before_it_is_read(says, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "host_memory", lambda: 10**9)
+    monkeypatch.setattr(checks, "host_memory", lambda: 10**9)
     path, length = tmp_path / "a.h5", 2**36
     write_arrays(path, [("a", np.zeros(3))], {})
     head, size = path.read_bytes()[:512], path.stat().st_size
@@ -392,7 +392,7 @@ def test_a_file_with_holes_is_refused_before_it_is_read(says, tmp_path, monkeypa
 
 
 def test_foreign_data_with_holes_must_fit_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "host_memory", lambda: 10**9)
+    monkeypatch.setattr(checks, "host_memory", lambda: 10**9)
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

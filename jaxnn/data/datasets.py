@@ -10,7 +10,7 @@ import numpy as np
 from jaxnn.data.reading import as_inputs, as_labels, as_weights, exact_or_none
 from jaxnn.functional.types import Array, ArrayLike
 from jaxnn.system.arrays import own
-from jaxnn.system.processes import check_fork
+from jaxnn.system.checks import check_fork
 
 
 @jax.tree_util.register_pytree_with_keys_class

@@ -7,8 +7,7 @@ import numpy as np
 
 from jaxnn.data.datasets import Dataset, check_compatible
 from jaxnn.system.arrays import own
-from jaxnn.system.checks import whole_number
-from jaxnn.system.memory import check_fits
+from jaxnn.system.checks import check_fits, whole_number
 
 
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:

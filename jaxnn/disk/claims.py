@@ -11,8 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from jaxnn.system.checks import brief
-from jaxnn.system.memory import check_fits
+from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt
 
 MOST_NESTED = 64

@@ -13,8 +13,7 @@ import numpy as np
 
 from jaxnn.disk import claims
 from jaxnn.disk.writing import StrPath, write_whole
-from jaxnn.system.checks import brief
-from jaxnn.system.memory import check_fits
+from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt, visible
 
 Result = TypeVar("Result")

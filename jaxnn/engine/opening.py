@@ -17,8 +17,8 @@ from jaxnn.formats.states import pasts_of
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.settings.hyperparameters import Setting, plain_setting
+from jaxnn.system.checks import check_fits
 from jaxnn.system.display import sweep_display
-from jaxnn.system.memory import check_fits
 from jaxnn.system.processes import ALONE, Hosts
 from jaxnn.system.signals import ended_by_interrupt, held_signals, rescued
 from jaxnn.system.terminal import warn_caller

@@ -10,8 +10,7 @@ from jaxnn.data.splits import checked_data, stratified_folds
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.planning.plans import Plan
-from jaxnn.system.checks import one_of_two, whole_number
-from jaxnn.system.memory import check_fits, device_memory
+from jaxnn.system.checks import check_fits, device_memory, one_of_two, whole_number
 from jaxnn.training.hooks import OnEpoch, check_on_epoch
 from jaxnn.training.recipes import Recipe
 

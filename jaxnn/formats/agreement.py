@@ -11,8 +11,7 @@ from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete
 from jaxnn.settings.sampling import checked_space
-from jaxnn.system.checks import brief
-from jaxnn.system.memory import check_fits
+from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt
 from jaxnn.training.networks import NOT_HERE, Networks, is_networks
 from jaxnn.training.programs import Program

@@ -19,9 +19,8 @@ from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.searching.studies import Study
 from jaxnn.system.arrays import own as own_array
-from jaxnn.system.checks import as_path, brief
+from jaxnn.system.checks import as_path, brief, check_fork
 from jaxnn.system.keys import new_key
-from jaxnn.system.processes import check_fork
 from jaxnn.training.fitted import NETWORK, Fitted
 from jaxnn.training.recipes import networks_of
 

@@ -17,8 +17,8 @@ from jaxnn.searching.budgets import Budget
 from jaxnn.searching.methods import METHODS, PROBES
 from jaxnn.searching.studies import Study
 from jaxnn.settings.sampling import Space, checked_space, sample
-from jaxnn.system.checks import one_of
-from jaxnn.system.processes import Hosts, all_hosts, check_fork
+from jaxnn.system.checks import check_fork, one_of
+from jaxnn.system.processes import Hosts, all_hosts
 from jaxnn.training.hooks import OnEpoch
 from jaxnn.training.recipes import recipes
 from jaxnn.with_optuna.urls import shown

@@ -18,8 +18,8 @@ from jaxnn.planning.plans import Plan, check_plan
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting
 from jaxnn.settings.sampling import Settings, checked_space
-from jaxnn.system.checks import whole_number
-from jaxnn.system.processes import all_hosts, check_fork
+from jaxnn.system.checks import check_fork, whole_number
+from jaxnn.system.processes import all_hosts
 from jaxnn.training.hooks import OnEpoch
 from jaxnn.training.recipes import recipes
 

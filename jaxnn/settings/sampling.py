@@ -15,8 +15,7 @@ from jaxnn.settings.domains import (
     reverseloguniform,
 )
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
-from jaxnn.system.checks import brief, plain, whole_number
-from jaxnn.system.memory import check_fits
+from jaxnn.system.checks import brief, check_fits, plain, whole_number
 
 Space = Mapping[str, Any]
 """Name of a hyperparameter -> its domain, or the plain value it is fixed at."""

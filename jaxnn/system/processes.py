@@ -1,4 +1,4 @@
-"""The processes of a job on JAX's distributed runtime, and what a forked process must not do.
+"""The processes of a job on JAX's distributed runtime.
 
 Lanes need nothing from each other while they train. Processes meet before, to agree on the plan,
 and at the end of a stretch, to share its curves. A meeting is a collective: every process makes the
@@ -9,7 +9,6 @@ processes that make other calls are told, and not left to wait.
 import contextlib
 import dataclasses
 import functools
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -176,25 +175,3 @@ def _waited(call: Callable[[], list[bytes]]) -> list[bytes]:
     if errors:
         raise errors[0]
     return results[0]
-
-
-_user: int | None = None
-"""The process that was the first to use JAX by way of this package."""
-
-
-def check_fork(name: str) -> None:
-    """To be called by what uses JAX, before it does.
-
-    Raises:
-      RuntimeError: this process was forked from one that had called it.
-    """
-    global _user
-    process = os.getpid()
-    if _user is None:
-        _user = process
-    if _user != process:
-        raise RuntimeError(
-            f"{name} was called in process {process}, forked from {_user}, which had used JAX "
-            "before: there it would hang, since JAX's threads are not forked; expected a process "
-            'that was started anew, as multiprocessing.get_context("spawn") or "forkserver" does'
-        )

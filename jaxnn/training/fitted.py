@@ -19,7 +19,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.functional.losses import accuracy
 from jaxnn.functional.normalization import population_statistics
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
-from jaxnn.system.processes import check_fork
+from jaxnn.system.checks import check_fork
 from jaxnn.system.terminal import warn_caller
 
 

@@ -8,8 +8,7 @@ from jaxnn.data.inputs import check_row_space, treatment
 from jaxnn.data.splits import checked_data
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting, plain_setting
-from jaxnn.system.checks import whole_number
-from jaxnn.system.processes import check_fork
+from jaxnn.system.checks import check_fork, whole_number
 from jaxnn.system.signals import TrainingInterrupted, held_signals, rescued
 from jaxnn.training.fitted import Fitted
 from jaxnn.training.hooks import Hook, OnEpoch

@@ -12,8 +12,7 @@ from jaxnn.engine.calls import Call
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting, plain_setting
-from jaxnn.system.checks import whole_number
-from jaxnn.system.processes import check_fork
+from jaxnn.system.checks import check_fork, whole_number
 from jaxnn.system.signals import TrainingInterrupted, held_signals, rescued
 from jaxnn.training.fitted import Fitted
 from jaxnn.training.fitting import diverged_at, fitted_of, interrupted_after, prepared
