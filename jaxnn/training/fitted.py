@@ -12,10 +12,6 @@ import numpy as np
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import InputStatistics, with_small_weights
 from jaxnn.data.reading import as_inputs
-from jaxnn.disk.encoding import encode
-from jaxnn.disk.hdf5 import write_arrays
-from jaxnn.disk.trees import named
-from jaxnn.disk.writing import StrPath
 from jaxnn.functional.losses import accuracy
 from jaxnn.functional.normalization import population_statistics
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
@@ -103,12 +99,18 @@ class Fitted:
         return logits
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the network to an HDF5 file, see `archives`; `load` brings it back.
+        """Writes the network to an HDF5 file, see `formats`; `load` brings it back.
 
         The structure and the statistics that inputs are normalised by are in it: a network that
         `mlp` made predicts without the code that trained it.
         """
         save_network(self, path)
+
+
+@functools.singledispatch
+def save_network(fitted: Any, path: str | os.PathLike[str]) -> None:
+    """Writes a network as `formats.networks` does: what trains does not know of files."""
+    raise NotImplementedError(f"nothing writes a {type(fitted).__name__}")
 
 
 def share_of_hits(logits: np.ndarray, data: Dataset) -> float:
@@ -169,26 +171,3 @@ class Ensemble:
     def score(self, data: Dataset) -> float:
         """Accuracy on `data`, by its weights."""
         return share_of_hits(self.predict_proba(data.original), data)
-
-
-NETWORK = "jaxnn network 2"
-
-
-def save_network(fitted: Fitted, path: StrPath) -> None:
-    """Writes a network, see `Fitted.save`."""
-    trees = {
-        "params": fitted.params,
-        "state": fitted.state,
-        "inputs": fitted.inputs,
-        "curves": fitted.curves,
-    }
-    about = {
-        "format": NETWORK,
-        "setting": encode(fitted.setting),
-        "diverged": fitted.diverged,
-        "input_shape": encode(fitted.input_shape),
-        "num_classes": fitted.num_classes,
-        "is_mlp": fitted.is_mlp,
-    }
-    leaves = (leaf for group, tree in trees.items() for leaf in named(group, tree))
-    write_arrays(path, leaves, about)

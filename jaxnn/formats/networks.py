@@ -1,0 +1,88 @@
+"""A network as a file: what `Fitted.save` writes, and what is made of it again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.data.inputs import InputStatistics
+from jaxnn.disk.encoding import decode, encode
+from jaxnn.disk.hdf5 import write_arrays
+from jaxnn.disk.rules import check
+from jaxnn.disk.trees import filled, group_of, named
+from jaxnn.disk.writing import StrPath
+from jaxnn.formats.agreement import completed
+from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
+from jaxnn.functional.types import Model, ModelFn
+from jaxnn.system.arrays import own as own_array
+from jaxnn.system.keys import new_key
+from jaxnn.training.fitted import Fitted, save_network
+from jaxnn.training.recipes import networks_of
+
+NETWORK = "jaxnn network 2"
+
+
+@save_network.register
+def write_network(fitted: Fitted, path: StrPath) -> None:
+    """Writes a network, see `Fitted.save`."""
+    trees = {
+        "params": fitted.params,
+        "state": fitted.state,
+        "inputs": fitted.inputs,
+        "curves": fitted.curves,
+    }
+    about = {
+        "format": NETWORK,
+        "setting": encode(fitted.setting),
+        "diverged": fitted.diverged,
+        "input_shape": encode(fitted.input_shape),
+        "num_classes": fitted.num_classes,
+        "is_mlp": fitted.is_mlp,
+    }
+    leaves = (leaf for group, tree in trees.items() for leaf in named(group, tree))
+    write_arrays(path, leaves, about)
+
+
+def network_in(
+    path: StrPath,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    model: Model | ModelFn | None,
+) -> Fitted:
+    """The network of a file; ValueError if what is in it does not fit."""
+    about = {**about, **{name: decode(about[name]) for name in ("setting", "input_shape")}}
+    check("the network", about, NETWORK_VALUES)
+    input_shape = about["input_shape"]
+    is_mlp = about["is_mlp"]
+    setting = completed(about["setting"], not is_mlp)
+    if model is None and not is_mlp:
+        raise ValueError(
+            f"{path} holds a network that mlp did not make; expected load(path, model)"
+        )
+    networks = networks_of(setting, None if is_mlp else model, input_shape, about["num_classes"])
+    own = networks.own_model(setting)
+    params, state = jax.eval_shape(own.init, new_key(0))
+    inputs = None
+    if (setting["inputs"] == "raw") == bool(group_of(arrays, "inputs")):
+        raise ValueError(f"its inputs are {setting['inputs']}; expected statistics where not raw")
+    if setting["inputs"] != "raw":
+        names = InputStatistics._fields
+        shapes: list[Any] = [jax.ShapeDtypeStruct(input_shape, float) for _ in names]
+        inputs = InputStatistics(*shapes)
+        found = filled(path, "inputs", inputs, arrays)
+        check_statistics(found.mean, found.deviation, input_shape)
+    check_curves(group_of(arrays, "curves"))
+    fill = lambda group, tree: jax.tree.map(own_array, filled(path, group, tree, arrays))
+    return Fitted(
+        model=own,
+        params=fill("params", params),
+        state=fill("state", state),
+        inputs=filled(path, "inputs", inputs, arrays),
+        setting=setting,
+        curves=group_of(arrays, "curves"),
+        diverged=about["diverged"],
+        input_shape=input_shape,
+        num_classes=about["num_classes"],
+        is_mlp=is_mlp,
+    )
