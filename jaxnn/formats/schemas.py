@@ -10,9 +10,16 @@ import jax
 import numpy as np
 
 from jaxnn.data.inputs import INPUTS
+from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import SECONDS, TEXT, TRUTH, Rule, Schema, an, many, maybe, one_of, row, whole
-from jaxnn.results.records import SHAPE, WRITTEN
+from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.models import MOST_LAYERS
+from jaxnn.functional.optimizers import OPTIMIZERS
+from jaxnn.results.records import METRIC, SHAPE, WRITTEN
 from jaxnn.system.checks import brief
+from jaxnn.training.mixtures import Mixture
+from jaxnn.training.networks import NOT_HERE, Foreign, is_networks
+from jaxnn.training.programs import Program
 from jaxnn.training.steps import TrainState
 
 CURVES = ("cost", "accuracy", "valid_cost", "valid_accuracy")
@@ -47,6 +54,30 @@ RUN_VALUES: Schema = {
     "moments": many(row(whole(), an(dict), whole()), 1, kind=list),
     "seconds": row(SECONDS, SECONDS),
 }
+
+
+# training knows nothing of files: how they write its structures is said here
+recorded(lambda: Foreign(NOT_HERE), as_name="Model")(Foreign)
+
+recorded(
+    units=many(whole(1), 2, MOST_LAYERS + 2),
+    depths=many(whole(0, MOST_LAYERS), 1, MOST_LAYERS + 1),
+    activations=many(one_of(*ACTIVATIONS), 1, len(ACTIVATIONS)),
+    batch_norms=many(TRUTH, 1, 2),
+    inits=many(one_of(*INITIALIZERS), 1, len(INITIALIZERS)),
+    is_padded=TRUTH,
+    fan_in=whole(1),
+)(Mixture)
+
+recorded(
+    as_fields={"networks": "model"},
+    model=Rule("a structure", is_networks),
+    optimizers=many(one_of(*OPTIMIZERS), 1, len(OPTIMIZERS)),
+    batch_size=whole(1),
+    has_dropout=TRUTH,
+    has_l2=TRUTH,
+    keep_best=maybe(METRIC),
+)(Program)
 
 
 def check_curves(curves: Mapping[str, np.ndarray], names: Collection[str] = CURVES) -> None:

@@ -17,6 +17,7 @@ from jaxnn.settings.domains import Domain
 from jaxnn.settings.sampling import span
 from jaxnn.system.terminal import counted
 
+METRIC = one_of(*METRICS)
 SHAPE = many(whole(1), 1, 32)
 
 
@@ -57,7 +58,7 @@ class Record:
     settings: Annotated[list[dict[str, Any]], many(an(dict), kind=list)]
     space: Annotated[Mapping[str, Any] | None, maybe(an(dict))] = None
     model: Model | ModelFn | None
-    metric: Annotated[str, one_of(*METRICS)]
+    metric: Annotated[str, METRIC]
     plan: Annotated[Plan, an(Plan)]
     treatments: dict[tuple[str, int], Treatment]
     input_shape: Annotated[tuple[int, ...], SHAPE]

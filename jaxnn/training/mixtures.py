@@ -10,24 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.disk.encoding import recorded
-from jaxnn.disk.rules import TRUTH, many, one_of, whole
 from jaxnn.functional import layers, normalization
-from jaxnn.functional.models import MOST_LAYERS, perceptron
+from jaxnn.functional.models import perceptron
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.keys import as_threefry
 from jaxnn.training.networks import Networks, Step
 
 
-@recorded(
-    units=many(whole(1), 2, MOST_LAYERS + 2),
-    depths=many(whole(0, MOST_LAYERS), 1, MOST_LAYERS + 1),
-    activations=many(one_of(*layers.ACTIVATIONS), 1, len(layers.ACTIVATIONS)),
-    batch_norms=many(TRUTH, 1, 2),
-    inits=many(one_of(*layers.INITIALIZERS), 1, len(layers.INITIALIZERS)),
-    is_padded=TRUTH,
-    fan_in=whole(1),
-)
 @dataclasses.dataclass(frozen=True)
 class Mixture:
     """The structure of one MLP, or the least that several fit in; see `Networks`.

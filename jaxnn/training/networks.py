@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 import jax
 import jax.numpy as jnp
 
-from jaxnn.disk.encoding import recorded
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.keys import new_key
 
@@ -120,7 +119,6 @@ NOT_HERE = Model(_is_not_here, _is_not_here)
 """Stands where a file had a model that is code."""
 
 
-@recorded(lambda: Foreign(NOT_HERE), as_name="Model")
 @dataclasses.dataclass(frozen=True, repr=False)
 class Foreign:
     """Networks of which nothing is known but a pair of functions: all lanes have the same."""

@@ -7,22 +7,10 @@ import optax
 
 from jaxnn.data.batches import Schedule
 from jaxnn.data.datasets import Dataset
-from jaxnn.disk.encoding import recorded
-from jaxnn.disk.rules import TRUTH, Rule, many, maybe, one_of, whole
-from jaxnn.functional.losses import METRICS
-from jaxnn.functional.optimizers import MOMENTS, OPTIMIZERS, Numbers, mixed_optimizer, optimizer
-from jaxnn.training.networks import Networks, is_networks
+from jaxnn.functional.optimizers import MOMENTS, Numbers, mixed_optimizer, optimizer
+from jaxnn.training.networks import Networks
 
 
-@recorded(
-    as_fields={"networks": "model"},
-    model=Rule("a structure", is_networks),
-    optimizers=many(one_of(*OPTIMIZERS), 1, len(OPTIMIZERS)),
-    batch_size=whole(1),
-    has_dropout=TRUTH,
-    has_l2=TRUTH,
-    keep_best=maybe(one_of(*METRICS)),
-)
 class Program(NamedTuple):
     """The structure of a training program: static, compared by value."""
 
