@@ -15,7 +15,7 @@ from jaxnn.data.batches import EPOCHS_PER_CALL, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.engine.jobs import Group, Job
 from jaxnn.results.trials import Chunk, Lane
-from jaxnn.system.keys import from_words
+from jaxnn.system.arrays import from_words
 from jaxnn.system.signals import held_signals
 from jaxnn.training.lanes import init_lanes, train_lanes
 from jaxnn.training.programs import Program, initial

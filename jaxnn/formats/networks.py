@@ -15,8 +15,8 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import completed
 from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
 from jaxnn.functional.types import Model, ModelFn
+from jaxnn.system.arrays import new_key
 from jaxnn.system.arrays import own as own_array
-from jaxnn.system.keys import new_key
 from jaxnn.training.fitted import Fitted, save_network
 from jaxnn.training.recipes import networks_of
 

@@ -17,7 +17,7 @@ from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import traced_numbers
-from jaxnn.system.keys import new_key
+from jaxnn.system.arrays import new_key
 from jaxnn.training.programs import Program
 from jaxnn.training.steps import TrainState, init_train_state
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.functional.types import Array, Params
+from jaxnn.system.arrays import as_threefry
 from jaxnn.system.checks import one_of
-from jaxnn.system.keys import as_threefry
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,

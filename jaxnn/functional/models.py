@@ -11,8 +11,8 @@ from jaxnn.functional import layers
 from jaxnn.functional.normalization import batch_norm as normalised
 from jaxnn.functional.normalization import init_batch_norm
 from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.system.arrays import as_threefry
 from jaxnn.system.checks import brief, check_fits, device_memory, one_of, whole_number
-from jaxnn.system.keys import as_threefry
 
 MOST_LAYERS = 256
 """Hidden layers of a network: each is traced and compiled apart, which takes a second or two."""

@@ -8,7 +8,7 @@ import jax
 from jaxnn.data.batches import Batches
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional.types import Array
-from jaxnn.system.keys import new_key
+from jaxnn.system.arrays import new_key
 from jaxnn.training.programs import Program
 from jaxnn.training.steps import TrainState, init_train_state, train_epochs
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxnn.functional import layers, normalization
 from jaxnn.functional.models import perceptron
 from jaxnn.functional.types import Array, Model, Params, State
-from jaxnn.system.keys import as_threefry
+from jaxnn.system.arrays import as_threefry
 from jaxnn.training.networks import Networks, Step
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.functional.types import Array, Model, Params, State
-from jaxnn.system.keys import new_key
+from jaxnn.system.arrays import new_key
 
 
 class Step(NamedTuple):

@@ -13,8 +13,8 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting, complete, traced_numbers
+from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import brief, check_fits, device_memory
-from jaxnn.system.keys import new_key
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.mixtures import single
 from jaxnn.training.networks import Foreign, Networks

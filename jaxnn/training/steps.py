@@ -13,7 +13,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.functional.losses import accuracy, l2_penalty, softmax_cross_entropy, weighted_mean
 from jaxnn.functional.optimizers import decayed_learning_rate
 from jaxnn.functional.types import Array, Model, Params, State
-from jaxnn.system.keys import as_threefry
+from jaxnn.system.arrays import as_threefry
 from jaxnn.training.programs import Program
 
 _DROPOUT_STREAM = 2**31 - 1

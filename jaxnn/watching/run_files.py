@@ -20,8 +20,8 @@ from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
 from jaxnn.searching.loading import RUN
 from jaxnn.settings.hyperparameters import Setting
+from jaxnn.system.arrays import from_words
 from jaxnn.system.checks import brief
-from jaxnn.system.keys import from_words
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import Recipe
 from jaxnn.training.steps import TrainState
