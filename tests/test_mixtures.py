@@ -17,7 +17,7 @@ from jaxnn.disk.encoding import decode, encode
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.training import lanes
 from jaxnn.training.mixtures import single
-from jaxnn.training.networks import NOT_HERE, Foreign
+from jaxnn.training.programs import NOT_HERE, Foreign
 from jaxnn.training.recipes import networks_of
 
 MOST, LEAST = {"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01}, {"hidden": (2,)}

@@ -13,8 +13,7 @@ from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete
 from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt
-from jaxnn.training.networks import NOT_HERE, Networks, is_networks
-from jaxnn.training.programs import Program
+from jaxnn.training.programs import NOT_HERE, Networks, Program, is_networks
 from jaxnn.training.recipes import networks_of
 from jaxnn.training.steps import TrainState
 

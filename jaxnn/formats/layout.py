@@ -32,7 +32,7 @@ from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
 from jaxnn.system.arrays import new_key
 from jaxnn.system.terminal import visible
-from jaxnn.training.networks import NOT_HERE
+from jaxnn.training.programs import NOT_HERE
 
 STUDY = "jaxnn study 1"
 

@@ -18,8 +18,7 @@ from jaxnn.functional.optimizers import OPTIMIZERS
 from jaxnn.results.records import METRIC, SHAPE, WRITTEN
 from jaxnn.system.checks import brief
 from jaxnn.training.mixtures import Mixture
-from jaxnn.training.networks import NOT_HERE, Foreign, is_networks
-from jaxnn.training.programs import Program
+from jaxnn.training.programs import NOT_HERE, Foreign, Program, is_networks
 from jaxnn.training.steps import TrainState
 
 CURVES = ("cost", "accuracy", "valid_cost", "valid_accuracy")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import many, whole
 from jaxnn.functional.types import Params, State
-from jaxnn.training.networks import Networks
+from jaxnn.training.programs import Networks
 
 Lane = tuple[int, int]
 """Number of the setting, index of the repetition."""

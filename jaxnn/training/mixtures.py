@@ -14,7 +14,7 @@ from jaxnn.functional import layers, normalization
 from jaxnn.functional.models import perceptron
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.arrays import as_threefry
-from jaxnn.training.networks import Networks, Step
+from jaxnn.training.programs import Networks, Step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,7 @@ from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import brief, check_fits, device_memory
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.mixtures import single
-from jaxnn.training.networks import Foreign, Networks
-from jaxnn.training.programs import Program
+from jaxnn.training.programs import Foreign, Networks, Program
 
 
 class Recipe(NamedTuple):
