@@ -15,8 +15,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import completed
 from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.system.arrays import new_key
-from jaxnn.system.arrays import own as own_array
+from jaxnn.system.arrays import new_key, own
 from jaxnn.training.fitted import Fitted, save_network
 from jaxnn.training.recipes import networks_of
 
@@ -61,8 +60,8 @@ def network_in(
             f"{path} holds a network that mlp did not make; expected load(path, model)"
         )
     networks = networks_of(setting, None if is_mlp else model, input_shape, about["num_classes"])
-    own = networks.own_model(setting)
-    params, state = jax.eval_shape(own.init, new_key(0))
+    network = networks.own_model(setting)
+    params, state = jax.eval_shape(network.init, new_key(0))
     inputs = None
     if (setting["inputs"] == "raw") == bool(group_of(arrays, "inputs")):
         raise ValueError(f"its inputs are {setting['inputs']}; expected statistics where not raw")
@@ -73,9 +72,9 @@ def network_in(
         found = filled(path, "inputs", inputs, arrays)
         check_statistics(found.mean, found.deviation, input_shape)
     check_curves(group_of(arrays, "curves"))
-    fill = lambda group, tree: jax.tree.map(own_array, filled(path, group, tree, arrays))
+    fill = lambda group, tree: jax.tree.map(own, filled(path, group, tree, arrays))
     return Fitted(
-        model=own,
+        model=network,
         params=fill("params", params),
         state=fill("state", state),
         inputs=filled(path, "inputs", inputs, arrays),

@@ -19,8 +19,8 @@ from jaxnn.training.fitting import diverged_at, fitted_of, interrupted_after, pr
 from jaxnn.training.hooks import Hook, OnEpoch
 from jaxnn.training.stretches import Reached, train_stretch
 from jaxnn.watching.journals import Clock, Entry, Journal, Moment, may_be_set
-from jaxnn.watching.run_files import Session, open_session
 from jaxnn.watching.run_results import study_of_run
+from jaxnn.watching.sessions import Session, open_session
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
