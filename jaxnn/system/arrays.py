@@ -27,7 +27,7 @@ def own(array: Any, dtype: Any = None) -> jax.Array:
     >>> kept = own(given, np.float32)
     >>> given[:] = 7
     >>> kept
-    jax.Array([1., 1.], dtype=float32)
+    Array([1., 1.], dtype=float32)
     """
     if isinstance(array, jax.Array):
         return jnp.array(array, dtype)
