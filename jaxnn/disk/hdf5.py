@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from jaxnn.disk import claims
+from jaxnn.disk.versions import upgraded
 from jaxnn.disk.writing import StrPath, write_whole
 from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt, visible
@@ -72,7 +73,7 @@ _OF = "bytes of [type, shape]"
 
 
 def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `write_arrays` wrote.
+    """Reads what `write_arrays` wrote, in this version or an older one, see `versions`.
 
     The HDF5 library, which damaged bytes can make crash or hang, only meets bytes whose SHA-256 is
     right.
@@ -102,7 +103,7 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             f"{path} is damaged or cut off: its SHA-256 is not the one that it was saved with; "
             "take an earlier copy of it"
         )
-    return opened(path, io.BytesIO(content), _read_all)
+    return upgraded(*opened(path, io.BytesIO(content), _read_all))
 
 
 def _read_all(file: h5py.File) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -23,6 +23,7 @@ from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.hdf5 import write_arrays
 from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, groups_of, named, stacked
+from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import check_study, checked_networks, completed
 from jaxnn.formats.parts import Part, absorb
@@ -34,7 +35,7 @@ from jaxnn.system.arrays import new_key
 from jaxnn.system.terminal import visible
 from jaxnn.training.programs import NOT_HERE
 
-STUDY = "jaxnn study 1"
+STUDY = format_of("study")
 
 
 def whole_record(commits: Sequence[Commit], model: Model | ModelFn | None) -> Record:

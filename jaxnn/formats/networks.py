@@ -11,6 +11,7 @@ from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.hdf5 import write_arrays
 from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, group_of, named
+from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import completed
 from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
@@ -19,7 +20,7 @@ from jaxnn.system.arrays import new_key, own
 from jaxnn.training.fitted import Fitted, save_network
 from jaxnn.training.recipes import networks_of
 
-NETWORK = "jaxnn network 2"
+NETWORK = format_of("network")
 
 
 @save_network.register

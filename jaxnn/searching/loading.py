@@ -4,14 +4,13 @@ from typing import Any
 
 from jaxnn.disk.directories import Commit, newest
 from jaxnn.disk.hdf5 import read_arrays
+from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath
 from jaxnn.formats.layout import STUDY, best_first, complete_or_refused, merged_record
 from jaxnn.formats.networks import NETWORK, network_in
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.searching.studies import Study
 from jaxnn.system.checks import as_path, brief, check_fork
-
-RUN = "jaxnn run 1"
 
 
 def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
@@ -51,7 +50,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
         arrays, about = read_arrays(path)
     own = None if model is None else as_model(model)
     kind = about.get("format")
-    if kind == RUN:
+    if kind == format_of("run"):
         raise ValueError(
             f"{path} is a commit of a Run; expected Run(setting, train, ..., directory=...), which "
             "goes on with it"

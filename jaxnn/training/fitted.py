@@ -110,7 +110,7 @@ class Fitted:
 @functools.singledispatch
 def save_network(fitted: Any, path: str | os.PathLike[str]) -> None:
     """Writes a network as `formats.networks` does: what trains does not know of files."""
-    raise NotImplementedError(f"nothing writes a {type(fitted).__name__}")
+    raise TypeError(f"nothing writes a {type(fitted).__name__}")
 
 
 def share_of_hits(logits: np.ndarray, data: Dataset) -> float:

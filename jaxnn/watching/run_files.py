@@ -11,9 +11,9 @@ from jaxnn.disk.directories import Commit, Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, groups_of, named
+from jaxnn.disk.versions import format_of
 from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
-from jaxnn.searching.loading import RUN
 from jaxnn.system.arrays import from_words
 from jaxnn.system.checks import brief
 from jaxnn.training.recipes import Recipe
@@ -38,7 +38,7 @@ def write_run(commits: Commits, identity: Mapping[str, Any], journal: Journal) -
 
     def content() -> Content:
         about = {
-            "format": RUN,
+            "format": format_of("run"),
             "entries": [[entry.epoch, entry.action, entry.detail] for entry in journal.entries],
             "stands": journal.stands,
             "moments": [
