@@ -14,42 +14,6 @@ import jaxnn
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-README = (EXAMPLES.parent / "README.md").read_text()
-
-
-def code_of_the_readme():
-    """Its blocks; one that does not import jaxnn goes on with the one before."""
-    blocks = []
-    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        if re.search(r"^(import|from) jax", code, re.MULTILINE):
-            blocks.append(code)
-        else:
-            blocks[-1] += code
-    return blocks
-
-
-@pytest.mark.parametrize("code", code_of_the_readme())
-def test_the_code_of_the_readme_runs(code, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(code, names)
-    if "run" in names:
-        assert names["run"].epoch == 40
-        assert names["run"].fitted().score(names["test"]) > 0.93
-    elif "pipeline" in names:
-        assert names["pipeline"].score(names["x_test"], names["y_test"]) > 0.93
-    elif "tell" in names:
-        assert len((tmp_path / "epochs.csv").read_text().splitlines()) == 4 * 5
-        assert "Best validation accuracy" in (tmp_path / "report.html").read_text()
-    elif "study" in names:
-        assert names["study"].fitted().score(names["test"]) > 0.93
-    elif "fitted" in names:
-        assert names["fitted"].score(names["test"]) > 0.93
-        assert jaxnn.load("digits.h5").score(names["test"]) == names["fitted"].score(names["test"])
-    else:
-        assert names["grads"][0]["kernel"].shape == (25, 12288)
-
-
 def load_example(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)

@@ -24,7 +24,7 @@ from jaxnn.formats.parts import absorb, part_of
 from jaxnn.system.processes import ALONE, all_hosts
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "examples" / "processes.md"
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
     "hidden": jaxnn.choice([(4,), (6, 3)]),
@@ -97,8 +97,8 @@ def child(task, out):
     elif task == "resumed":
         study = jaxnn.resume(directory, dataset())
         study.save(f"{out}/resumed-{process}.h5")
-    elif task == "readme":
-        (code,) = re.findall(r"```py\n(.*?)```", README.read_text(), re.DOTALL)
+    elif task == "page":
+        (code,) = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
         # the job is there already, and the search is a small one
         code = re.sub(r"jaxnn.connect.*", "", code).replace("/shared/run", directory)
         names = {}
@@ -227,8 +227,8 @@ def test_a_lost_process_ends_the_job_and_fewer_go_on(job, tmp_path):
         assert_same(whole, jaxnn.load(tmp_path / f"resumed-{process}.h5"))
 
 
-def test_the_code_of_the_readme_runs_on_two_processes(job):
-    _, said = job("readme", 2)
+def test_the_code_of_the_page_runs_on_two_processes(job):
+    _, said = job("page", 2)
     (first,), (second,) = [re.findall("best:.*", out) for out in said]
     assert first == second
     # one chunk is too little for two
