@@ -1,4 +1,23 @@
-"""Functional neural networks on JAX: train one, or a whole hyperparameter search at once."""
+"""Functional neural networks on JAX: train one, or a whole hyperparameter search at once.
+
+A network is a pair of pure functions, `mlp` or any `Model`. `fit` trains one network, `sweep` many
+at once, `search` looks for the best setting, and `Run` is one network that you correct by hand.
+`jaxnn.settings` describes every hyperparameter.
+
+Words that have one meaning here:
+
+| word | meaning |
+| --- | --- |
+| setting | one choice of every hyperparameter: a plain dict, name -> value |
+| traced | a number that is data to the program (`l2`, ...): a new value never compiles anything |
+| structure | what shapes a program (`hidden`, `batch_size`, ...) |
+| lane | one network in training: setting x repetition x fold |
+| program | one compiled training function, which runs many lanes at once |
+| chunk | the lanes of a program that a device trains at a time |
+| plan | which lanes run in which program, with padding, sizes of chunks and devices |
+| study | what a sweep or search returns: settings, curves, values and networks |
+| rung | a stretch of a halving, after which the worse settings are dropped |
+"""
 
 from jaxnn.data.confusion import confusion_matrix
 from jaxnn.data.datasets import Dataset

@@ -1,4 +1,6 @@
+import ast
 import enum
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jaxnn.settings
 from jaxnn import Model
 from jaxnn.settings.hyperparameters import (
     HYPERPARAMETERS,
@@ -35,6 +38,20 @@ DEFAULTS = {
     "decay_rate": 1.0,
     "decay_every": 1.0,
 }
+
+
+def test_the_page_of_the_settings_has_every_name_default_and_option():
+    page = jaxnn.settings.__doc__.replace("\\\n", "")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()]
+    rows = {name.strip("*"): (name, *rest) for name, *rest in rows if len(rest) == 2}
+    assert list(rows) == ["name", "---", *HYPERPARAMETERS]
+    for key, rule in HYPERPARAMETERS.items():
+        name, default, meaning = rows[key]
+        # a schedule is a place in a table, which is a number
+        assert name.startswith("**") == (rule.is_number or key == "decay_schedule")
+        assert default == "by schedule" or ast.literal_eval(default) == DEFAULTS[key]
+        for option in re.findall(r"'(.*?)'", rule.allowed):
+            assert f'"{option}"' in (default, *re.findall(r'".*?"', meaning)), option
 
 
 def test_defaults():
