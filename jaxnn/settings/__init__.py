@@ -1,6 +1,6 @@
 """Hyperparameters: their names, defaults and ranges, and how settings are drawn from a space.
 
-What a network or a program is does not belong here, nor how a search chooses settings.
+Programs, plans and search methods do not belong here.
 
 ## Traced or structure
 
