@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 
 import jaxnn
+from jaxnn.data import batches
 from jaxnn.disk.directories import Commits
 from jaxnn.disk.hdf5 import write_arrays
-from jaxnn.engine import chunks
+from jaxnn.engine import chunks, devices
 
 EPOCHS, CHUNK, COUNT = 60, 8192, 10**5
 
@@ -47,13 +48,13 @@ def main() -> None:
         jaxnn.sweep(settings, data, data, epochs=EPOCHS, **more)  # type: ignore[arg-type]
         return (clock() - start) / COUNT * 1e6
 
-    def trained(job: Any) -> None:
+    def trained(stretch: Any) -> None:
         start = clock()
-        everywhere(job)
+        everywhere(stretch)
         spent.append(clock() - start)
 
-    fake: Any = chunks
-    everywhere, fake._train_everywhere = chunks._train_everywhere, lambda job: None
+    fake: Any = devices
+    everywhere, fake._train_everywhere = devices._train_everywhere, lambda stretch: None
     Commits.write = timed  # type: ignore[method-assign]
     without = sweep()
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +69,8 @@ def main() -> None:
     curves = ("cost", "accuracy", "valid_cost", "valid_accuracy")
     state = SimpleNamespace(diverged=np.full(shape[0], -1), best=None, params={}, state={})
     # 31 calls a chunk
-    fake._train_everywhere, fake.EPOCHS_PER_CALL = trained, 2
+    fake._train_everywhere, batches.EPOCHS_PER_CALL = trained, 2
+    fake = chunks
     fake.init_lanes = lambda *_: state
     fake.train_lanes = lambda *_: (state, dict.fromkeys(curves, np.zeros(shape, np.float32)))
     sweep()

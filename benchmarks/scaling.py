@@ -136,7 +136,7 @@ def cpu_check() -> list[list[Any]]:
     """The same cost model against this repository's measurements on two cores."""
     found = []
     xeon = json.loads((RESULTS / "sweep-cpu.json").read_text())["rows"]
-    # an EPYC: row_space.md, and a comment in jaxnn/engine/chunks.py
+    # an EPYC: row_space.md, and a comment in jaxnn/engine/devices.py
     for one, lanes, epyc in ((WIDE, 8, 633.0), (SMALL, 256, 8.6)):
         seconds = one.work(RATES["cpu"], CPU).epoch_seconds(one.program, one.chunk(CPU))
         us, key = seconds / math.ceil(one.examples / 32) * 1e6, ("jaxnn.sweep", str(one), lanes)

@@ -193,7 +193,7 @@ def test_a_study_is_no_commit(tmp_path, data):
 
 def test_what_cannot_be_saved_does_not_end_training(tmp_path, data, often, monkeypatch):
     """Whatever the error is."""
-    monkeypatch.setattr("jaxnn.engine.jobs.snapshot", lambda *args: {}["no such lane"])
+    monkeypatch.setattr("jaxnn.engine.savers.snapshot", lambda *args: {}["no such lane"])
     with pytest.warns(UserWarning, match="Nothing can be saved in .*'no such lane'"):
         study = jaxnn.sweep([{}], data, 0.25, epochs=99, directory=tmp_path, **often)
     assert study.is_complete.all()
@@ -201,7 +201,7 @@ def test_what_cannot_be_saved_does_not_end_training(tmp_path, data, often, monke
 
 OWNER = """
 import sys, time
-from jaxnn.commits import commits_in
+from jaxnn.disk.directories import commits_in
 with commits_in(sys.argv[1], 60.0):
     print("owns", flush=True)
     time.sleep(60)
@@ -260,7 +260,7 @@ FULL = """
 import resource, signal, sys, warnings
 import numpy as np
 import jaxnn
-from jaxnn import commits
+from jaxnn.disk import directories
 directories.SHARE = 0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 x = np.random.default_rng(0).normal(size=(60, 3))

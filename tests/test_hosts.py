@@ -17,7 +17,7 @@ from killing import ended, free_port, start
 
 import jaxnn
 from jaxnn.disk.directories import Commits, Series, newest
-from jaxnn.engine import chunks, team
+from jaxnn.engine import devices, team
 from jaxnn.engine.team import deal, plan_of_first
 from jaxnn.formats.layout import record_about, record_arrays
 from jaxnn.formats.parts import absorb, part_of
@@ -121,7 +121,7 @@ def child(task, out):
                 raise error
 
             if process == 1:
-                chunks._train_chunk = fail
+                devices.train_chunk = fail
             refused(sweep)
     elif task == "interrupted":
 
@@ -364,5 +364,8 @@ def test_alone_a_process_says_it_to_itself():
     assert ALONE.from_first("a meeting", b"some") == b"some"
     with pytest.raises(KeyError), ALONE.raised_together("a meeting"):
         raise KeyError
+    alone = team.Team()
+    assert [alone.in_any("a meeting", is_so) for is_so in (False, True)] == [False, True]
+    assert alone.is_same("a meeting", lambda: 1 / 0)
     plan = jaxnn.plan([{}], dataset())
     assert plan_of_first(ALONE, plan, None) is plan

@@ -73,3 +73,14 @@ def test_a_file_imports_from_above_alone(path):
 def test_no_files_import_each_other():
     graph = {module(path): [name for name, _ in imports(path)] for path in FILES}
     TopologicalSorter(graph).prepare()
+
+
+KNOBS = {"EPOCHS_PER_CALL", "SHARE", "BEAT", "GRACE", "POLL", "HEARTBEAT", "MOST_SHARED"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_no_file_has_a_copy_of_a_knob(path):
+    """What tests set in one place is so everywhere."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    imported = [node.names for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert not KNOBS & {alias.name for names in imported for alias in names}

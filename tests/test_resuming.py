@@ -14,6 +14,7 @@ from comparisons import assert_same
 from killing import kill, start, wait_until
 
 import jaxnn
+from jaxnn.data import batches
 from jaxnn.disk import directories
 
 SPACE = {
@@ -79,7 +80,7 @@ def test_a_killed_search_ends_with_the_bits_of_the_unbroken_one(
     options = {"space": SPACE, "train": data, "valid": 0.25, "progress": False, **searches()[name]}
     # a commit after every call, of one epoch: kills come in the middle of chunks as well
     monkeypatch.setattr(directories, "SHARE", 0)
-    monkeypatch.setattr("jaxnn.engine.chunks.EPOCHS_PER_CALL", 4)
+    monkeypatch.setattr(batches, "EPOCHS_PER_CALL", 4)
     whole = jaxnn.search(**options)
     if name == "diverging":
         assert (whole.diverged >= 0).any()
@@ -231,7 +232,7 @@ def test_a_run_comes_back_with_its_journal(data, tmp_path, kill_after):
 
 
 def test_a_run_is_saved_in_the_middle_of_a_stretch(data, tmp_path, kill_after, monkeypatch):
-    monkeypatch.setattr("jaxnn.training.stretches.EPOCHS_PER_CALL", 4)
+    monkeypatch.setattr(batches, "EPOCHS_PER_CALL", 4)
     monkeypatch.setattr(directories, "SHARE", 0)
     options = {"progress": False, "directory": tmp_path, "commit_interval": 0}
     run = jaxnn.Run({"hidden": (4,)}, data, 0.25, **options)
@@ -272,7 +273,7 @@ def test_another_search_is_refused_and_the_difference_named(data, tmp_path, monk
         jaxnn.sweep([{}], data, 0.25, epochs=1, directory=tmp_path)
     with pytest.raises(ValueError, match="whose train is"):
         jaxnn.resume(tmp_path, other)
-    monkeypatch.setattr(jaxnn, "__version__", "9.9")
+    monkeypatch.setattr("jaxnn.engine.identities.__version__", "9.9")
     with pytest.raises(ValueError, match=r"whose jaxnn is 0\..*, and now it is 9\.9"):
         jaxnn.resume(tmp_path, data)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -296,7 +297,7 @@ CHILD = """
 import sys
 import numpy as np
 import jaxnn
-from jaxnn import commits
+from jaxnn.disk import directories
 directories.SHARE = 0
 x = np.random.default_rng(0).normal(size=(120, 4))
 data = jaxnn.Dataset(x, (x[:, 0] > 0) * 1)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn.engine import opening
+from jaxnn.engine import monitors
 from jaxnn.system.signals import (
     TrainingInterrupted,
     deferred_interrupt,
@@ -220,7 +220,7 @@ def test_a_network_is_kept_though_they_came_after_its_last_epoch(
 
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_a_study_is_kept_though_it_came_in_its_last_warning(number, monkeypatch):
-    monkeypatch.setattr(opening, "warn_caller", signalling(opening.warn_caller, number))
+    monkeypatch.setattr(monitors, "warn_caller", signalling(monitors.warn_caller, number))
 
     def fail(info):
         raise RuntimeError("mine")

@@ -22,11 +22,12 @@ import jax
 import numpy as np
 import optuna
 import jaxnn
-from jaxnn import chunks, leases, with_optuna
+from jaxnn.data import batches
+from jaxnn.with_optuna import leases
 
 jax.config.update("jax_disable_most_optimizations", True)
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-leases.BEAT, leases.GRACE, with_optuna.POLL, chunks.EPOCHS_PER_CALL = 0.2, 3.0, 0.2, 2
+leases.BEAT, leases.GRACE, leases.POLL, batches.EPOCHS_PER_CALL = 0.2, 3.0, 0.2, 2
 place, fate = sys.argv[1:]
 storage = place
 if place.endswith(".log"):

@@ -17,7 +17,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import Commits
 from jaxnn.disk.encoding import decode, encode, first_difference
 from jaxnn.disk.writing import StrPath
-from jaxnn.engine.calls import Call
+from jaxnn.engine.options import Call
 from jaxnn.functional.types import Model, as_model
 from jaxnn.planning.plans import Plan
 from jaxnn.settings.domains import Choice, Range

@@ -1,129 +1,149 @@
-"""Jobs: the lanes of a sweep or search, of which chunks are taken, saved and shared."""
+"""Jobs: the lanes of a sweep or search, which are added, trained, saved and shared."""
 
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxnn.data.datasets import Dataset
-from jaxnn.disk.directories import Commits, Content
-from jaxnn.engine.options import Folds
-from jaxnn.engine.team import deal, share_curves, share_networks
-from jaxnn.formats.states import Past, States, is_exhausted, restore, settled, snapshot
-from jaxnn.functional.types import Model, ModelFn
-from jaxnn.planning.plans import PlannedProgram
+from jaxnn.disk.directories import Commits
+from jaxnn.engine.feeds import Feed
+from jaxnn.engine.monitors import Monitor, opened_monitor
+from jaxnn.engine.options import Folds, Options
+from jaxnn.engine.savers import Saver
+from jaxnn.engine.team import Team
+from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.system.display import SweepDisplay
-from jaxnn.system.processes import ALONE, Hosts
-from jaxnn.system.signals import TrainingInterrupted
-from jaxnn.training.hooks import Hook
+from jaxnn.system.signals import TrainingInterrupted, ended_by_interrupt, held_signals, rescued
 from jaxnn.training.programs import Program
-from jaxnn.training.recipes import Recipe
+from jaxnn.training.recipes import Recipe, warn_of_scales
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Group:
-    """Lanes of one program and kind of inputs that wait; `chunk` of them are trained at a time."""
+    """Lanes of one program and kind of inputs that wait.
+
+    Attributes:
+      program: the planned one, for inputs as they come after their treatment.
+      chunk_size: lanes that are trained at a time.
+      is_new, is_compiled: whether no chunk of it was begun, and whether one has been through a
+        call: until then others wait.
+    """
 
     planned: PlannedProgram
     program: Program
-    chunk: int
+    chunk_size: int
     waiting: list[Lane] = dataclasses.field(default_factory=list)
     is_new: bool = True
     is_compiled: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Job:
-    """What all chunks of a search have in common.
+    """A sweep or search while it trains: its lanes, and what all their chunks have in common.
+
+    A lane is the row of a setting in the record, and a repetition.
+
+    Who may write what: settings are added and stretches of training begun by the caller's thread,
+    in which no other runs. In a stretch one thread a device takes chunk after chunk. Chunks in
+    training have no lane in common, so a thread writes its lanes' entries in the record (`curves`,
+    `diverged`, `epochs_done`, `kept_epochs`) without asking. All else that chunks share is read and
+    written under `lock`: groups, feed, monitor, saver, and the record's `places`, `chunks`, `notes`
+    and times. A commit may come between any two entries of another thread's lanes. So a chunk puts
+    its lanes into `saver.training` before it writes the first, and takes them out when their states
+    or networks are where the entries say; of lanes in there only their states are saved.
 
     Attributes:
-      recipes, groups: by number of the setting: how it is trained, and with whom.
+      is_signalled: whether Ctrl-C or SIGTERM came.
+      recipes: by the setting's row, how it is trained.
       fold_recipes: of each fold, where numbers depend on its size; otherwise empty.
-      folds: training and validation set of each; one pair without cross-validation.
-      seeds: repetitions on each fold.
-      until: epochs after which a chunk ends; `states` then holds its lanes, if they may go on.
-      training: lanes whose entries in the study may be ahead of their states.
-      awaited: those that a commit which is due still waits for; None if none is due.
-      owners: which process trains a lane.
-      is_over: whether this process, or another of the job, had been interrupted when they last met.
-      hosts: the processes that share the lanes.
-      is_lost: whether what is being trained belongs to another process by now.
-      past: what the commits of earlier processes knew, as long as they know more than the study.
-      epochs_done, num_diverged, best: what the display shows.
+      has_trained: whether there is anything that an error would lose.
     """
 
-    study: Record
-    folds: Folds
-    seeds: int
-    seed: int
-    order_seed: int
-    display: SweepDisplay
-    is_interrupted: Callable[[], bool]
-    hook: Hook
-    commits: Commits
-    identity: Mapping[str, Any]
-    model: Model | ModelFn | None = None
-    hosts: Hosts = ALONE
-    past: list[Past] = dataclasses.field(default_factory=list)
+    record: Record
+    options: Options
+    feed: Feed
+    monitor: Monitor
+    saver: Saver
+    team: Team
+    is_signalled: Callable[[], bool]
     recipes: list[Recipe] = dataclasses.field(default_factory=list)
-    fold_recipes: list[list[Recipe]] = dataclasses.field(default_factory=list)
+    fold_recipes: Sequence[Sequence[Recipe]] = ()
     groups: list[Group] = dataclasses.field(default_factory=list)
-    owners: dict[Lane, int] = dataclasses.field(default_factory=dict)
-    until: int = 0
-    goes_on: bool = False
-    states: States = dataclasses.field(default_factory=dict)
-    training: set[Lane] = dataclasses.field(default_factory=set)
-    awaited: set[Lane] | None = None
-    stage: str = "training"
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    treated: dict[tuple[str, int], Any] = dataclasses.field(default_factory=dict)
-    data: dict[tuple[jax.Device, str, int], Any] = dataclasses.field(default_factory=dict)
     has_trained: bool = False
-    is_over: bool = False
-    is_lost: Callable[[], bool] = lambda: False
-    epochs_done: int = 0
-    num_diverged: int = 0
-    best: float | None = None
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
-    def is_called_off(self) -> bool:
-        """Whether a stretch of training is the last one of what is being trained."""
-        return self.is_over or self.is_lost()
+    def add(
+        self,
+        given: Sequence[Mapping[str, Any]],
+        prepared: Sequence[Recipe],
+        plan: Plan,
+        *,
+        fold_recipes: Sequence[Sequence[Recipe]] = (),
+        ends: Sequence[int] | None = None,
+    ) -> list[int]:
+        """Adds settings, of which nothing is trained yet.
 
-    def is_stopped(self) -> bool:
-        """Whether what is being trained is to stop at the next compiled call."""
-        return self.stop.is_set() or self.is_interrupted() or self.is_lost()
+        Args:
+          given: as they came.
+          prepared: their recipes.
+          plan: of all settings of the job, from now on.
+          fold_recipes: of each fold, where numbers depend on its size.
+          ends: epochs after which the training of each ends; None is all epochs.
 
-    def interrupted(self, why: str = "training was interrupted") -> TrainingInterrupted:
-        """What ends a search before its end: it has the study as far as it was trained."""
-        study = self.study
-        if self.training:
-            # broken off in the middle, where entries are ahead of networks
-            study = settled(study, self.states, self.training)
-        message = (
-            f"{why}, with {study.is_complete.sum():,} of {study.diverged.size:,} networks complete"
-        )
-        if self.commits.is_on and not self.commits.failure:
-            message += (
-                f"; the same call, or jaxnn.resume({str(self.commits.directory)!r}, train, valid), "
-                "goes on from there"
+        Returns:
+          their rows in the record.
+
+        Raises:
+          ValueError: the machine has no room for their curves, or processes treat inputs to other
+            bits.
+        """
+        first = len(self.record.given)
+        self.record.check_room(len(given))
+        warn_of_scales(prepared, self.feed.train, is_over=self.has_trained)
+        self.recipes += prepared
+        self.fold_recipes = fold_recipes
+        self.record.grow(given, [one.setting for one in prepared])
+        if ends is not None:
+            self.record.ends[first:] = np.array(ends)[:, None]
+        self.record.plan = plan
+        self.note(plan.note)
+        self.feed.treat(one.setting["inputs"] for one in prepared)
+        # machines of several kinds may round differently
+        if not self.team.is_same("the treatment of inputs", self.feed.digest):
+            raise ValueError(
+                "the processes of the job round the inputs' treatment differently; expected "
+                "machines of one kind, with as many threads each"
             )
-        return TrainingInterrupted(message, study=study)
+        self._group(plan)
+        return [*range(first, len(self.record.given))]
 
-    def lanes(self, numbers: Iterable[int]) -> list[Lane]:
+    def _group(self, plan: Plan) -> None:
+        """Has each program of a plan a group, which is kept from plan to plan."""
+        keep_best = self.options.metric if self.options.keep == "best" else None
+        groups = {group.planned.key: group for group in self.groups}
+        for planned in plan.programs:
+            group = groups.get(planned.key)
+            if group is None:
+                treatment = self.record.treatments[planned.inputs, 0]
+                program = planned.program.with_features(treatment.num_features)
+                program = program._replace(keep_best=keep_best)
+                group = Group(planned=planned, program=program, chunk_size=planned.chunk)
+                self.groups.append(group)
+            group.planned = planned
+            self.saver.programs |= dict.fromkeys(planned.settings, group.program)
+
+    def lanes(self, rows: Iterable[int]) -> list[Lane]:
         """All repetitions of some settings."""
-        count = self.seeds * len(self.folds)
-        return [(number, repeat) for number in numbers for repeat in range(count)]
+        count = self.options.seeds * len(self.feed.folds)
+        return [(row, repeat) for row in rows for repeat in range(count)]
 
     def fold_of(self, lane: Lane) -> int:
-        return lane[1] // self.seeds
+        return lane[1] // self.options.seeds
 
     def recipe(self, lane: Lane) -> Recipe:
         """How a lane is trained."""
@@ -133,123 +153,139 @@ class Job:
     def seed_of(self, lane: Lane) -> int:
         """Of a lane's weights and dropout."""
         own = self.recipes[lane[0]].seed
-        return (self.seed if own is None else own) + lane[1] % self.seeds
+        return (self.options.seed if own is None else own) + lane[1] % self.options.seeds
 
     def order_seed_of(self, lane: Lane) -> int:
         """Of a lane's mini-batches."""
         own = self.recipes[lane[0]].seed
-        return self.order_seed if own is None else own
+        return self.options.order_seed if own is None else own
 
-    def data_on(self, device: jax.Device, inputs: str, fold: int) -> tuple[Dataset, Dataset | None]:
-        """Training and validation set, treated and put on a device once."""
-        if (inputs, fold) not in self.treated:
-            by = self.study.treatments[inputs, fold]
-            self.treated[inputs, fold] = tuple(
-                data and by.treated(data) for data in self.folds[fold]
-            )
-        place = (device, inputs, fold)
-        if place not in self.data:
-            self.data[place] = jax.device_put(self.treated[inputs, fold], device)
-        return self.data[place]
+    def in_common(self, lane: Lane) -> tuple[int, int, int]:
+        """What lanes of a chunk must share: their fold, epochs done, and mini-batches."""
+        return self.fold_of(lane), int(self.record.epochs_done[lane]), self.order_seed_of(lane)
 
-    def show(self, stage: str) -> None:
-        self.display(stage, self.epochs_done, self.best, self.num_diverged)
+    @property
+    def is_over(self) -> bool:
+        """Whether a process had been interrupted when they last met."""
+        return self.team.is_over
+
+    def is_interrupted(self) -> bool:
+        """Whether a signal came to this process, or its `on_epoch` raised KeyboardInterrupt."""
+        return self.is_signalled() or self.monitor.hook.interrupt is not None
+
+    def is_called_off(self) -> bool:
+        """Whether no stretch follows on the last one for what is being trained."""
+        return self.is_over or self.team.is_lost()
+
+    def lost_if(self, is_lost: Callable[[], bool]) -> None:
+        """Has training stop where what is being trained belongs to a process outside of the job."""
+        self.team.is_lost = is_lost
 
     def note(self, text: str) -> None:
-        """Has the study say something, once."""
-        if text and text not in self.study.notes:
-            self.study.notes.append(text)
+        """Has the record say something, once."""
+        self.monitor.note(text)
 
-    def deal(self, lanes: Iterable[Lane]) -> None:
-        """Decides which process trains each of some lanes; it keeps them to their end."""
-        new = [lane for lane in lanes if lane not in self.owners]
-        if self.hosts.count == 1:
-            self.owners |= dict.fromkeys(new, 0)
-            return
-        waiting = []
-        for group in self.groups:
-            mine = set(group.planned.settings)
-            waiting.append((group.planned, [lane for lane in new if lane[0] in mine]))
-        self.owners |= deal(waiting, self.fold_of, self.hosts.count)
-        busy = len({*self.owners.values()})
-        if busy < self.hosts.count:
-            self.note(
-                f"There were chunks for {busy} of {self.hosts.count} processes: a smaller chunk= "
-                "gives the others lanes, too."
-            )
+    def interrupted(self, why: str = "training was interrupted") -> TrainingInterrupted:
+        """What ends a search before its end: it has the record as far as it was trained."""
+        record = self.saver.settled()
+        num_complete, num_networks = record.is_complete.sum(), record.diverged.size
+        message = f"{why}, with {num_complete:,} of {num_networks:,} networks complete"
+        return TrainingInterrupted(message + self.saver.hint(), study=record)
 
-    @property
-    def own(self) -> list[Lane]:
-        """The lanes of this process."""
-        return [lane for lane, owner in self.owners.items() if owner == self.hosts.index]
+    def wait(self, lanes: Sequence[Lane], until: int) -> bool:
+        """Has lanes of this process wait to be trained up to an epoch; whether there are any.
 
-    @property
-    def programs(self) -> dict[int, Program]:
-        """By the setting's number."""
-        return {n: group.program for group in self.groups for n in group.planned.settings}
-
-    @contextlib.contextmanager
-    def stretch(self) -> Iterator[None]:
-        """Training in it ends for all processes together, by an error of one as well.
-
-        Before it waits for the others, a process saves what it has and says what went wrong.
+        What earlier commits know of any lanes is taken from them.
         """
-        with self.hosts.raised_together("the end of a stretch"):
-            try:
-                yield
-            except BaseException as error:
-                if self.hosts.count > 1:
-                    self.display.say(f"{error!r} in process {self.hosts.index}; it ends with all")
-                raise
-            finally:
-                if self.hosts.count > 1 and self.commits.is_due(is_rung=True):
-                    self.commit()
-        self.is_over = self.is_interrupted()
-
-    def share(self, lanes: Iterable[Lane]) -> None:
-        """Tells the other processes of this one's lanes among some, and hears of theirs."""
-        if self.hosts.count > 1:
-            own = {*self.own}
-            mine = [lane for lane in lanes if lane in own]
-            self.is_over = share_curves(self.hosts, self.study, mine, self.model, self.is_over)
-
-    def restore(self, lanes: list[Lane], until: int) -> None:
-        """Takes what earlier processes have trained of some lanes, up to an epoch."""
-        if not self.past or not lanes:
-            return
-        own = [lane for lane in lanes if self.owners[lane] == self.hosts.index]
-        rows = tuple(np.array(own, int).reshape(-1, 2).T)
-        before = self.study.epochs_done[rows].sum()
-        restore(self.past, self.study, self.states, lanes, until)
-        self.epochs_done += int(self.study.epochs_done[rows].sum() - before)
-        if is_exhausted(self.past, self.study):
-            self.past = []
-
-    def commit(self, is_finished: bool = False) -> None:
-        """Saves all that is known of own lanes, unless an older commit knows more."""
-        if not self.commits.is_on or (self.past and not is_finished):
-            return
-        # what is finished goes nowhere from its states
-        states = {} if is_finished else self.states
-
-        def content() -> Content:
-            own = self.own if self.hosts.count > 1 else None
-            arrays, about = snapshot(
-                self.study, states, self.training, self.programs, own, self.hosts.is_first
-            )
-            return arrays, {**about, "identity": self.identity, "is_finished": is_finished}
-
-        had_failed = bool(self.commits.failure)
-        self.commits.write(content)
-        if self.commits.failure and not had_failed:
-            self.display.say(self.commits.failure)
+        planned = [group.planned for group in self.groups]
+        self.note(self.team.deal(lanes, planned, self.fold_of))
+        self.saver.restore(lanes, until)
+        # a chunk's lanes have their data and their epoch in common, so they wait in that order
+        own = self.team.own(lanes)
+        self.saver.keep_only(own, until)
+        own.sort(key=self.in_common)
+        for group in self.groups:
+            rows = {*group.planned.settings}
+            group.waiting = [
+                lane for lane in own if lane[0] in rows and self.record.epochs_done[lane] < until
+            ]
+        return any(group.waiting for group in self.groups)
 
     def close(self, is_finished: bool) -> None:
         """Gives all processes the best networks, and removes what is not needed any more."""
-        has_failed = bool(self.commits.failure)
-        if self.hosts.count > 1:
-            has_failed = share_networks(
-                self.hosts, self.study, self.own, self.programs, self.model, has_failed
+        self.team.share_networks(self.record, self.saver.programs)
+        self.saver.close(is_finished)
+
+
+@contextlib.contextmanager
+def open_job(
+    record: Record,
+    options: Options,
+    folds: Folds,
+    total: int,
+    *,
+    commits: Commits | None = None,
+    identity: Mapping[str, Any] | None = None,
+    team: Team | None = None,
+) -> Iterator[Job]:
+    """A job that settings are added to, and trained, while it is open.
+
+    Args:
+      record: an empty one, which it fills.
+      folds: training and validation sets.
+      total: epochs that all its networks train for together, for the display.
+      commits: where what is reached is saved, and what was reached before is found.
+      identity: of the call, which every commit has.
+      team: the processes that share its lanes.
+
+    Raises:
+      TrainingInterrupted: at its end, if Ctrl-C or SIGTERM came.
+    """
+    start, team, opened = time.perf_counter(), team or Team(), list[Job]()
+    with rescued(lambda: opened[0].interrupted() if opened else None):
+        # one process speaks for all, which have about as much to do
+        share, is_silent = total / team.hosts.count, not team.hosts.is_first
+        with (
+            ended_by_interrupt() as is_signalled,
+            opened_monitor(record, options, share, is_silent) as monitor,
+        ):
+            saver = Saver(
+                record=record,
+                commits=commits or Commits(None, 0.0),
+                identity=identity or {},
+                team=team,
+                monitor=monitor,
             )
-        if is_finished and not has_failed and self.commits.is_first:
-            self.commits.remove_others()
+            job = Job(
+                record=record,
+                options=options,
+                feed=Feed(record=record, folds=folds, row_space=options.row_space),
+                monitor=monitor,
+                saver=saver,
+                team=team,
+                is_signalled=is_signalled,
+            )
+            opened.append(job)
+            saver.open()
+            is_finished = False
+            try:
+                # a second Ctrl-C, which acts at once, or a sampler's
+                with rescued(job.interrupted):
+                    yield job
+                # what memory was too short for is tried again by the next call
+                is_finished = not job.is_over and bool((record.epochs_done > 0).all())
+            finally:
+                # also after an error: what was trained is not lost by it
+                record.seconds += time.perf_counter() - start
+                if is_finished or job.has_trained:
+                    with held_signals():
+                        saver.commit(is_finished)
+            job.close(is_finished)
+        if not opened:
+            # two signals came before there was anything to end
+            raise KeyboardInterrupt
+        with ended_by_interrupt() as is_late, held_signals():
+            job.monitor.warn_caller(job.saver.commits.failure)
+        if job.is_over or job.is_interrupted() or is_late():
+            with held_signals():
+                raise job.interrupted() from job.monitor.hook.interrupt

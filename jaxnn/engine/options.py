@@ -1,8 +1,10 @@
-"""Options: how the networks of a sweep or search are trained and ranked."""
+"""Calls of `sweep`, `search` or `Run` as values, and the options among their arguments."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space
@@ -11,6 +13,7 @@ from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.planning.plans import Plan
 from jaxnn.system.checks import check_fits, device_memory, one_of_two, whole_number
+from jaxnn.system.terminal import call_text
 from jaxnn.training.hooks import OnEpoch, check_on_epoch
 from jaxnn.training.recipes import Recipe
 
@@ -20,8 +23,11 @@ MOST_LANES = 2**20
 Folds = list[tuple[Dataset, Dataset | None]]
 """Training and validation set of each; one pair without cross-validation."""
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """How the networks of a sweep or search are trained and ranked; see there.
 
@@ -109,3 +115,54 @@ def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
         return ""
     share = f"{len(held_out)} of {len(held_out) + len(train)}"
     return f"Validation: {share} examples of the training set, stratified."
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What a function was called with.
+
+    Attributes:
+      function: as the user knows it.
+      arguments: all of them by name, defaults included.
+    """
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "Call":
+        """The call function(*args, **kwargs). TypeError if it has no such arguments."""
+        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return cls(function, dict(bound.arguments))
+
+    @property
+    def options(self) -> Options:
+        """Those among the arguments. ValueError if one is bad."""
+        return Options.among(self.arguments)
+
+    def text(self, **shown: Any) -> str:
+        """The call as text; `shown` are arguments of which other values are to be seen."""
+        return call_text(self.function, {**self.arguments, **shown})
+
+
+def entry(
+    function: Callable[Concatenate[Call, Arguments], Result],
+) -> Callable[Arguments, Result]:
+    """Gives a function its own call, as a first argument that users do not see.
+
+    >>> @entry
+    ... def double(call, number, times=2):
+    ...     return call.text(), number * times
+    >>> double(3, times=4)
+    ('jaxnn.double(number=3, times=4)', 12)
+    """
+
+    @functools.wraps(function)
+    def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return function(Call.of(called, *args, **kwargs), *args, **kwargs)
+
+    signature = inspect.signature(function)
+    _, *parameters = signature.parameters.values()
+    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return called

@@ -1,9 +1,9 @@
-"""Sharing: which process of a job trains which lanes, and what they tell each other of them."""
+"""The team: which process of a job trains which lanes, and what they tell each other of them."""
 
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.system.processes import Hosts
+from jaxnn.system.processes import ALONE, Hosts
 from jaxnn.training.programs import Program
 
 MOST_SHARED = 10**9
@@ -73,61 +73,100 @@ def deal(
     return owners
 
 
-def share_curves(
-    hosts: Hosts,
-    study: Record,
-    lanes: Collection[Lane],
-    model: Model | ModelFn | None,
-    is_interrupted: bool,
-) -> bool:
-    """Tells all processes what came of this one's lanes; whether one of them was interrupted."""
-    part = part_of(study, lanes, networks=())
-    # all know the settings, which would be most of the message
-    part = part._replace(study=dataclasses.replace(part.study, given=[], settings=[]))
-    return any(_tell(hosts, "the curves", study, part, model, is_interrupted))
+@dataclasses.dataclass(kw_only=True)
+class Team:
+    """The processes that train the lanes of a search, of which this is one.
 
+    What it exchanges is a meeting: every process makes the same calls in the same order.
 
-def share_networks(
-    hosts: Hosts,
-    study: Record,
-    lanes: Collection[Lane],
-    programs: Mapping[int, Program],
-    model: Model | ModelFn | None,
-    has_failed: bool,
-) -> bool:
-    """Gives all processes the networks of the best settings; whether one of them has failed.
-
-    Args:
-      lanes: of this process.
-      programs: by the setting's number.
+    Attributes:
+      owners: which process trains a lane.
+      is_over: whether this process, or another, had been interrupted when they last met.
+      is_lost: whether what is being trained belongs to another process by now, which is none of
+        the team: one that shares a study of Optuna.
     """
-    chosen, room, itemsize = set(), MOST_SHARED, jnp.result_type(float).itemsize
-    num_repeats = study.diverged.shape[1]
-    for number in map(int, study.ranking):
-        room -= programs[number].networks.num_weights * itemsize * num_repeats
-        if room < 0:
-            break
-        chosen |= {(number, repeat) for repeat in range(num_repeats)}
-    mine = [lane for lane in lanes if lane in chosen]
-    return any(_tell(hosts, "the networks", study, part_of(study, mine), model, has_failed))
 
+    hosts: Hosts = ALONE
+    owners: dict[Lane, int] = dataclasses.field(default_factory=dict)
+    is_over: bool = False
+    is_lost: Callable[[], bool] = lambda: False
 
-def _tell(
-    hosts: Hosts,
-    meeting: str,
-    study: Record,
-    part: Part,
-    model: Model | ModelFn | None,
-    flag: bool,
-) -> list[bool]:
-    """Exchanges parts of the study, and a flag of each process."""
-    about: dict[str, Any] = {**record_about(part.study), "flag": flag}
-    arrays = [(NUMBERS, part.numbers), *record_arrays(part.study)]
-    flags = []
-    for process, message in enumerate(hosts.exchange(meeting, packed(arrays, about))):
-        theirs, of_them = unpacked(message)
-        flags.append(bool(of_them["flag"]))
-        if process != hosts.index:
-            name = f"the message of process {process}"
-            absorb(study, part_in(name, theirs, of_them, model, is_message=True))
-    return flags
+    @property
+    def is_alone(self) -> bool:
+        return self.hosts.count == 1
+
+    def own(self, lanes: Iterable[Lane]) -> list[Lane]:
+        """Those of some lanes that this process trains."""
+        return [lane for lane in lanes if self.owners[lane] == self.hosts.index]
+
+    def deal(
+        self,
+        lanes: Iterable[Lane],
+        programs: Sequence[PlannedProgram],
+        fold_of: Callable[[Lane], int],
+    ) -> str:
+        """Decides which process trains each of some lanes; it keeps them to their end.
+
+        Returns:
+          what the user should know of it, or "".
+        """
+        new = [lane for lane in lanes if lane not in self.owners]
+        if self.is_alone:
+            self.owners |= dict.fromkeys(new, 0)
+            return ""
+        waiting = []
+        for planned in programs:
+            rows = {*planned.settings}
+            waiting.append((planned, [lane for lane in new if lane[0] in rows]))
+        self.owners |= deal(waiting, fold_of, self.hosts.count)
+        busy = len({*self.owners.values()})
+        if busy == self.hosts.count:
+            return ""
+        return (
+            f"There were chunks for {busy} of {self.hosts.count} processes: a smaller chunk= "
+            "gives the others lanes, too."
+        )
+
+    def in_any(self, meeting: str, is_so: bool) -> bool:
+        """Whether something is so in one process at least, which all hear."""
+        return any(self.hosts.exchange(meeting, b"yes" if is_so else b""))
+
+    def is_same(self, meeting: str, make: Callable[[], bytes]) -> bool:
+        """Whether all processes make the same bytes, which one that is alone need not make."""
+        return self.is_alone or len({*self.hosts.exchange(meeting, make())}) == 1
+
+    def share_curves(self, record: Record, lanes: Iterable[Lane]) -> None:
+        """Tells all processes what came of this one's lanes among some, and hears of theirs."""
+        if not self.is_alone:
+            part = part_of(record, self.own(lanes), networks=())
+            # all know the settings, which would be most of the message
+            part = part._replace(study=dataclasses.replace(part.study, given=[], settings=[]))
+            self._tell("the curves", record, part)
+
+    def share_networks(self, record: Record, programs: Mapping[int, Program]) -> None:
+        """Gives all processes the networks of the best settings.
+
+        Args:
+          programs: by the setting's row.
+        """
+        if self.is_alone:
+            return
+        chosen, room, itemsize = set(), MOST_SHARED, jnp.result_type(float).itemsize
+        num_repeats = record.diverged.shape[1]
+        for row in map(int, record.ranking):
+            room -= programs[row].networks.num_weights * itemsize * num_repeats
+            if room < 0:
+                break
+            chosen |= {(row, repeat) for repeat in range(num_repeats)}
+        own = [lane for lane in self.own(self.owners) if lane in chosen]
+        self._tell("the networks", record, part_of(record, own))
+
+    def _tell(self, meeting: str, record: Record, part: Part) -> None:
+        """Exchanges parts of the record; each process puts the others' into its own."""
+        arrays = [(NUMBERS, part.numbers), *record_arrays(part.study)]
+        message = packed(arrays, record_about(part.study))
+        for process, theirs in enumerate(self.hosts.exchange(meeting, message)):
+            if process != self.hosts.index:
+                name = f"the message of process {process}"
+                part = part_in(name, *unpacked(theirs), record.model, is_message=True)
+                absorb(record, part)

@@ -10,8 +10,9 @@ from scipy.stats import rankdata
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.splits import of_one_size
-from jaxnn.engine.chunks import train_up_to
-from jaxnn.engine.opening import add, empty_record, open_job
+from jaxnn.engine.devices import train_to_ends
+from jaxnn.engine.feeds import empty_record
+from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Options
 from jaxnn.estimators.classifier import JaxMLPClassifier, classification_data, seed_of
 from jaxnn.planning.plans import Plan
@@ -155,14 +156,10 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         prepared = of_size[max(sizes)]
         plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
         given = [one.setting for one in prepared]
-        study = empty_record(Study, options, parts, plan, max(ends))
+        study = empty_record(Study, options, parts, plan, epochs=max(ends))
         with open_job(study, options, parts, sum(ends) * len(parts)) as job:
-            numbers = add(job, options, given, prepared, plan)
-            job.fold_recipes = [of_size[size] for size in sizes]
-            study.ends[:] = np.array(ends)[:, None]
-            for until in sorted({*ends}):
-                going = [number for number in numbers if ends[number] >= until]
-                train_up_to(job, job.lanes(going), until, goes_on=until < max(ends))
+            fold_recipes = [of_size[size] for size in sizes]
+            train_to_ends(job, job.add(given, prepared, plan, fold_recipes=fold_recipes, ends=ends))
         self.study_ = study
         return study.values
 

@@ -57,6 +57,11 @@ class PlannedProgram:
     memory: int
     num_chunks: int
 
+    @property
+    def key(self) -> tuple[Program, str, int]:
+        """What makes it the same program in another plan."""
+        return self.program, self.inputs, self.chunk
+
     def accepts(self, recipe: Recipe) -> bool:
         """Whether a setting can be trained by this program."""
         # the features may be those of the whole set, and the recipe's those of a part of it

@@ -14,7 +14,9 @@ from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty
 from jaxnn.results.trials import Chunk, Column, Rung, Trial
 from jaxnn.settings.domains import Domain
+from jaxnn.settings.hyperparameters import plain_setting
 from jaxnn.settings.sampling import span
+from jaxnn.system.checks import check_fits
 from jaxnn.system.terminal import counted
 
 METRIC = one_of(*METRICS)
@@ -97,9 +99,16 @@ class Record:
             **about,
         )
 
+    def check_room(self, num_settings: int) -> None:
+        """ValueError if the machine has no room for the curves of so many further settings."""
+        num_lanes = (len(self.given) + num_settings) * self.diverged.shape[1]
+        # four curves of eight bytes a number at most, and what else is known of a lane
+        needed = num_lanes * (32 * self.num_epochs + 200)
+        check_fits(needed, f"{num_lanes:,} networks of {self.num_epochs:,} epochs: their curves")
+
     def grow(self, given: Sequence[Mapping[str, Any]], settings: Sequence[dict[str, Any]]) -> None:
         """Makes room for further settings, of which nothing is trained yet."""
-        self.given += given
+        self.given += map(plain_setting, given)
         self.settings += settings
 
         def longer(array: np.ndarray, fill: float) -> np.ndarray:

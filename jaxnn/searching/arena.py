@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.engine.chunks import train_up_to
+from jaxnn.engine.devices import train_up_to
 from jaxnn.engine.jobs import Job
-from jaxnn.engine.opening import add
 from jaxnn.engine.options import Options
 from jaxnn.engine.team import of_first, plan_of_first
 from jaxnn.planning.plans import Plan, PlannedProgram
@@ -48,7 +47,7 @@ class Arena:
 
     @property
     def record(self) -> Record:
-        return self.job.study
+        return self.job.record
 
     def is_called_off(self) -> bool:
         """Whether the search, or what is being trained, ends here: by an interrupt, say."""
@@ -57,11 +56,11 @@ class Arena:
     def add_drawn(self) -> list[int]:
         """Adds the settings that were drawn before the search began; returns their rows."""
         settings, prepared, plan = self._drawn
-        return add(self.job, self._options, settings, prepared, plan)
+        return self.job.add(settings, prepared, plan)
 
     def add(self, settings: Sequence[Setting]) -> list[int]:
         """Adds further settings, to programs that are there where they fit; returns their rows."""
-        job, train, hosts = self.job, self.job.folds[0][0], self.job.hosts
+        job, train, hosts = self.job, self.job.feed.train, self.job.team.hosts
         # a sampler without a seed draws other settings in each process
         settings = of_first(hosts, "the settings", [dict(one) for one in settings])
         new = recipes(settings, train, self._options.model)
@@ -69,9 +68,9 @@ class Arena:
             [*job.recipes, *new], train, self.record.num_epochs, known=self._known
         )
         plan = plan_of_first(hosts, plan, self._options.model)
-        known = {_key(one) for one in self._known}
-        self._known += [one for one in plan.programs if _key(one) not in known]
-        return add(job, self._options, settings, new, plan)
+        known = {one.key for one in self._known}
+        self._known += [one for one in plan.programs if one.key not in known]
+        return job.add(settings, new, plan)
 
     def train(self, rows: Sequence[int], until: int, stage: str = "training") -> None:
         """Trains all repetitions of some settings from where they are to an epoch.
@@ -80,7 +79,6 @@ class Arena:
         """
         record, patience = self.record, self.budget.patience
         done = min(self._done.get(row, 0) for row in rows)
-        self.job.stage = stage
         while done < until and not self.is_called_off():
             # stopped lanes free their places in the chunk
             lanes = [
@@ -90,7 +88,8 @@ class Arena:
             ]
             done = until if patience is None else min(until, done + max(1, patience // 2))
             if lanes:
-                train_up_to(self.job, lanes, done, goes_on=done < record.num_epochs)
+                goes_on = done < record.num_epochs
+                train_up_to(self.job, lanes, done, goes_on=goes_on, stage=stage)
             if patience is not None:
                 _stop(record, lanes, done, patience)
         self._done |= dict.fromkeys(rows, done)
@@ -110,10 +109,6 @@ class Arena:
         record.dropped[[row for row in rows if row not in kept and not is_complete[row]]] = done
         record.rungs.append(Rung(done, tuple(rows), tuple(kept)))
         return kept
-
-
-def _key(planned: PlannedProgram) -> tuple[Any, ...]:
-    return planned.program, planned.inputs, planned.chunk
 
 
 def _stop(record: Record, lanes: list[tuple[int, int]], done: int, patience: int) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxnn.engine.calls import Call
+from jaxnn.engine.options import Call
 from jaxnn.results.trials import Rung
 from jaxnn.searching.arena import Arena
 from jaxnn.searching.budgets import Budget

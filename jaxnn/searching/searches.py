@@ -5,11 +5,11 @@ from typing import Any
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
-from jaxnn.engine.calls import Call, entry
+from jaxnn.engine.feeds import empty_record
 from jaxnn.engine.identities import checked_identity
-from jaxnn.engine.opening import empty_record, open_job
-from jaxnn.engine.options import hold_out_note
-from jaxnn.engine.team import plan_of_first
+from jaxnn.engine.jobs import open_job
+from jaxnn.engine.options import Call, entry, hold_out_note
+from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.arena import Arena, Drawn
@@ -147,10 +147,13 @@ def search(
         if commits.finished:
             return Study.of(whole_record(commits.finished, options.model))
         begun = how.begin(call)
-        study = empty_record(Study, options, parts, plan, budget.max_epochs)
+        study = empty_record(
+            Study, options, parts, plan, epochs=budget.max_epochs, space=space, call=text
+        )
         work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
-        with open_job(study, options, parts, work, commits, own, hosts) as job:
-            study.space, study.call = space, text
+        with open_job(
+            study, options, parts, work, commits=commits, identity=own, team=Team(hosts=hosts)
+        ) as job:
             job.note(hold_out_note(valid, parts))
             drawn = Drawn(first, prepared, plan)
             how.run(Arena(job, options, space=space, budget=budget, drawn=drawn, begun=begun))

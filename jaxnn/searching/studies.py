@@ -9,8 +9,9 @@ import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.splits import checked_data
-from jaxnn.engine.chunks import train_up_to
-from jaxnn.engine.opening import add, empty_record, open_job
+from jaxnn.engine.devices import train_to_ends
+from jaxnn.engine.feeds import empty_record
+from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
 from jaxnn.results import uncertainty
@@ -121,7 +122,7 @@ class Study(Record):
         """
         rows = self._best(1 if top is None else top)
         options = Options(
-            self.model,
+            model=self.model,
             seed=seed,
             order_seed=order_seed,
             row_space=self.plan.row_space,
@@ -134,13 +135,9 @@ class Study(Record):
         ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
         prepared = recipes(given, train, options.model)
         plan = options.plan(prepared, train, max(ends))
-        study = empty_record(Study, options, parts, plan, max(ends))
+        study = empty_record(Study, options, parts, plan, epochs=max(ends))
         with open_job(study, options, parts, sum(ends)) as job:
-            add(job, options, given, prepared, plan)
-            study.ends[:, 0] = ends
-            for until in sorted({*ends}):
-                lanes = [(index, 0) for index, end in enumerate(ends) if end >= until]
-                train_up_to(job, lanes, until, goes_on=until < max(ends))
+            train_to_ends(job, job.add(given, prepared, plan, ends=ends))
         members = [study.fitted(index) for index in range(len(rows))]
         return members[0] if top is None else Ensemble(members)
 

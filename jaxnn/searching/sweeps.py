@@ -6,12 +6,12 @@ from dataclasses import replace
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
-from jaxnn.engine.calls import Call, entry
-from jaxnn.engine.chunks import train_up_to
+from jaxnn.engine.devices import train_up_to
+from jaxnn.engine.feeds import empty_record
 from jaxnn.engine.identities import checked_identity
-from jaxnn.engine.opening import add, empty_record, open_job
-from jaxnn.engine.options import hold_out_note
-from jaxnn.engine.team import plan_of_first
+from jaxnn.engine.jobs import open_job
+from jaxnn.engine.options import Call, entry, hold_out_note
+from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, check_plan
@@ -129,12 +129,12 @@ def sweep(
         own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
             return Study.of(whole_record(commits.finished, options.model))
-        study = empty_record(Study, options, parts, plan, epochs)
-        with open_job(study, options, parts, total, commits, own, hosts) as job:
-            numbers = add(job, options, settings, prepared, plan)
-            study.call = text
-            if isinstance(settings, Settings):
-                study.space = checked_space(settings.space)
+        space = checked_space(settings.space) if isinstance(settings, Settings) else None
+        study = empty_record(Study, options, parts, plan, epochs=epochs, space=space, call=text)
+        with open_job(
+            study, options, parts, total, commits=commits, identity=own, team=Team(hosts=hosts)
+        ) as job:
+            rows = job.add(settings, prepared, plan)
             job.note(hold_out_note(valid, parts))
-            train_up_to(job, job.lanes(numbers), epochs)
+            train_up_to(job, job.lanes(rows), epochs)
     return study

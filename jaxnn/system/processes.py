@@ -136,7 +136,11 @@ def all_hosts() -> Hosts:
 
 
 def _gathered(row: bytes) -> list[bytes]:
-    """The rows of all processes, which are as long as each other."""
+    """The rows of all processes, which are as long as each other.
+
+    `multihost_utils.process_allgather` does this where all processes have as many devices as each
+    other, which a job need not; and it puts a copy on each device, where one a process is enough.
+    """
     own = np.frombuffer(row, np.uint8)[None]
     mesh, gather = _gather()
     (device,) = (one for one in mesh.devices.flat if one.process_index == jax.process_index())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnn.data.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
+from jaxnn.data.batches import Schedule, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import Treatment
 from jaxnn.functional.types import Model, ModelFn
@@ -130,8 +130,7 @@ def train_stretch(
                     seconds += time.perf_counter() - start
                     # after the first one calls last about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
-                    room = min(EPOCHS_PER_CALL, setup.schedule.room)
-                    num_epochs = min(epochs - done, room, per_call)
+                    num_epochs = min(epochs - done, setup.schedule.room, per_call)
         except ENDS:
             # a second signal, which acts at once
             if not done:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.writing import StrPath
-from jaxnn.engine.calls import Call
+from jaxnn.engine.options import Call
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting, plain_setting

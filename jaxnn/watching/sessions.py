@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
-from jaxnn.engine.calls import Call
 from jaxnn.engine.identities import checked_identity
+from jaxnn.engine.options import Call
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import Recipe
 from jaxnn.training.steps import TrainState

@@ -6,7 +6,6 @@ import importlib.util
 import inspect
 import json
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.engine.calls import Call
 from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
+from jaxnn.engine.options import Call
 from jaxnn.results.records import Record
 from jaxnn.system.checks import plain
 from jaxnn.system.terminal import counted
@@ -32,9 +31,6 @@ from jaxnn.with_optuna.workers import Result, Worker, check_parameters, samplers
 
 _BEGUN = "jaxnn: begun with"
 """An attribute of a study: the call that its settings are trained by."""
-
-POLL = 1.0
-"""Seconds between two looks at what others train."""
 
 _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 """Samplers that import a package when they draw their first settings from what they were told."""
@@ -113,7 +109,7 @@ class OptunaSearch:
           ValueError: the same before anything was trained.
         """
         storage = self._study._storage
-        heeds = storage.is_given_up, storage.say = job.is_interrupted, job.display.say
+        heeds = storage.is_given_up, storage.say = job.is_interrupted, job.monitor.say
         with contextlib.ExitStack() as stack:
             leases = Leases(storage.plain, self._study._study_id, *heeds)
             worker = Worker(
@@ -123,7 +119,7 @@ class OptunaSearch:
             with self._rescued(job):
                 if self._is_shared:
                     storage.attempt(lambda: stack.enter_context(leases))
-                    job.is_lost = leases.is_lost
+                    job.lost_if(leases.is_lost)
                     if not leases.is_alone or worker.meets_others():
                         # with one seed they would all draw the same
                         self._study.sampler.reseed_rng()
@@ -137,8 +133,8 @@ class OptunaSearch:
                 if asked is None:
                     break
                 if not asked:
-                    job.show("waiting for other processes")
-                    time.sleep(POLL)
+                    job.monitor.show("waiting for other processes")
+                    leases.pause()
                     continue
                 settings = [self._setting(trial) for trial in asked]
                 with self._rescued(job):
@@ -146,7 +142,7 @@ class OptunaSearch:
                     leases.hold(asked)
                 numbers = train_settings(settings)
                 with self._rescued(job):
-                    was_lost = job.is_lost()
+                    was_lost = job.team.is_lost()
                     leases.hold(())
                     num_refused += self._tell(
                         worker, job, dict(zip(numbers, asked, strict=True)), was_lost
@@ -169,12 +165,12 @@ class OptunaSearch:
         """What was trained outlives an error of the sampler or the storage."""
         try:
             # in a job of several processes all ask, and one alone may fail
-            with job.hosts.raised_together("what Optuna does"):
+            with job.team.hosts.raised_together("what Optuna does"):
                 yield
         except Exception as error:
             kind = type(self._study.sampler).__name__
             text = f"Optuna, with the sampler {kind}, raised {said(error)}"
-            if job.study.epochs_done.any():
+            if job.record.epochs_done.any():
                 raise job.interrupted(text) from error
             if isinstance(error, ImportError):
                 raise
@@ -189,7 +185,7 @@ class OptunaSearch:
         """ValueError if a setting cannot be trained; nobody shall try it again."""
         for trial, setting in zip(asked, settings, strict=True):
             try:
-                recipe(setting, job.folds[0][0], job.model)
+                recipe(setting, job.feed.train, job.record.model)
             except ValueError as error:
                 worker.give_up(trial, f"{error}")
                 raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None
@@ -202,7 +198,7 @@ class OptunaSearch:
 
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
         """Tells what came of settings; returns how many had gone to others."""
-        study, results = job.study, []
+        study, results = job.record, []
         for number, trial in asked.items():
             value = float(study.values[number].mean())
             if math.isfinite(value):

@@ -25,11 +25,12 @@ BEAT = 5.0
 GRACE = 30.0
 """Seconds of silence after which a worker is dead."""
 
+POLL = 1.0
+"""Seconds between two looks of one that waits."""
+
 _PREFIX = "jaxnn: beat of "
 
 _GONE = "gone"
-
-_POLL = 1.0
 
 
 class Leases:
@@ -92,7 +93,7 @@ class Leases:
         It waits while that cannot be known: others may have taken them.
         """
         while not self._is_lost and self._silence() > GRACE / 2:
-            self.beat(_POLL)
+            self.beat(POLL)
             if self._silence() <= GRACE:
                 break
             if self._is_interrupted() or self._silence() > storages.PATIENCE:
@@ -100,8 +101,12 @@ class Leases:
             if not self._has_told:
                 self._has_told = True
                 self._say_to_user("The storage is out of reach: training waits for it.")
-            time.sleep(_POLL)
+            self.pause()
         return self._is_lost
+
+    def pause(self) -> None:
+        """Waits before another look: for the storage, or for what others train."""
+        time.sleep(POLL)
 
     def beat(self, at_least: float = 0.0) -> None:
         """Counts, hears the others and looks at what is held; no error leaves it.

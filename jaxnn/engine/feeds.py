@@ -1,0 +1,98 @@
+"""Feeds: the data of each fold, treated, on the devices; and a record for what comes of it."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.data.inputs import treatments
+from jaxnn.engine.options import Folds, Options
+from jaxnn.planning.plans import Plan
+from jaxnn.results.records import Record
+from jaxnn.training.steps import curve_names
+
+Pair = tuple[Dataset, Dataset | None]
+"""A training and a validation set."""
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def empty_record(
+    kind: type[AnyRecord], options: Options, folds: Folds, plan: Plan, *, epochs: int, **about: Any
+) -> AnyRecord:
+    """The record of a search on some folds before its first setting.
+
+    Args:
+      kind: its class.
+      plan: the first settings', or what those to come are planned by.
+      epochs: of a network, at most.
+      about: further fields.
+    """
+    train, valid = folds[0]
+    return kind.empty(
+        options.seeds * options.folds,
+        epochs,
+        curve_names(valid),
+        train.x.dtype,
+        model=options.model,
+        metric=options.metric,
+        plan=plan,
+        input_shape=train.x.shape[1:],
+        num_classes=train.num_classes,
+        folds=options.folds,
+        select=options.select,
+        **about,
+    )
+
+
+@dataclasses.dataclass(kw_only=True)
+class Feed:
+    """The training and validation sets that chunks are fed with.
+
+    Treatments are fitted once for each kind of inputs and fold, and kept in the record; what they
+    make of the data lies on the host once, and once on each device that asked for it.
+
+    Attributes:
+      folds: the sets of each; one pair without cross-validation.
+      row_space: whether inputs are projected to their row space.
+    """
+
+    record: Record
+    folds: Folds
+    row_space: bool = False
+    _treated: dict[tuple[str, int], Pair] = dataclasses.field(default_factory=dict)
+    _on_devices: dict[tuple[jax.Device, str, int], Pair] = dataclasses.field(default_factory=dict)
+
+    @property
+    def train(self) -> Dataset:
+        """The training set of the first fold, which settings are checked against."""
+        return self.folds[0][0]
+
+    def treat(self, kinds: Iterable[str]) -> None:
+        """Fits the treatments of some kinds of inputs, such as "standardised", where needed."""
+        for inputs in dict.fromkeys(kinds):
+            if (inputs, 0) not in self.record.treatments:
+                parts = [train for train, _ in self.folds]
+                for fold, treatment in enumerate(treatments(inputs, parts, self.row_space)):
+                    self.record.treatments[inputs, fold] = treatment
+
+    def digest(self) -> bytes:
+        """The SHA-256 of all treatments."""
+        sha = hashlib.sha256()
+        for leaf in jax.tree.leaves([*self.record.treatments.values()]):
+            sha.update(np.ascontiguousarray(leaf).tobytes())
+        return sha.digest()
+
+    def on(self, device: jax.Device, inputs: str, fold: int) -> Pair:
+        """The sets of a fold, treated and put on a device; both is done once."""
+        if (inputs, fold) not in self._treated:
+            by, (train, valid) = self.record.treatments[inputs, fold], self.folds[fold]
+            self._treated[inputs, fold] = by.treated(train), valid and by.treated(valid)
+        place = (device, inputs, fold)
+        if place not in self._on_devices:
+            self._on_devices[place] = jax.device_put(self._treated[inputs, fold], device)
+        return self._on_devices[place]

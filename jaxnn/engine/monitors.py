@@ -1,0 +1,104 @@
+"""Monitors: what the user sees and hears of a search while it trains."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from jaxnn.engine.options import Options
+from jaxnn.results.records import Record
+from jaxnn.results.trials import Lane
+from jaxnn.system.display import SweepDisplay, sweep_display
+from jaxnn.system.terminal import warn_caller
+from jaxnn.training.hooks import Hook
+
+
+@dataclasses.dataclass(kw_only=True)
+class Monitor:
+    """The display, the user's `on_epoch`, and the notes and warnings of a search.
+
+    Attributes:
+      stage: what is being done, such as "rung 1 of 3".
+      epochs_done: by all networks of this process together.
+      num_diverged, best: of its networks; the best validation metric at the end of a call.
+      warnings: notes that the caller is warned of at the end.
+    """
+
+    record: Record
+    display: SweepDisplay
+    hook: Hook
+    stage: str = "training"
+    epochs_done: int = 0
+    num_diverged: int = 0
+    best: float | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+    def show(self, stage: str | None = None) -> None:
+        """Shows how far training is, in its own stage or another one."""
+        self.display(stage or self.stage, self.epochs_done, self.best, self.num_diverged)
+
+    def tell(
+        self,
+        lanes: Sequence[Lane],
+        epochs: tuple[int, int],
+        curves: Mapping[str, np.ndarray],
+        num_diverged: int,
+    ) -> None:
+        """Counts and shows what a compiled call has done, and tells `on_epoch` of each epoch.
+
+        Args:
+          epochs: that the lanes had done before the call and have done now.
+          curves: name -> (lanes, epochs of the call).
+          num_diverged: of the lanes, in this call.
+        """
+        before, now = epochs
+        self.epochs_done += len(lanes) * (now - before)
+        self.num_diverged += num_diverged
+        self.best = _best(self.record.metric, self.best, curves.get(f"valid_{self.record.metric}"))
+        if self.hook.is_on:
+            for index, (row, repeat) in enumerate(lanes):
+                own = {name: values[index] for name, values in curves.items()}
+                self.hook(row, repeat, self.record.given[row], before, own)
+        self.show()
+
+    def say(self, message: str) -> None:
+        """Tells the user what cannot wait for the end."""
+        self.display.say(message)
+
+    def note(self, text: str) -> None:
+        """Adds a note to the record, unless it is there or empty."""
+        if text and text not in self.record.notes:
+            self.record.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Adds a note of which the caller is also warned at the end."""
+        self.note(text)
+        self.warnings.append(text)
+
+    def warn_caller(self, *failures: str) -> None:
+        """Warns the caller of all that went wrong: here, in the hook, and elsewhere."""
+        for text in (*self.warnings, self.hook.failure, *failures):
+            if text:
+                warn_caller(text, is_over=True)
+
+
+@contextlib.contextmanager
+def opened_monitor(
+    record: Record, options: Options, total: float, is_silent: bool
+) -> Iterator[Monitor]:
+    """A monitor whose display is open.
+
+    Args:
+      total: epochs that all networks of this process train for together.
+      is_silent: whether nothing is shown unless the user asked for it.
+    """
+    progress = False if options.progress is None and is_silent else options.progress
+    with sweep_display(total, record.num_epochs, progress) as display:
+        yield Monitor(record=record, display=display, hook=Hook(options.on_epoch))
+
+
+def _best(metric: str, before: float | None, values: np.ndarray | None) -> float | None:
+    last = np.empty(0) if values is None else values[:, -1]
+    known = [*last[np.isfinite(last)].tolist(), *([] if before is None else [before])]
+    return (max if metric == "accuracy" else min)(known, default=None)
