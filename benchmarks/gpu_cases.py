@@ -33,7 +33,7 @@ from sweep import BATCH_SIZE, NUM_BATCHES, SMALL, WIDE, Network, our_sweep
 from torch_sides import torch_arrays, torch_eager, torch_lanes, torch_vmap_fused
 
 import jaxnn
-from jaxnn.engine.chunks import lane_numbers
+from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.costs import Rates
 from jaxnn.training.lanes import init_lanes, train_lanes
 from jaxnn.training.programs import Program, initial
@@ -198,7 +198,7 @@ class Ours:
         need, room = max(lanes, 1) * one.program.lane_bytes(), memory_limit()
         if need > room:
             raise MemoryError(f"weights, gradients and moments: {need:.3g} of {room:.3g} bytes")
-        own = lane_numbers(one.program, one)
+        own = lane_data(one.program, one)
         stack = lambda number: np.repeat(np.asarray(number)[None], lanes, axis=0)
         self._numbers = {name: stack(number) for name, number in own.items()} if lanes else own
         self._schedule = one.program.schedule(data, 0)

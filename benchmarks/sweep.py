@@ -43,7 +43,7 @@ from sides import (
 from torch_sides import torch_eager, torch_vmap_fused
 
 import jaxnn
-from jaxnn.engine.chunks import lane_numbers
+from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.costs import default_chunk
 from jaxnn.training.lanes import init_lanes, train_lanes
 from jaxnn.training.recipes import recipe
@@ -153,7 +153,7 @@ def peak_memory(network: Network, lanes: int) -> float:
     """Bytes that a compiled chunk needs a lane, over its weights, gradients and moments."""
     data, valid = network.problem()
     one = recipe(network.settings(1)[0], data, None)
-    own = lane_numbers(one.program, one)
+    own = lane_data(one.program, one)
     numbers = {name: jnp.stack([jnp.asarray(number)] * lanes) for name, number in own.items()}
     seeds = jnp.arange(lanes, dtype=jnp.uint32)
     states = jax.eval_shape(lambda: init_lanes(one.program, seeds, numbers))

@@ -111,7 +111,7 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
 def _lane_data(job: Job, chunk: Chunk) -> dict[str, jax.Array]:
     """What tells the lanes of a chunk apart, stacked on its device."""
     program = chunk.group.program
-    owns = [lane_numbers(program, job.recipe(lane)) for lane in chunk.filled]
+    owns = [lane_data(program, job.recipe(lane)) for lane in chunk.filled]
     stacked = {name: np.stack([own[name] for own in owns]) for name in owns[0]}
     return jax.device_put(stacked, chunk.device)
 
@@ -193,6 +193,6 @@ def _end(
         saver.commit_if_due(chunk.lanes)
 
 
-def lane_numbers(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
+def lane_data(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
     """All that tells a lane from the others of its program."""
     return recipe.numbers | program.networks.lane_data(recipe.setting)
