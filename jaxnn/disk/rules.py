@@ -39,6 +39,12 @@ def one_of(*values: Any) -> Rule:
     return Rule(allowed, lambda value: any(type(value) is type(v) and value == v for v in values))
 
 
+def key_of(table: Mapping[str, Any]) -> Rule:
+    """A name in a table, which may grow."""
+    allowed = one_of(*table).allowed
+    return Rule(allowed, lambda value: type(value) is str and value in table)
+
+
 def an(kind: type) -> Rule:
     return Rule(kind.__name__, lambda value: isinstance(value, kind))
 

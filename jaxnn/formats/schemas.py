@@ -11,7 +11,20 @@ import numpy as np
 
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import recorded
-from jaxnn.disk.rules import SECONDS, TEXT, TRUTH, Rule, Schema, an, many, maybe, one_of, row, whole
+from jaxnn.disk.rules import (
+    SECONDS,
+    TEXT,
+    TRUTH,
+    Rule,
+    Schema,
+    an,
+    key_of,
+    many,
+    maybe,
+    one_of,
+    row,
+    whole,
+)
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import OPTIMIZERS
@@ -71,7 +84,7 @@ recorded(
 recorded(
     as_fields={"networks": "model"},
     model=Rule("a structure", is_networks),
-    optimizers=many(one_of(*OPTIMIZERS), 1, len(OPTIMIZERS)),
+    optimizers=many(key_of(OPTIMIZERS), 1, len(OPTIMIZERS)),
     batch_size=whole(1),
     has_dropout=TRUTH,
     has_l2=TRUTH,

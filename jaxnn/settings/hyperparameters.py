@@ -12,7 +12,7 @@ import numpy as np
 from jaxnn.data.inputs import INPUTS
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.models import MOST_LAYERS
-from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
 from jaxnn.functional.types import Model
 from jaxnn.system.checks import brief, plain
 
@@ -25,6 +25,8 @@ class Hyperparameter(NamedTuple):
     allowed: str
     is_number: bool = False
     """Traced: a new value never compiles. Everything else is structure."""
+    is_decay: bool = False
+    """Of a running average: what matters is how far from 1 it is, so it has the reverse scale."""
 
 
 def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hyperparameter:
@@ -36,6 +38,11 @@ def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hy
         return math.isfinite(number) and is_valid(number)
 
     return Hyperparameter(default, check, allowed, is_number=True)
+
+
+def _decay(default: float) -> Hyperparameter:
+    number = _number(default, "a number in [0, 1)", lambda v: 0 <= v < 1)
+    return number._replace(is_decay=True)
 
 
 def _choice(default: Any, names: Any) -> Hyperparameter:
@@ -60,9 +67,9 @@ def _is_hidden(value: Any) -> bool:
 HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "optimizer": _choice("adam", OPTIMIZERS),
     "learning_rate": _number(1e-3, "a finite number > 0", lambda v: v > 0),
-    "momentum": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
-    "beta1": _number(0.9, "a number in [0, 1)", lambda v: 0 <= v < 1),
-    "beta2": _number(None, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "momentum": _decay(0.9),
+    "beta1": _decay(0.9),
+    "beta2": _decay(0.999),
     "epsilon": _number(1e-8, "a finite number > 0", lambda v: v > 0),
     "hidden": Hyperparameter(
         (),
@@ -79,14 +86,19 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "batch_norm_decay": _number(0.9, "a number in [0, 1]", lambda v: 0 <= v <= 1),
     "inputs": _choice("raw", INPUTS),
     "decay_schedule": _choice("none", DECAY_SCHEDULES),
-    "decay_rate": _number(None, "a finite number >= 0", lambda v: v >= 0),
+    "decay_rate": _number(1.0, "a finite number >= 0", lambda v: v >= 0),
     "decay_every": _number(1.0, "a number of epochs > 0", lambda v: v > 0),
 }
-"""Every name that a setting may have. A default of None depends on another name: see `complete`."""
+"""Every name that a setting may have.
 
-_DEFAULT_BETA2 = {"rmsprop": 0.9}
+Optimizers and schedules may have other defaults of their numbers, see `TABLES`.
+"""
 
-_DEFAULT_DECAY_RATE = {"exponential": 0.95, "staircase": 0.5}
+TABLES: dict[str, Mapping[str, Optimizer] | Mapping[str, Schedule]] = {
+    "optimizer": OPTIMIZERS,
+    "decay_schedule": DECAY_SCHEDULES,
+}
+"""Hyperparameters whose value is a row of a table, which says what numbers it uses."""
 
 
 def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
@@ -113,19 +125,17 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
             raise ValueError(f"setting has the unknown key {brief(key)}; {hint}")
-    full = {}
+    full: dict[str, Any] = {}
+    own_defaults: dict[str, float] = {}
     for key, rule in known.items():
         if key not in setting and rule is _OWN:
             raise ValueError(f"setting lacks {key!r}, which the model's apply takes")
-        value = setting.get(key, rule.default)
-        if value is not None or key in setting:
-            value = checked(key, value, rule)
-        full[key] = value
-    if full["beta2"] is None:
-        full["beta2"] = _DEFAULT_BETA2.get(full["optimizer"], 0.999)
-    if full["decay_rate"] is None:
-        full["decay_rate"] = _DEFAULT_DECAY_RATE.get(full["decay_schedule"], 1.0)
-    if full["decay_schedule"] in _DEFAULT_DECAY_RATE and not 0 < full["decay_rate"] <= 1:
+        value = setting.get(key, own_defaults.get(key, rule.default))
+        full[key] = checked(key, value, rule)
+        if key in TABLES:
+            own_defaults |= TABLES[key][full[key]].defaults
+    is_power = DECAY_SCHEDULES[full["decay_schedule"]].is_power
+    if is_power and not 0 < full["decay_rate"] <= 1:
         raise ValueError(
             f"decay_rate got {full['decay_rate']}; expected a number in (0, 1] for the schedule "
             f"{full['decay_schedule']!r}"
@@ -133,21 +143,14 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     return full
 
 
-_USERS = {
-    "momentum": ("optimizer", ("momentum",)),
-    "beta1": ("optimizer", ("adam",)),
-    "beta2": ("optimizer", ("adam", "rmsprop")),
-    "epsilon": ("optimizer", ("adam", "rmsprop")),
-    "decay_rate": ("decay_schedule", ("inverse", "exponential", "inverse_sqrt", "staircase")),
-    "decay_every": ("decay_schedule", ("inverse", "exponential", "inverse_sqrt", "staircase")),
-    "batch_norm_decay": ("batch_norm", (True,)),
-}
-
-
 def is_used(name: str, full: Setting) -> bool:
     """Whether a hyperparameter matters to a completed setting: adam, say, leaves momentum alone."""
-    key, users = _USERS.get(name, ("optimizer", tuple(OPTIMIZERS)))
-    return full[key] in users
+    if name == "batch_norm_decay":
+        return bool(full["batch_norm"])
+    for key, table in TABLES.items():
+        if any(name in row.uses for row in table.values()):
+            return name in table[full[key]].uses
+    return True
 
 
 _OWN = _number(None, "a finite number", lambda v: True)
@@ -186,7 +189,7 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
         for key, value in full.items()
         if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
     }
-    for key, table in (("optimizer", OPTIMIZERS), ("decay_schedule", DECAY_SCHEDULES)):
+    for key, table in TABLES.items():
         numbers[key] = np.asarray(list(table).index(full[key]), np.int32)
     return numbers
 

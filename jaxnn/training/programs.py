@@ -11,7 +11,7 @@ import optax
 
 from jaxnn.data.batches import Schedule
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.optimizers import MOMENTS, Numbers, mixed_optimizer, optimizer
+from jaxnn.functional.optimizers import Numbers, descent, may_mix, num_moments
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.arrays import new_key
 
@@ -220,11 +220,12 @@ class Program(NamedTuple):
         if (self.batch_size, self.keep_best) != (other.batch_size, other.keep_best):
             return None
         networks = self.networks.merged(other.networks)
-        if networks is None:
+        optimizers = tuple(sorted({*self.optimizers, *other.optimizers}))
+        if networks is None or not may_mix(optimizers):
             return None
         return self._replace(
             networks=networks,
-            optimizers=tuple(sorted({*self.optimizers, *other.optimizers})),
+            optimizers=optimizers,
             has_dropout=self.has_dropout or other.has_dropout,
             has_l2=self.has_l2 or other.has_l2,
         )
@@ -237,7 +238,7 @@ class Program(NamedTuple):
     @property
     def num_moments(self) -> int:
         """Copies of the weights that its optimizers keep beside them."""
-        return sum(any(MOMENTS[name][i] for name in self.optimizers) for i in (0, 1))
+        return num_moments(self.optimizers)
 
     def lane_bytes(self, input_shape: tuple[int, ...] = ()) -> int:
         """Of a lane's weights, gradients and moments, and of a foreign model's activations.
@@ -269,10 +270,8 @@ class Program(NamedTuple):
         return self._replace(networks=self.networks.with_features(num_features))
 
     def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
-        """Optax's own where there is only one, and our mixed update otherwise."""
-        if len(self.optimizers) == 1:
-            return optimizer(self.optimizers[0], numbers, learning_rate)
-        return mixed_optimizer(self.optimizers, numbers, learning_rate)
+        """A lane's update, built inside the traced function."""
+        return descent(self.optimizers, numbers, learning_rate)
 
 
 def initial(program: Program) -> Program:
