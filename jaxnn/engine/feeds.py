@@ -11,9 +11,9 @@ import numpy as np
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import treatments
 from jaxnn.engine.options import Folds, Options
+from jaxnn.functional.losses import DEFAULT_OBJECTIVE, OBJECTIVES
 from jaxnn.planning.plans import Plan
 from jaxnn.results.records import Record
-from jaxnn.training.steps import curve_names
 
 Pair = tuple[Dataset, Dataset | None]
 """A training and a validation set."""
@@ -33,10 +33,12 @@ def empty_record(
       about: further fields.
     """
     train, valid = folds[0]
+    objectives = [one.program.objective for one in plan.programs] or [OBJECTIVES[DEFAULT_OBJECTIVE]]
+    names = dict.fromkeys(name for one in objectives for name in one.curves(valid is not None))
     return kind.empty(
         options.seeds * options.folds,
         epochs,
-        curve_names(valid),
+        [*names],
         train.x.dtype,
         model=options.model,
         metric=options.metric,

@@ -18,6 +18,7 @@ from jaxnn.engine.team import Team
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
+from jaxnn.system.checks import either
 from jaxnn.system.signals import TrainingInterrupted, ended_by_interrupt, held_signals, rescued
 from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe, warn_of_scales
@@ -104,6 +105,9 @@ class Job:
         """
         first = len(self.record.given)
         self.record.check_room(len(given))
+        for objective in {one.program.loss: one.program.objective for one in prepared}.values():
+            either("metric", self.record.metric, *objective.measures)
+            self.record.add_curves(objective.curves(has_valid=True))
         warn_of_scales(prepared, self.feed.train, is_over=self.has_trained)
         self.recipes += prepared
         self.fold_recipes = fold_recipes

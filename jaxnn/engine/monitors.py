@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from jaxnn.engine.options import Options
+from jaxnn.functional.losses import Metric
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.display import SweepDisplay, sweep_display
@@ -55,7 +56,8 @@ class Monitor:
         before, now = epochs
         self.epochs_done += len(lanes) * (now - before)
         self.num_diverged += num_diverged
-        self.best = _best(self.record.metric, self.best, curves.get(f"valid_{self.record.metric}"))
+        metric, _ = self.record.ranked_by
+        self.best = _best(metric, self.best, curves.get(metric.valid))
         if self.hook.is_on:
             for index, (row, repeat) in enumerate(lanes):
                 own = {name: values[index] for name, values in curves.items()}
@@ -98,7 +100,7 @@ def opened_monitor(
         yield Monitor(record=record, display=display, hook=Hook(options.on_epoch))
 
 
-def _best(metric: str, before: float | None, values: np.ndarray | None) -> float | None:
+def _best(metric: Metric, before: float | None, values: np.ndarray | None) -> float | None:
     last = np.empty(0) if values is None else values[:, -1]
     known = [*last[np.isfinite(last)].tolist(), *([] if before is None else [before])]
-    return (max if metric == "accuracy" else min)(known, default=None)
+    return metric.best(known, default=None)

@@ -9,10 +9,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space
 from jaxnn.data.splits import checked_data, stratified_folds
+from jaxnn.functional.losses import ACCURACY, METRICS
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.planning.plans import Plan
-from jaxnn.system.checks import check_fits, device_memory, one_of_two, whole_number
+from jaxnn.system.checks import check_fits, device_memory, either, whole_number
 from jaxnn.system.terminal import call_text
 from jaxnn.training.hooks import OnEpoch, check_on_epoch
 from jaxnn.training.recipes import Recipe
@@ -41,7 +42,7 @@ class Options:
     seed: int = 0
     order_seed: int = 0
     keep: str = "last"
-    metric: str = "accuracy"
+    metric: str = ACCURACY.name
     select: str = "mean"
     row_space: bool = False
     chunk: int | None = None
@@ -58,9 +59,9 @@ class Options:
             object.__setattr__(self, "chunk", whole_number("chunk", self.chunk, 1))
             if self.chunk > MOST_LANES:
                 raise ValueError(f"chunk got {self.chunk:,}; expected at most {MOST_LANES:,} lanes")
-        one_of_two("keep", self.keep, "last", "best")
-        one_of_two("metric", self.metric, "accuracy", "cost")
-        one_of_two("select", self.select, "mean", "lower_bound")
+        either("keep", self.keep, "last", "best")
+        either("metric", self.metric, *METRICS)
+        either("select", self.select, "mean", "lower_bound")
         if self.select == "lower_bound" and self.seeds * self.folds < 2:
             raise ValueError(
                 "select='lower_bound' came with one repetition; expected seeds or folds of two at "

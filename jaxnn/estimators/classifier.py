@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.losses import COST
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, representable
 from jaxnn.system.arrays import host_array
 from jaxnn.system.checks import needs, whole_number
@@ -165,7 +166,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
             order_seed=seed,
             progress=False,
         )
-        self.loss_curve_ = self.fitted_.curves["cost"]
+        self.loss_curve_ = self.fitted_.curves[COST.name]
         self.loss_, self.n_iter_ = float(self.loss_curve_[-1]), len(self.loss_curve_)
         if self.fitted_.diverged is not None:
             warn_caller(

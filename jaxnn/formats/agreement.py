@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
+from jaxnn.functional.losses import DEFAULT_OBJECTIVE, METRICS, OBJECTIVES
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete, loss_of
 from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt
@@ -46,8 +47,7 @@ def check_study(study: Record, numbers: np.ndarray | None) -> None:
         raise ValueError(f"it holds {num_repeats} repetitions of {study.folds} folds")
     for given, full in zip(study.given, study.settings, strict=True):
         _check_given(completed(given, study.model is not None), full)
-    for name, curve in study.curves.items():
-        check_curve(name, curve)
+    _check_curves(study)
     _check_numbers(study, numbers)
     _check_lanes(study)
     for rung in study.rungs:
@@ -65,6 +65,18 @@ def check_study(study: Record, numbers: np.ndarray | None) -> None:
     if len({*planned}) < len(planned) or max(planned, default=-1) >= study.plan.num_settings:
         raise ValueError("its plan has settings twice, or more than it was made for")
     _check_treatments(study, is_part=numbers is not None)
+
+
+def _check_curves(study: Record) -> None:
+    """ValueError unless a study has the curves of its settings, with values that can be."""
+    losses = dict.fromkeys(map(loss_of, study.settings)) or [DEFAULT_OBJECTIVE]
+    for name in (name for loss in losses for name in OBJECTIVES[loss].curves(has_valid=True)):
+        if name not in study.curves:
+            raise ValueError(f"it holds the curves {brief([*study.curves])}; expected {name}, too")
+    if METRICS[study.metric].valid not in study.curves:
+        raise ValueError(f"it holds no curve of its metric {study.metric}")
+    for name, curve in study.curves.items():
+        check_curve(name, curve)
 
 
 def _check_given(given: Setting, full: Setting) -> None:
@@ -113,6 +125,9 @@ def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Progr
     optimizers = {study.settings[row]["optimizer"] for row in rows}
     if not optimizers <= {*program.optimizers}:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
+    losses = {loss_of(study.settings[row]) for row in rows}
+    if losses != {program.loss}:
+        raise ValueError(f"it holds states of {brief(program)}; expected the losses {losses}")
     return program._replace(networks=networks)
 
 

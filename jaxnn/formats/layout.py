@@ -28,6 +28,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import check_study, checked_networks, completed
 from jaxnn.formats.parts import Part, absorb
 from jaxnn.formats.schemas import STUDY_VALUES, check_range
+from jaxnn.functional.losses import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
@@ -119,7 +120,7 @@ def record_about(study: Record) -> dict[str, Any]:
         "treatments": [[*key, one.num_features] for key, one in study.treatments.items()],
         "shape": [*study.diverged.shape, study.num_epochs],
         "curves": list(study.curves),
-        "dtype": str(study.curves["cost"].dtype),
+        "dtype": str(study.curves[COST.name].dtype),
         "chunks": [
             [encode(one.networks), _num_lanes(one), one.start.isoformat(), one.end.isoformat()]
             for one in study.chunks

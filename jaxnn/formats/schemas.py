@@ -4,7 +4,8 @@ Shapes and types of arrays are compared in `trees`, sizes in `claims`.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,6 +27,7 @@ from jaxnn.disk.rules import (
     whole,
 )
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.losses import DEFAULT_OBJECTIVE, METRICS, OBJECTIVES, VALID, metric_of
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import OPTIMIZERS
 from jaxnn.results.records import METRIC, SHAPE, WRITTEN
@@ -34,7 +36,16 @@ from jaxnn.training.mixtures import Mixture
 from jaxnn.training.programs import NOT_HERE, Foreign, Program, is_networks
 from jaxnn.training.steps import TrainState
 
-CURVES = ("cost", "accuracy", "valid_cost", "valid_accuracy")
+
+def is_curve(name: Any) -> bool:
+    return type(name) is str and name.removeprefix(VALID) in METRICS
+
+
+def _are_curves(names: Any) -> bool:
+    """Whether a study may have these: those of an objective, and of others."""
+    if type(names) is not list or not all(map(is_curve, names)) or len({*names}) < len(names):
+        return False
+    return any({*one.curves(has_valid=True)} <= {*names} for one in OBJECTIVES.values())
 
 
 STUDY_VALUES: Schema = {
@@ -43,8 +54,8 @@ STUDY_VALUES: Schema = {
     "treatments": many(row(one_of(*INPUTS), whole(), whole(1)), kind=list),
     "shape": row(whole(), whole(1), whole(1)),
     "curves": Rule(
-        f"a list of {', '.join(CURVES)}",
-        lambda value: type(value) is list and sorted(map(str, value)) == sorted(CURVES),
+        f"a list of {', '.join(OBJECTIVES[DEFAULT_OBJECTIVE].curves(has_valid=True))}",
+        _are_curves,
     ),
     "dtype": one_of("float32", "float64"),
     "chunks": many(
@@ -89,14 +100,15 @@ recorded(
     has_dropout=TRUTH,
     has_l2=TRUTH,
     keep_best=maybe(METRIC),
+    loss=key_of(OBJECTIVES),
 )(Program)
 
 
-def check_curves(curves: Mapping[str, np.ndarray], names: Collection[str] = CURVES) -> None:
+def check_curves(curves: Mapping[str, np.ndarray]) -> None:
     """ValueError unless these are curves of known names, all of one length."""
     lengths = {curve.shape for curve in curves.values()}
     kinds = {curve.dtype.kind for curve in curves.values()}
-    if not curves.keys() <= {*names} or len(lengths) > 1 or kinds - {"f"}:
+    if not all(map(is_curve, curves)) or len(lengths) > 1 or kinds - {"f"}:
         found = {name: f"{curve.dtype}{list(curve.shape)}" for name, curve in curves.items()}
         raise ValueError(f"it holds curves {brief(found)}; expected floats of one length")
     if lengths and len(lengths.pop()) != 1:
@@ -107,13 +119,13 @@ def check_curves(curves: Mapping[str, np.ndarray], names: Collection[str] = CURV
 
 def check_curve(name: str, curve: np.ndarray) -> None:
     """ValueError unless these are values of a metric; NaN stands where a network had diverged."""
+    least, most = metric_of(name).bounds
     # a weighted mean of hits may be rounded to just beyond 1
-    most = 1 + 1e-3 if name.endswith("accuracy") else math.inf
-    known = curve[~np.isnan(curve)]
-    if known.size and not 0 <= known.min() <= known.max() <= most:
+    known, reach = curve[~np.isnan(curve)], most * (1 + 1e-3)
+    if known.size and not least <= known.min() <= known.max() <= reach:
         raise ValueError(
             f"it holds the curve {name} with values from {known.min()} to {known.max()}; expected "
-            f"{'0 to 1' if name.endswith('accuracy') else 'none below 0'}"
+            + (f"{least:g} to {most:g}" if most < math.inf else f"none below {least:g}")
         )
 
 

@@ -13,6 +13,7 @@ from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_about, record_arrays
 from jaxnn.formats.parts import part_of
+from jaxnn.functional.losses import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
@@ -162,10 +163,12 @@ def restore(
             )
         reached = min(int(then.epochs_done[row]), until)
         # a network that diverged later than that is still fine
-        has_diverged = then.diverged[row] >= 0 and np.isnan(then.curves["cost"][row][:until]).any()
+        has_diverged = (
+            then.diverged[row] >= 0 and np.isnan(then.curves[COST.name][row][:until]).any()
+        )
         is_last = reached == then.epochs_done[row] or has_diverged
-        for name, curve in then.curves.items():
-            study.curves[name][lane][:reached] = curve[row][:reached]
+        for name in then.curves.keys() & study.curves.keys():
+            study.curves[name][lane][:reached] = then.curves[name][row][:reached]
         study.diverged[lane] = then.diverged[row] if has_diverged else -1
         study.epochs_done[lane] = study.num_epochs if has_diverged else reached
         study.kept_epochs[lane] = then.kept_epochs[row] if is_last else reached - 1

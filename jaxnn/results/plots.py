@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxnn.functional.losses import VALID, Metric, metric_of
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.hyperparameters import is_used
@@ -42,6 +43,13 @@ def plain(text: str) -> str:
     return excerpt(text, 1000).replace("$", r"\$")
 
 
+def _limits(metric: Metric) -> tuple[float | None, float | None]:
+    """Of an axis: a little beyond what can be reached; None where there is no bound."""
+    low, high = metric.bounds
+    margin = 0.02 * (high - low)
+    return low if np.isfinite(low) else None, high + margin if np.isfinite(high) else None
+
+
 def _check_has_settings(name: str, study: Record) -> None:
     if not study.given:
         raise ValueError(f"{name} got a study without settings; expected one at least")
@@ -55,7 +63,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
       curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is the study's metric.
     """
     _check_has_settings("plot_learning_curves", study)
-    curve = f"valid_{study.metric}" if curve is None else curve
+    curve = study.ranked_by[0].valid if curve is None else curve
     one_of("curve", curve, study.curves)
     values = study.curves[curve].mean(axis=1)
     ranked = study.ranked
@@ -72,7 +80,8 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
         axes.plot(epochs, values[number], color=color, linewidth=2.2, marker=marker, label=text)
     if ranked.size:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False)
-    if curve.endswith("cost"):
+    metric = metric_of(curve)
+    if metric.is_logarithmic:
         finite = values[np.isfinite(values) & (values > 0)]
         # costs of a wild search span many decades; a few huge ones must not squash the rest
         if finite.size:
@@ -80,7 +89,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
             axes.yaxis.set_major_formatter("{x:g}")
             axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
     else:
-        axes.set_ylim(0, 1.02)
+        axes.set_ylim(*_limits(metric))
     title = f"{len(values):,} settings"
     if study.diverged.shape[1] > 1:
         title += f", means over {study.diverged.shape[1]} repetitions"
@@ -89,7 +98,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
     lost = len(values) - len(ranked) - dropped
     title += f"; {lost:,} diverged or unfinished" if lost else ""
     axes.locator_params(axis="x", integer=True)
-    axes.set(xlabel="epoch", ylabel=curve.replace("valid_", "validation "), title=title)
+    axes.set(xlabel="epoch", ylabel=curve.replace(VALID, "validation "), title=title)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -113,10 +122,10 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
             f"plot_slice got {unknown or 'a study whose settings are all equal'}; expected some of "
             f"{', '.join(study.varied) or 'its hyperparameters, as params'}"
         )
-    values = study.reached(f"valid_{study.metric}").mean(axis=1)
+    values = study.reached(study.ranked_by[0].valid).mean(axis=1)
     is_known, is_dropped = np.isfinite(values), study.dropped > 0
     # the worst fifth may be far away
-    ends = (0.0, 0.8) if study.metric == "cost" else (0.2, 1.0)
+    ends = study.ranked_by[0].better_part
     low, high = np.quantile(values[is_known], ends) if is_known.any() else (0.0, 1.0)
     margin = 0.06 * ((high - low) or 1.0)
     shown = np.clip(values, low - margin, high + margin)
@@ -172,7 +181,7 @@ def plot_rungs(study: Record) -> "Figure":
     _check_has_settings("plot_rungs", study)
     if not study.rungs:
         raise ValueError("plot_rungs got a study without rungs; expected one of method='halving'")
-    values = study.curves[f"valid_{study.metric}"].mean(axis=1)
+    values = study.curves[study.ranked_by[0].valid].mean(axis=1)
     figure = new_figure(8, 4.8)
     axes = figure.subplots()
     epochs = np.arange(1, values.shape[1] + 1)
@@ -198,11 +207,12 @@ def plot_rungs(study: Record) -> "Figure":
             xycoords=("data", "axes fraction"), textcoords="offset points", color="0.3",
         )  # fmt: skip
     finite = values[np.isfinite(values)]
-    if study.metric == "cost" and finite.size:
+    metric = study.ranked_by[0]
+    if metric.is_logarithmic and finite.size:
         axes.set_yscale("log")
         axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
-    elif study.metric == "accuracy":
-        axes.set_ylim(0, 1.02)
+    elif not metric.is_logarithmic:
+        axes.set_ylim(*_limits(metric))
     axes.set_xscale("log")
     axes.set_xticks(at, [f"{epoch:,}" for epoch in at])
     axes.minorticks_off()

@@ -1,25 +1,25 @@
 """The record of a study: a table of settings with all that came of them, and its statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self, get_type_hints
 
 import numpy as np
 
 from jaxnn.data.inputs import Treatment
-from jaxnn.disk.rules import SECONDS, TEXT, Rule, an, many, maybe, one_of, whole
-from jaxnn.functional.losses import METRICS
+from jaxnn.disk.rules import SECONDS, TEXT, Rule, an, key_of, many, maybe, one_of, whole
+from jaxnn.functional.losses import COST, METRICS, OBJECTIVES, Metric
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty
 from jaxnn.results.trials import Chunk, Column, Rung, Trial
 from jaxnn.settings.domains import Domain
-from jaxnn.settings.hyperparameters import plain_setting
+from jaxnn.settings.hyperparameters import loss_of, plain_setting
 from jaxnn.settings.sampling import span
 from jaxnn.system.checks import check_fits
 from jaxnn.system.terminal import counted
 
-METRIC = one_of(*METRICS)
+METRIC = key_of(METRICS)
 SHAPE = many(whole(1), 1, 32)
 
 
@@ -120,6 +120,11 @@ class Record:
             fill = self.num_epochs if column.fill is None else column.fill
             setattr(self, name, longer(getattr(self, name), fill))
 
+    def add_curves(self, names: Iterable[str]) -> None:
+        """Makes room for curves that it does not have yet."""
+        for name in names:
+            self.curves.setdefault(name, np.full_like(self.curves[COST.name], np.nan))
+
     def take_over(self, past: "Record") -> None:
         """Adds the chunks, notes and times of a record of the same search."""
         self.chunks += past.chunks
@@ -132,7 +137,7 @@ class Record:
     @property
     def num_epochs(self) -> int:
         """E, at most."""
-        return self.curves["cost"].shape[2]
+        return self.curves[COST.name].shape[2]
 
     @property
     def is_complete(self) -> np.ndarray:
@@ -142,14 +147,14 @@ class Record:
     @property
     def values(self) -> np.ndarray:
         """(S, K): the metric on the validation set; NaN unless trained to the end, and finite."""
-        return np.where(self.is_complete, self.reached(f"valid_{self.metric}"), np.nan)
+        return np.where(self.is_complete, self.reached(METRICS[self.metric].valid), np.nan)
 
     def reached(self, name: str, rows: Any = slice(None)) -> np.ndarray:
         """(S, K), or some rows of it: a curve at the epoch whose network was kept."""
         index = self.kept_epochs[rows][..., None]
         value, cost = (
             np.take_along_axis(self.curves[curve][rows], index, axis=-1)[..., 0]
-            for curve in (name, "valid_cost")
+            for curve in (name, COST.valid)
         )
         # a last step may blow a network up that no further step could mark as diverged
         return np.where((self.diverged[rows] < 0) & np.isfinite(cost), value, np.nan)
@@ -160,19 +165,27 @@ class Record:
         By what was reached so far, or by the mean over some epochs; NaN where a repetition diverged
         or was not trained.
         """
-        found = []
-        for name, sign in (("valid_accuracy", -1), ("valid_cost", 1)):
-            values = sign * (self.reached(name) if epochs is None else self._mean(name, epochs))
-            loss = values.mean(axis=1)
-            if self.select == "lower_bound":
-                loss = loss + uncertainty.half_width(values, self.folds)
-            found.append(loss)
-        by_accuracy, by_cost = found
-        return (by_accuracy, by_cost) if self.metric == "accuracy" else (by_cost, by_accuracy)
+        first, second = (self._losses(metric, epochs) for metric in self.ranked_by)
+        return first, second
+
+    def _losses(self, metric: Metric, epochs: slice | None) -> np.ndarray:
+        name = metric.valid
+        values = self.reached(name) if epochs is None else self._mean(name, epochs)
+        values = -values if metric.is_higher_better else values
+        loss = values.mean(axis=1)
+        if self.select == "lower_bound":
+            loss = loss + uncertainty.half_width(values, self.folds)
+        return loss
 
     def _mean(self, name: str, epochs: slice) -> np.ndarray:
-        value, cost = (self.curves[one][..., epochs].mean(axis=-1) for one in (name, "valid_cost"))
+        value, cost = (self.curves[one][..., epochs].mean(axis=-1) for one in (name, COST.valid))
         return np.where((self.diverged < 0) & np.isfinite(cost), value, np.nan)
+
+    @property
+    def ranked_by(self) -> tuple[Metric, Metric]:
+        """The metric that ranks the settings, and the one that breaks ties."""
+        loss = loss_of(self.settings[0] if self.settings else {})
+        return OBJECTIVES[loss].ranked_by(self.metric)
 
     @property
     def ranking(self) -> np.ndarray:
@@ -205,9 +218,9 @@ class Record:
         state = "COMPLETE" if self.is_complete[number].all() else "RUNNING"
         if self.dropped[number] or any(step is not None for step in steps):
             state = "PRUNED"
-        values = self.reached(f"valid_{self.metric}", number)
+        values = self.reached(METRICS[self.metric].valid, number)
         value, reach = values.mean(), uncertainty.half_width(values, self.folds)
-        low, high = np.clip((value - reach, value + reach), *BOUNDS[self.metric]).tolist()
+        low, high = np.clip((value - reach, value + reach), *METRICS[self.metric].bounds).tolist()
         return Trial(
             number=number,
             params=dict(self.given[number]),
@@ -215,7 +228,7 @@ class Record:
             values=tuple(values.tolist()),
             standard_error=float(uncertainty.standard_error(values, self.folds)),
             interval=(low, high),
-            cost=float(self.reached("valid_cost", number).mean()),
+            cost=float(self.reached(COST.valid, number).mean()),
             state=state,
             epochs=int(self.epochs_done[number].max()),
             diverged=steps,
@@ -294,6 +307,3 @@ COLUMNS = {name: mark for name, mark in _MARKS.items() if isinstance(mark, Colum
 
 WRITTEN = {name: mark for name, mark in _MARKS.items() if isinstance(mark, Rule)}
 """The fields that are JSON in a file, with what they may be there."""
-
-BOUNDS = {"accuracy": (0.0, 1.0), "cost": (0.0, np.inf)}
-"""Of a metric's values; Student's interval knows nothing of them."""

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from jaxnn.disk.writing import write_whole
+from jaxnn.functional.losses import COST
 from jaxnn.results.plots import axis_ticks
 from jaxnn.results.records import Record
 from jaxnn.results.summaries import headline, remarks, short
@@ -143,7 +144,7 @@ def _curves(study: Record) -> str:
 
     if not study.given:
         return "null"
-    name = f"valid_{study.metric}"
+    name = study.ranked_by[0].valid
     values = study.curves[name].mean(axis=1)
     ranking = study.ranking
     spread = np.linspace(0, len(ranking) - 1, 2 * MOST_CURVES // 3).round().astype(int)
@@ -174,7 +175,7 @@ def _curves(study: Record) -> str:
         )  # fmt: skip
     axis = {"title": f"validation {study.metric}"}
     finite = np.array([value for value in y if value is not None])
-    if study.metric == "cost" and (finite > 0).any():
+    if study.ranked_by[0].is_logarithmic and (finite > 0).any():
         axis["type"] = "log"
     return _figure(
         traces, xaxis={"title": "epoch"}, yaxis=axis, hovermode="closest",
@@ -185,7 +186,7 @@ def _curves(study: Record) -> str:
 def _coordinates(study: Record) -> str:
     from plotly import graph_objects
 
-    reached, names = study.reached(f"valid_{study.metric}").mean(axis=1), study.varied
+    reached, names = study.reached(study.ranked_by[0].valid).mean(axis=1), study.varied
     numbers = np.flatnonzero(np.isfinite(reached))
     if not len(numbers) or not names:
         return "null"
@@ -208,11 +209,12 @@ def _coordinates(study: Record) -> str:
         )  # fmt: skip
     values = reached[numbers]
     dimensions.append({"label": study.metric, "values": values.tolist()})
-    is_cost = study.metric == "cost"
+    metric = study.ranked_by[0]
     # the worst may be far away, and would leave one colour to all others
-    low, high = np.quantile(values, (0, 0.8) if is_cost else (0.2, 1))
+    low, high = np.quantile(values, metric.better_part)
     line = {"color": values.tolist(), "colorscale": "Viridis", "showscale": True,
-            "reversescale": is_cost, "cmin": float(low), "cmax": float(high)}  # fmt: skip
+            "reversescale": not metric.is_higher_better,
+            "cmin": float(low), "cmax": float(high)}  # fmt: skip
     return _figure([graph_objects.Parcoords(dimensions=dimensions, line=line)])
 
 
@@ -229,7 +231,7 @@ def _end(study: Record, number: int) -> tuple[int, str]:
 def _table(study: Record) -> str:
     """Every setting as a row of JSON, which the page shows and sorts."""
     names = study.varied
-    head = ["rank", "setting", study.metric, "± error", "cost", "epochs", "state", *names]
+    head = ["rank", "setting", study.metric, "± error", COST.name, "epochs", "state", *names]
     ranks = {int(number): rank for rank, number in enumerate(study.ranked, 1)}
     rows = []
     for number in study.ranking.tolist():

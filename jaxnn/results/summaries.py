@@ -33,7 +33,7 @@ def summary(study: Record, top: int) -> Group:
     if not study.given:
         return Group(headline(study), *study.notes)
     num_repeats = study.diverged.shape[1]
-    other = "valid_cost" if study.metric == "accuracy" else "valid_accuracy"
+    other = study.ranked_by[1].valid
     table = Table(header_style="bold")
     names = ["rank", "setting", f"valid {study.metric}"]
     names += ["95 % interval"] if num_repeats > 1 else []

@@ -113,10 +113,10 @@ class Arena:
 
 def _stop(record: Record, lanes: list[tuple[int, int]], done: int, patience: int) -> None:
     """Ends networks whose best epoch is `patience` epochs ago."""
-    curve = record.curves[f"valid_{record.metric}"]
+    curve = record.curves[record.ranked_by[0].valid]
     for lane in lanes:
         values = curve[lane][:done]
         if np.isfinite(values).all():
-            best = values.argmax() if record.metric == "accuracy" else values.argmin()
+            best = record.ranked_by[0].best(range(done), key=values.__getitem__)
             if done - 1 - best >= patience:
                 record.ends[lane] = done

@@ -11,6 +11,7 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
+from jaxnn.functional.losses import ACCURACY
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.arena import Arena, Drawn
 from jaxnn.searching.budgets import Budget
@@ -48,7 +49,7 @@ def search(
     order_seed: int = 0,
     select: str = "mean",
     keep: str = "last",
-    metric: str = "accuracy",
+    metric: str = ACCURACY.name,
     model: Model | ModelFn | None = None,
     row_space: bool = False,
     chunk: int | None = None,

@@ -15,7 +15,7 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
 from jaxnn.results import uncertainty
-from jaxnn.results.records import BOUNDS, Record
+from jaxnn.results.records import Record
 from jaxnn.results.reports import report
 from jaxnn.results.summaries import summary
 from jaxnn.results.uncertainty import Comparison
@@ -165,7 +165,8 @@ class Study(Record):
         if values.shape[1] < 2:
             raise ValueError("compare got one repetition; expected seeds or folds of two at least")
         found = uncertainty.compare(values[first], values[second], self.folds)
-        most = BOUNDS[self.metric][1]
+        low, high = self.ranked_by[0].bounds
+        most = high - low
         low, high = np.clip(found.interval, -most, most).tolist()
         return found._replace(interval=(low, high))
 

@@ -13,6 +13,7 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
+from jaxnn.functional.losses import ACCURACY
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, check_plan
 from jaxnn.searching.studies import Study
@@ -37,7 +38,7 @@ def sweep(
     order_seed: int = 0,
     model: Model | ModelFn | None = None,
     keep: str = "last",
-    metric: str = "accuracy",
+    metric: str = ACCURACY.name,
     row_space: bool = False,
     plan: Plan | None = None,
     chunk: int | None = None,

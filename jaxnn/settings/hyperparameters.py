@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxnn.data.inputs import INPUTS
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.losses import DEFAULT_OBJECTIVE
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
 from jaxnn.functional.types import Model
@@ -141,6 +142,11 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
             f"{full['decay_schedule']!r}"
         )
     return full
+
+
+def loss_of(setting: Setting) -> str:
+    """Name of the objective that a setting trains for."""
+    return setting.get("loss", DEFAULT_OBJECTIVE)
 
 
 def is_used(name: str, full: Setting) -> bool:

@@ -187,6 +187,6 @@ def span(name: str, values: Sequence[Any], domain: Any = None) -> Domain:
     if not (rule is None or rule.is_number) or len(values) == 1:
         return Choice(tuple(values))
     low, high = values[0], values[-1]
-    if name in ("momentum", "beta1", "beta2") and low >= 0.5:
+    if rule is not None and rule.is_decay and low >= 0.5:
         return Range(low, high, "reverse log")
     return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")

@@ -85,15 +85,16 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     return int(value)
 
 
-def one_of_two(name: str, value: Any, first: str, second: str) -> None:
-    """Raises ValueError unless the value is one of two words.
+def either(name: str, value: Any, *allowed: str) -> None:
+    """Raises ValueError unless the value is one of some words.
 
-    >>> one_of_two("metric", "auc", "accuracy", "cost")
+    >>> either("metric", "auc", "accuracy", "cost")
     Traceback (most recent call last):
     ValueError: metric got 'auc'; expected 'accuracy' or 'cost'
     """
-    if not isinstance(value, str) or value not in (first, second):
-        raise ValueError(f"{name} got {brief(value)}; expected {first!r} or {second!r}")
+    if not isinstance(value, str) or value not in allowed:
+        words = " or ".join(filter(None, [", ".join(map(repr, allowed[:-1])), repr(allowed[-1])]))
+        raise ValueError(f"{name} got {brief(value)}; expected {words}")
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:

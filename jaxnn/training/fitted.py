@@ -12,9 +12,10 @@ import numpy as np
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import InputStatistics, with_small_weights
 from jaxnn.data.reading import as_inputs
-from jaxnn.functional.losses import accuracy
+from jaxnn.functional.losses import METRICS, OBJECTIVES, Objective
 from jaxnn.functional.normalization import population_statistics
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
+from jaxnn.settings.hyperparameters import loss_of
 from jaxnn.system.checks import check_fork
 from jaxnn.system.terminal import warn_caller
 
@@ -51,18 +52,18 @@ class Fitted:
 
         Where the network's outputs are not finite there is none: it is class 0, with a warning.
         """
-        return self._logits(x).argmax(axis=-1)
+        return self._objective.predict(self._logits(x))
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
         """Softmax probabilities (N, C) of inputs (N, ...).
 
         They are NaN, with a warning, where the network's outputs are not finite.
         """
-        return np.array(_softmax(jax.device_put(self._logits(x))))
+        return np.array(_probabilities(self._objective, jax.device_put(self._logits(x))))
 
     def score(self, data: Dataset) -> float:
         """Accuracy on `data`, by its weights; outputs that are not finite count as missed."""
-        return share_of_hits(self._logits(data.original), data)
+        return _score(self._objective, self._logits(data.original), data)
 
     def with_population_statistics(self, data: Dataset) -> "Fitted":
         """The network with batch-norm statistics of the whole training set `data`.
@@ -73,6 +74,10 @@ class Fitted:
         data = with_small_weights(data.normalised(self.inputs))
         state = _population_statistics(self.model, self.params, self.state, data.x, data.weights)
         return dataclasses.replace(self, state=state)
+
+    @property
+    def _objective(self) -> Objective:
+        return OBJECTIVES[loss_of(self.setting)]
 
     def _logits(self, x: ArrayLike) -> np.ndarray:
         check_fork("a fitted network")
@@ -113,14 +118,24 @@ def save_network(fitted: Any, path: str | os.PathLike[str]) -> None:
     raise TypeError(f"nothing writes a {type(fitted).__name__}")
 
 
-def share_of_hits(logits: np.ndarray, data: Dataset) -> float:
-    """The accuracy of logits, or probabilities, that are on the host."""
-    return float(_accuracy(jax.device_put(logits), data.y, data.weights))
+def _score(objective: Objective, outputs: np.ndarray, data: Dataset) -> float:
+    """The objective's first metric of outputs, or probabilities, that are on the host."""
+    return float(_first_metric(objective, jax.device_put(outputs), data.y, data.weights))
 
 
-_accuracy = jax.jit(accuracy)
+@functools.partial(jax.jit, static_argnames="objective")
+def _first_metric(
+    objective: Objective, outputs: Array, targets: Array, weights: Array | None
+) -> Array:
+    metric = METRICS[objective.metrics[0]]
+    cost = objective.mean_cost(outputs, targets, weights)
+    return metric.value(metric.of_step(cost, outputs, targets, weights))
 
-_softmax = jax.jit(jax.nn.softmax)
+
+@functools.partial(jax.jit, static_argnames="objective")
+def _probabilities(objective: Objective, outputs: Array) -> Array:
+    return objective.probabilities(outputs)
+
 
 _population_statistics = jax.jit(population_statistics, static_argnames="model")
 
@@ -170,4 +185,5 @@ class Ensemble:
 
     def score(self, data: Dataset) -> float:
         """Accuracy on `data`, by its weights."""
-        return share_of_hits(self.predict_proba(data.original), data)
+        objective = OBJECTIVES[loss_of(self.members[0].setting)]
+        return _score(objective, self.predict_proba(data.original), data)

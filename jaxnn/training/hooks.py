@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnn.functional.losses import COST
 from jaxnn.system.signals import ENDS
 from jaxnn.system.terminal import warn_caller
 
@@ -80,7 +81,7 @@ class Hook:
         """Tells of the epochs that follow on `done`; those of a diverged network are left out."""
         if self._on_epoch is None:
             return
-        for index in np.flatnonzero(np.isfinite(curves["cost"])):
+        for index in np.flatnonzero(np.isfinite(curves[COST.name])):
             values = {name: float(curve[index]) for name, curve in curves.items()}
             info = EpochInfo(number, repeat, done + int(index) + 1, dict(setting), values)
             try:

@@ -11,6 +11,7 @@ import optax
 
 from jaxnn.data.batches import Schedule
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.losses import DEFAULT_OBJECTIVE, OBJECTIVES, Objective
 from jaxnn.functional.optimizers import Numbers, descent, may_mix, num_moments
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.arrays import new_key
@@ -211,13 +212,16 @@ class Program(NamedTuple):
     has_l2: bool
     """Its term reads all weights twice more (15 % of a wide network's step): so is an l2 of 0."""
     keep_best: str | None = None
-    """"accuracy" or "cost": keep a copy of the network at its best validation epoch."""
+    """Name of a metric: keep a copy of the network at its best validation epoch."""
+    loss: str = DEFAULT_OBJECTIVE
+    """Name of the objective."""
 
     def merged(self, other: "Program") -> "Program | None":
         """The least program that trains the lanes of both; None where there is none."""
         if self == other:
             return self
-        if (self.batch_size, self.keep_best) != (other.batch_size, other.keep_best):
+        shared = [(one.batch_size, one.keep_best, one.loss) for one in (self, other)]
+        if shared[0] != shared[1]:
             return None
         networks = self.networks.merged(other.networks)
         optimizers = tuple(sorted({*self.optimizers, *other.optimizers}))
@@ -259,6 +263,10 @@ class Program(NamedTuple):
         step = self.networks.step(self.batch_size, chunk, input_shape)
         draws = step.draws * self.has_dropout
         return step.products, num_bytes + step.num_bytes, step.activations, draws, 1 / chunk, 1.0
+
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.loss]
 
     def schedule(self, train: Dataset, order_seed: int) -> Schedule:
         """The mini-batches that its lanes meet."""

@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
+from jaxnn.functional.losses import OBJECTIVES
 from jaxnn.functional.types import Model, ModelFn, as_model
-from jaxnn.settings.hyperparameters import Setting, complete, traced_numbers
+from jaxnn.settings.hyperparameters import Setting, complete, loss_of, traced_numbers
 from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import brief, check_fits, device_memory
 from jaxnn.system.terminal import warn_caller
@@ -67,8 +68,9 @@ def networks_of(
     """The networks of a completed setting: our own, or somebody's where there is a `model`."""
     if model is not None:
         return Foreign(network_of(model, setting))
+    num_outputs = OBJECTIVES[loss_of(setting)].num_outputs(num_classes)
     return single(
-        (math.prod(input_shape), *setting["hidden"], num_classes),
+        (math.prod(input_shape), *setting["hidden"], num_outputs),
         setting["activation"],
         setting["batch_norm"],
         setting["init"],
@@ -76,17 +78,17 @@ def networks_of(
 
 
 @functools.lru_cache(maxsize=1024)
-def _check_outputs(model: Model, shape: tuple[int, ...], num_classes: int) -> None:
+def _check_outputs(model: Model, shape: tuple[int, ...], num_outputs: int) -> None:
     """ValueError unless the model makes a logit for each class at least; nothing is compiled."""
     real = lambda shape: jax.ShapeDtypeStruct(shape, jnp.result_type(float))
     network = jax.eval_shape(lambda: model.init(new_key(0)))
     numbers = {name: real(()) for name in model.numbers}
     made, _ = jax.eval_shape(model.apply, *network, real(shape), **numbers)
     found = getattr(made, "shape", type(made))
-    if not isinstance(found, tuple) or len(found) != 2 or found[1] < num_classes:
+    if not isinstance(found, tuple) or len(found) != 2 or found[1] < num_outputs:
         raise ValueError(
             f"model got one whose outputs for inputs {shape} are {found}; expected logits "
-            f"({shape[0]}, {num_classes}), one for each class of the training set"
+            f"({shape[0]}, {num_outputs}), one for each class of the training set"
         )
 
 
@@ -100,14 +102,17 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
             f"batch_size got {full['batch_size']}; expected at most the {len(train)} training "
             "examples (the default is 32)"
         )
+    loss = loss_of(full)
     if model is not None:
-        _check_outputs(model, (full["batch_size"], *train.x.shape[1:]), train.num_classes)
+        num_outputs = OBJECTIVES[loss].num_outputs(train.num_classes)
+        _check_outputs(model, (full["batch_size"], *train.x.shape[1:]), num_outputs)
     program = Program(
         networks_of(full, model, train.x.shape[1:], train.num_classes),
         (full["optimizer"],),
         full["batch_size"],
         has_dropout=full["dropout"] > 0,
         has_l2=full["l2"] > 0,
+        loss=loss,
     )
     _check_size(full["hidden"], program, len(train))
     return Recipe(full, program, traced_numbers(full))

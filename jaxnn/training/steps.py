@@ -1,6 +1,8 @@
 """The compiled part of training: steps, epochs as scans, evaluation."""
 
+import dataclasses
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +12,7 @@ import optax
 
 from jaxnn.data.batches import Batches
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.losses import accuracy, l2_penalty, softmax_cross_entropy, weighted_mean
+from jaxnn.functional import losses
 from jaxnn.functional.optimizers import decayed_learning_rate
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.arrays import as_threefry
@@ -20,15 +22,29 @@ _DROPOUT_STREAM = 2**31 - 1
 """Folded into the key of a network for its dropout: no layer has this number."""
 
 
-class Best(NamedTuple):
-    """The network at its best validation epoch so far."""
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The network at its best validation epoch so far.
+
+    `epoch` is -1 before the first; `values` are of the two metrics that rank it, by name.
+    """
 
     params: Params
     state: State
     epoch: Array
-    """Counted from 0; -1 before the first."""
-    accuracy: Array
-    cost: Array
+    values: dict[str, Array]
+
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], tuple[str, ...]]:
+        """In a file the values lie beside the epoch."""
+        fields = {"params": self.params, "state": self.state, "epoch": self.epoch, **self.values}
+        leaves = [(jax.tree_util.GetAttrKey(name), leaf) for name, leaf in fields.items()]
+        return leaves, tuple(self.values)
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str, ...], leaves: Any) -> "Best":
+        params, state, epoch, *values = leaves
+        return cls(params, state, epoch, dict(zip(names, values, strict=True)))
 
 
 class TrainState(NamedTuple):
@@ -48,17 +64,17 @@ class TrainState(NamedTuple):
 class StepInfo(NamedTuple):
     """What a person reads of a mini-batch: sums over its examples, by weight."""
 
-    cost: Array
-    hits: Array
+    sums: dict[str, Array]
     weight: Array
 
-    def means(self) -> dict[str, Array]:
-        return {"cost": self.cost / self.weight, "accuracy": self.hits / self.weight}
+    def values(self) -> dict[str, Array]:
+        return {n: losses.METRICS[n].value(one / self.weight) for n, one in self.sums.items()}
 
 
-def _info(cost: Array, logits: Array, batch: Dataset) -> StepInfo:
+def _info(objective: losses.Objective, cost: Array, outputs: Array, batch: Dataset) -> StepInfo:
     weight = jnp.sum(batch.weights_or_ones())
-    return StepInfo(cost * weight, accuracy(logits, batch.y, batch.weights) * weight, weight)
+    means = objective.means(cost, outputs, batch.y, batch.weights)
+    return StepInfo({name: mean * weight for name, mean in means.items()}, weight)
 
 
 @functools.partial(jax.jit, static_argnames="program")
@@ -72,8 +88,10 @@ def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) ->
     best = None
     if program.keep_best:
         # beyond all that is reached, and finite, for JAX's own search for infinities
-        worst = jnp.finfo(jnp.result_type(float)).max
-        best = Best(params, state, zero - 1, jnp.array(-worst), jnp.array(worst))
+        most = float(jnp.finfo(jnp.result_type(float)).max)
+        ranks = program.objective.ranked_by(program.keep_best)
+        worst = {one.name: jnp.array(math.copysign(most, one.worst)) for one in ranks}
+        best = Best(params, state, zero - 1, worst)
     return TrainState(
         params=params,
         state=state,
@@ -95,19 +113,19 @@ def train_step(
 ) -> tuple[TrainState, StepInfo]:
     """One step of descent on a mini-batch.
 
-    J = weighted mean of the cross-entropy + l2 / 2 * sum of squared kernels.
+    J = weighted mean of the objective's cost + l2 / 2 * sum of squared kernels.
 
     Once J's first part is not finite the network is frozen: this step and the later ones leave
     params and state alone. An element whose new value would overflow keeps the old one, so params
     and state stay finite. Both conditions ride on loops that run anyway: measured cost none.
     """
-    model = program.networks.model(numbers)
+    model, objective = program.networks.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
     if "dropout" in model.numbers and not program.has_dropout:
         model_numbers["dropout"] = 0.0
 
-    def objective(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
-        logits, state = model.apply(
+    def cost_of(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
+        outputs, state = model.apply(
             params,
             train_state.state,
             batch.x,
@@ -116,11 +134,11 @@ def train_step(
             weights=batch.weights,
             **model_numbers,
         )
-        cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
-        penalty = numbers["l2"] * l2_penalty(params) if program.has_l2 else 0.0
-        return cost + penalty, (cost, logits, state)
+        cost = objective.mean_cost(outputs, batch.y, batch.weights)
+        penalty = numbers["l2"] * losses.l2_penalty(params) if program.has_l2 else 0.0
+        return cost + penalty, (cost, outputs, state)
 
-    grads, (cost, logits, state) = jax.grad(objective, has_aux=True)(train_state.params)
+    grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
     is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
     grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
     descent = program.optimizer_of(numbers, learning_rate)
@@ -139,7 +157,7 @@ def train_step(
         step=train_state.step + 1,
         diverged=jnp.where(is_known, train_state.diverged, train_state.step),
     )
-    return new_state, _info(cost, logits, batch)
+    return new_state, _info(objective, cost, outputs, batch)
 
 
 def train_epoch(
@@ -152,7 +170,7 @@ def train_epoch(
 ) -> tuple[TrainState, dict[str, Array]]:
     """One pass over all examples that count, by the mini-batches of one of the epochs in `batches`.
 
-    Returns the mean cost and accuracy over all examples as the network met them, before each
+    Returns the metrics over all examples as the network met them, before each
     example's own step: what training printed, not an evaluation.
     """
     learning_rate = decayed_learning_rate(numbers["decay_schedule"], numbers, train_state.epoch)
@@ -169,14 +187,15 @@ def train_epoch(
     # known from the shapes: full mini-batches without weights cost a little less
     is_full = train.weights is None and num_steps * batch_size == len(train)
     has_gaps, weights = program.networks.takes_filled_batches and not is_full, padded_weights(train)
-    carry = train_state, StepInfo(*jnp.zeros(3, train.x.dtype))
+    zero = jnp.zeros((), train.x.dtype)
+    carry = train_state, StepInfo(dict.fromkeys(program.objective.measures, zero), zero)
     carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
     if batches.rest is not None:
         # a foreign model need not leave examples of weight 0 out: its last mini-batch is a step of
         # its own shape, at the price of compiling the step twice
         carry = on_batch(train[batches.rest[index]], carry)
     train_state, total = carry
-    return train_state._replace(epoch=train_state.epoch + 1), total.means()
+    return train_state._replace(epoch=train_state.epoch + 1), total.values()
 
 
 def padded_weights(data: Dataset) -> Array:
@@ -203,47 +222,44 @@ def evaluate(
     The inputs go in as they are: for a network that normalises them, `Fitted.score` does so first.
     `numbers` are what the model's `apply` takes of its own.
     """
-    logits, _ = model.apply(params, state, data.x, **numbers)
-    return {
-        "cost": weighted_mean(softmax_cross_entropy(logits, data.y), data.weights),
-        "accuracy": accuracy(logits, data.y, data.weights),
-    }
+    outputs, _ = model.apply(params, state, data.x, **numbers)
+    objective = losses.OBJECTIVES[losses.DEFAULT_OBJECTIVE]
+    cost = objective.mean_cost(outputs, data.y, data.weights)
+    means = objective.means(cost, outputs, data.y, data.weights)
+    return {name: losses.METRICS[name].value(mean) for name, mean in means.items()}
 
 
 def _evaluate_in_pieces(
     program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
 ) -> dict[str, Array]:
     """`evaluate`, a mini-batch at a time: many lanes would not have room for all activations."""
-    model = program.networks.model(numbers)
+    model, objective = program.networks.model(numbers), program.objective
     own = {name: numbers[name] for name in model.numbers}
     num_pieces = -(-len(data) // max(program.batch_size, 64))
     size = -(-len(data) // num_pieces)
-    missing = -len(data) % size
-    weights = padded_weights(data)
+    missing, weights = -len(data) % size, padded_weights(data)
 
     def measure(nothing: None, rows: Array) -> tuple[None, StepInfo]:
         batch = filled_up(data, weights, rows) if missing else data[rows]
-        logits, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
-        cost = weighted_mean(softmax_cross_entropy(logits, batch.y), batch.weights)
-        return None, _info(cost, logits, batch)
+        outputs, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
+        cost = objective.mean_cost(outputs, batch.y, batch.weights)
+        return None, _info(objective, cost, outputs, batch)
 
     rows = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
     _, infos = jax.lax.scan(measure, None, jnp.asarray(rows))
-    return jax.tree.map(jnp.sum, infos).means()
+    return jax.tree.map(jnp.sum, infos).values()
 
 
 def _keep_best(program: Program, train_state: TrainState, values: dict[str, Array]) -> TrainState:
     best = train_state.best
-    if best is None:
+    if best is None or program.keep_best is None:
         return train_state
-    new_accuracy, new_cost = values["valid_accuracy"], values["valid_cost"]
-    more_hits, lower_cost = new_accuracy > best.accuracy, new_cost < best.cost
-    if program.keep_best == "accuracy":
-        is_better = more_hits | ((new_accuracy == best.accuracy) & lower_cost)
-    else:
-        is_better = lower_cost | ((new_cost == best.cost) & more_hits)
-    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(new_cost)
-    now = Best(train_state.params, train_state.state, train_state.epoch - 1, new_accuracy, new_cost)
+    ranks = program.objective.ranked_by(program.keep_best)
+    new, old = {one.name: values[one.valid] for one in ranks}, best.values
+    is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
+    is_better = is_better | ((new[ranks[0].name] == old[ranks[0].name]) & breaks_tie)
+    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[losses.COST.valid])
+    now = Best(train_state.params, train_state.state, train_state.epoch - 1, new)
     kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
     return train_state._replace(best=kept)
 
@@ -271,19 +287,14 @@ def train_epochs(
         train_state, values = train_epoch(program, train_state, numbers, train, batches, index)
         if valid is not None:
             held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
-            values |= {f"valid_{name}": value for name, value in held_out.items()}
+            values |= {f"{losses.VALID}{name}": value for name, value in held_out.items()}
             train_state = _keep_best(program, train_state, values)
-        is_fine = train_state.diverged < 0
         curves = {
-            name: curve.at[index].set(jnp.where(is_fine, values[name], 0))
+            name: curve.at[index].set(jnp.where(train_state.diverged < 0, values[name], 0))
             for name, curve in curves.items()
         }
         return train_state, curves
 
-    empty = {name: jnp.zeros(batches.rows.shape[0]) for name in curve_names(valid)}
+    names = program.objective.curves(valid is not None)
+    empty = {name: jnp.zeros(batches.rows.shape[0]) for name in names}
     return jax.lax.fori_loop(0, batches.num_epochs, epoch, (train_state, empty))
-
-
-def curve_names(valid: Dataset | None) -> tuple[str, ...]:
-    names = ("cost", "accuracy")
-    return names if valid is None else (*names, "valid_cost", "valid_accuracy")

@@ -10,6 +10,7 @@ import numpy as np
 from jaxnn.data.batches import Schedule, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import Treatment
+from jaxnn.functional.losses import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import check_fits
@@ -18,7 +19,7 @@ from jaxnn.system.signals import ENDS, deferred_interrupt, held_signals
 from jaxnn.training.hooks import Hook
 from jaxnn.training.programs import Program, initial
 from jaxnn.training.recipes import Recipe, recipe
-from jaxnn.training.steps import TrainState, curve_names, init_train_state, train_epochs
+from jaxnn.training.steps import TrainState, init_train_state, train_epochs
 
 
 class Setup(NamedTuple):
@@ -38,9 +39,8 @@ class Setup(NamedTuple):
     in_row_space: bool
     schedule: Schedule
 
-    @property
-    def curve_names(self) -> tuple[str, ...]:
-        return curve_names(self.valid)
+    def curve_names(self, recipe: Recipe) -> tuple[str, ...]:
+        return recipe.program.objective.curves(self.valid is not None)
 
     def recipe(self, setting: Mapping[str, Any]) -> Recipe:
         return recipe(setting, self.given, self.model)
@@ -99,7 +99,7 @@ def train_stretch(
       ValueError: the machine has no room for the curves.
     """
     check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
-    curves = {name: np.full(epochs, np.nan) for name in setup.curve_names}
+    curves = {name: np.full(epochs, np.nan) for name in setup.curve_names(recipe)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
     first_epoch = int(jax.device_get(train_state.epoch))
     numbers = jax.device_put(recipe.numbers)
@@ -126,7 +126,7 @@ def train_stretch(
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
-                    report(done, f"cost {curves['cost'][done - 1]:.4f}")
+                    report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
                     seconds += time.perf_counter() - start
                     # after the first one calls last about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))

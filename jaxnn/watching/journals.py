@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from rich.table import Table
 
+from jaxnn.functional.losses import COST, VALID, metric_of
 from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.checks import one_of
@@ -146,7 +147,7 @@ class Journal:
         names = self.names
         if curve is not None:
             one_of("curve", curve, names)
-        shown = (curve,) if curve else tuple(name for name in names if name.endswith("cost"))
+        shown = (curve,) if curve else tuple(name for name in names if metric_of(name) is COST)
         stretches = [
             (entry.epoch, {name: entry.curves[name] for name in shown}, index in self.stands)
             for index, entry in enumerate(self.entries)
@@ -191,19 +192,19 @@ def draw_run(
     for end, curves, stands in stretches:
         for name, values in curves.items():
             epochs = np.arange(end - len(values), end) + 1
-            color = BEST if name.startswith("valid") else MEDIAN
+            color = BEST if name.startswith(VALID) else MEDIAN
             style = {"linewidth": 2} if stands else {"linewidth": 1.2, "linestyle": ":"}
             axes.plot(epochs, values, color=color, alpha=1 if stands else 0.6, **style)
     names = list(stretches[0][1]) if stretches else []
     for name in names:
-        color = BEST if name.startswith("valid") else MEDIAN
-        axes.plot([], [], color=color, linewidth=2, label=name.replace("valid_", "validation "))
+        color = BEST if name.startswith(VALID) else MEDIAN
+        axes.plot([], [], color=color, linewidth=2, label=name.replace(VALID, "validation "))
     if not all(stands for *_, stands in stretches):
         axes.plot([], [], color="0.4", linewidth=1.2, linestyle=":", label="undone")
     known = [v for _, curves, _ in stretches for v in curves.values()]
     finite = np.concatenate([np.empty(0), *known])
     finite = finite[np.isfinite(finite) & (finite > 0)]
-    is_cost = all(name.endswith("cost") for name in names)
+    is_cost = all(metric_of(name) is COST for name in names)
     if is_cost and finite.size:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
@@ -221,7 +222,7 @@ def draw_run(
         )  # fmt: skip
     axes.locator_params(axis="x", integer=True)
     axes.set(
-        xlabel="epoch", ylabel="cost" if is_cost else names[0].replace("valid_", "validation ")
+        xlabel="epoch", ylabel=COST.name if is_cost else names[0].replace(VALID, "validation ")
     )
     if names:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)

@@ -14,6 +14,7 @@ from jaxnn.disk.trees import filled, groups_of, named
 from jaxnn.disk.versions import format_of
 from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
+from jaxnn.functional.losses import COST
 from jaxnn.system.arrays import from_words
 from jaxnn.system.checks import brief
 from jaxnn.training.recipes import Recipe
@@ -117,7 +118,7 @@ def _check_journal(journal: Journal, moments: Sequence[Moment]) -> None:
     lengths = {len(curve) for curve in journal.curves.values()}
     if lengths != {moments[-1].epoch}:
         raise ValueError(f"the run has curves of {lengths} epochs; expected {moments[-1].epoch}")
-    diverged, costs = int(moments[-1].train_state.diverged), journal.curves["cost"]
+    diverged, costs = int(moments[-1].train_state.diverged), journal.curves[COST.name]
     # the curves of a network that has diverged end with NaN
     if np.isnan(costs[-1:]).any() != (diverged >= 0):
         raise ValueError(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.results.trials import Chunk
 from jaxnn.searching.studies import Study
-from jaxnn.system.checks import one_of_two
+from jaxnn.system.checks import either
 from jaxnn.training.fitting import diverged_at
 from jaxnn.training.stretches import Setup
 from jaxnn.watching.journals import Journal
@@ -18,8 +18,8 @@ def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
     """Where a run is as a study of one setting, see `Run.study`."""
     if setup.valid is None:
         raise ValueError("study got a run without validation data; expected Run(..., valid)")
-    one_of_two("metric", metric, "accuracy", "cost")
     now, clock = journal.now, journal.clock
+    either("metric", metric, *now.recipe.program.objective.measures)
     if now.epoch == 0:
         raise ValueError("study got a run that has not trained yet; expected train(...) first")
     full, step = now.recipe.setting, diverged_at(now.train_state)

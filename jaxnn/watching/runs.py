@@ -9,6 +9,7 @@ import numpy as np
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.options import Call
+from jaxnn.functional.losses import ACCURACY
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting, plain_setting
@@ -86,7 +87,7 @@ class Run:
             row_space=row_space,
         )
         now = Moment(state, plain_setting(setting), recipe, 0)
-        self._journal = Journal(self._setup.curve_names, now, Clock(datetime.now()))
+        self._journal = Journal(self._setup.curve_names(recipe), now, Clock(datetime.now()))
         self._session = open_session(
             directory, commit_interval, call, self._journal, self._setup.recipe
         )
@@ -221,7 +222,7 @@ class Run:
         now = self._journal.now
         return fitted_of(self._setup, now.recipe, now.train_state, self.curves)
 
-    def study(self, metric: str = "accuracy") -> Study:
+    def study(self, metric: str = ACCURACY.name) -> Study:
         """The run as a study of one setting, with the table, pictures and values of a sweep's.
 
         Raises:

@@ -11,6 +11,7 @@ from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.options import Call
+from jaxnn.functional.losses import COST
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import Recipe
 from jaxnn.training.steps import TrainState
@@ -48,7 +49,7 @@ class Session:
     ) -> None:
         """Writes one in the middle of a stretch of training, as if the stretch ended there."""
         if self._commits.is_due():
-            then, epochs = journal.copy(), len(curves["cost"])
+            then, epochs = journal.copy(), len(curves[COST.name])
             now = then.now._replace(train_state=state, epoch=then.now.epoch + epochs)
             then.write("train", f"{epochs} epochs, broken off", curves, now)
             self.save(then)

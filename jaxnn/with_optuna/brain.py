@@ -16,6 +16,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
 from jaxnn.engine.options import Call
+from jaxnn.functional.losses import METRICS
 from jaxnn.results.records import Record
 from jaxnn.system.checks import plain
 from jaxnn.system.terminal import counted
@@ -76,7 +77,7 @@ class OptunaSearch:
         self._space, self._parameters = space, parameters(space)
         self._distributions = {one.name: one.distribution for one in self._parameters.values()}
         self._is_shared, self._call = arguments["storage"] is not None, ""
-        direction = "maximize" if arguments["metric"] == "accuracy" else "minimize"
+        direction = METRICS[arguments["metric"]].direction
         self._study = open_study(arguments["storage"], name, sampler, direction)
         if self._is_shared:
             self._check_call()
@@ -262,6 +263,6 @@ _OF_SEARCH = ("folds", "seeds", "patience", "seed", "select", "keep", "metric")
 
 def last_finite(study: Record, number: int) -> dict[int, float]:
     """Epoch -> mean validation metric, for the last epoch at which all repetitions have one."""
-    values = study.curves[f"valid_{study.metric}"][number].mean(axis=0)
+    values = study.curves[study.ranked_by[0].valid][number].mean(axis=0)
     known = np.flatnonzero(np.isfinite(values))
     return {int(known[-1]) + 1: float(values[known[-1]])} if known.size else {}

@@ -75,7 +75,7 @@ def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "o
                 f"to_optuna got the name {name!r}, which the storage has; give another"
             )
         optuna.delete_study(study_name=name, storage=opened)
-    direction = "maximize" if study.metric == "accuracy" else "minimize"
+    direction = study.ranked_by[0].direction
     there = optuna.create_study(storage=opened, study_name=name, direction=direction)
     try:
         there.set_user_attr(_COMPLETE, False)
@@ -98,9 +98,7 @@ def _values(study: Record) -> np.ndarray:
     if study.ranked.size:
         best, *others = study.ranked
         equal = [number for number in others if values[number] == values[best]]
-        values[equal] = np.nextafter(
-            values[equal], -np.inf if study.metric == "accuracy" else np.inf
-        )
+        values[equal] = np.nextafter(values[equal], study.ranked_by[0].worst)
     return values
 
 
@@ -115,7 +113,7 @@ def _frozen(
     optuna: Any, study: Record, trial: Trial, value: float, ours: Mapping[str, Parameter]
 ) -> Any:
     setting, states = study.settings[trial.number], optuna.trial.TrialState
-    curve = study.curves[f"valid_{study.metric}"][trial.number].mean(axis=0)
+    curve = study.curves[study.ranked_by[0].valid][trial.number].mean(axis=0)
     is_finite, dropped = math.isfinite(value), int(study.dropped[trial.number])
     if trial.state == "RUNNING":
         state = states.FAIL
