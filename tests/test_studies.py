@@ -18,6 +18,7 @@ from jaxnn.settings.hyperparameters import complete
 from jaxnn.settings.sampling import Settings
 from jaxnn.system.display import SweepDisplay, sweep_display
 from jaxnn.system.terminal import as_text
+from jaxnn.training.programs import Foreign
 
 
 def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diverged=None):
@@ -189,7 +190,7 @@ def test_a_network_shares_no_memory_with_its_study():
     kernels, seen = np.zeros((2, 64, 16), np.float32), np.zeros((2, 16), np.float32)
     before = study.chunks[0]
     study.chunks = [
-        Chunk(study.model, {"kernel": kernels}, {"seen": seen}, before.start, before.end)
+        Chunk(Foreign(study.model), {"kernel": kernels}, {"seen": seen}, before.start, before.end)
     ]
     statistics = InputStatistics(np.zeros(4), np.ones(4))
     study.treatments = {("raw", 0): Treatment(statistics, None, 4)}
