@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from comparisons import assert_same
+from helpers.comparisons import assert_same
 from killing import kill, start, wait_until
 
 import jaxnn

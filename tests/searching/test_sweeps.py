@@ -5,6 +5,7 @@ import inspect
 import itertools
 import os
 import signal
+import sys
 import time
 import warnings
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from test_training import counting, ctrl_c  # noqa: F401
+from test_fit import counting, ctrl_c  # noqa: F401
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, search, sweep
@@ -251,9 +252,9 @@ def test_bits_do_not_depend_on_the_number_of_devices(run_python, tmp_path):
     code = f"""
 import os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path[:0] = {sys.path!r}
 import jax, numpy as np
-from test_sweeping import networks, small_sweep
+from test_sweeps import networks, small_sweep
 assert len(jax.devices()) == 8
 study = small_sweep()
 assert len(study.chunks) == 9

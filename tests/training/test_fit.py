@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import order_of
+from helpers.by_hand import order_of
 from test_optimizers import by_hand
 
 import jaxnn

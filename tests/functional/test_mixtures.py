@@ -6,10 +6,10 @@ import json
 import jax
 import numpy as np
 import pytest
-from by_hand import trained
+from helpers.by_hand import trained
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from test_sweeping import assert_lane_is_solo, assert_same_bits, networks
+from test_sweeps import assert_lane_is_solo, assert_same_bits, networks
 
 import jaxnn
 from jaxnn import Dataset, fit, mlp, sweep

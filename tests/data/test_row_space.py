@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from test_sweeping import assert_lane_is_solo
+from test_sweeps import assert_lane_is_solo
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, sweep

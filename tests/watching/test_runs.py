@@ -8,7 +8,7 @@ import threading
 import jax
 import numpy as np
 import pytest
-from test_training import counting, ctrl_c, data, leaves_equal, numpy_gradient  # noqa: F401
+from test_fit import counting, ctrl_c, data, leaves_equal, numpy_gradient  # noqa: F401
 
 import jaxnn
 from jaxnn import Dataset, Run, fit, mlp

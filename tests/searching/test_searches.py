@@ -6,7 +6,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from test_training import ctrl_c  # noqa: F401
+from test_fit import ctrl_c  # noqa: F401
 
 import jaxnn
 from jaxnn import Dataset, fit, sample, search, stratified_folds

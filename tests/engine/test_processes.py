@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import optuna
 import pytest
-from comparisons import assert_same
+from helpers.comparisons import assert_same
 from killing import ended, free_port, start
 
 import jaxnn
@@ -24,7 +24,7 @@ from jaxnn.formats.parts import absorb, part_of
 from jaxnn.system.processes import ALONE, all_hosts
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"
-PAGE = Path(__file__).parent.parent / "examples" / "processes.md"
+PAGE = Path(__file__).parents[2] / "examples" / "processes.md"
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
     "hidden": jaxnn.choice([(4,), (6, 3)]),
@@ -153,12 +153,12 @@ def job(tmp_path, cache):
 
     def run(task, count):
         code = (
-            "import sys, jax, jaxnn, test_hosts\n"
+            "import sys, jax, jaxnn, test_processes\n"
             "task, out, count, process, port = sys.argv[1:]\n"
             'jax.config.update("jax_disable_most_optimizations", True)\n'
             'jaxnn.connect("localhost:" + port, int(count), int(process),\n'
             "    heartbeat_timeout_seconds=5)\n"
-            "test_hosts.child(task, out)\n"
+            "test_processes.child(task, out)\n"
         )
         port, path = free_port(), {"PYTHONPATH": os.pathsep.join(sys.path)}
         # processes need not have as many devices

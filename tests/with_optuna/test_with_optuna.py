@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optuna
 import pytest
-from test_searching import MIXED, SPACE, TRAIN, VALID, curves_of
+from test_searches import MIXED, SPACE, TRAIN, VALID, curves_of
 from test_studies import make_study
 
 import jaxnn

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from test_searching import SPACE, TRAIN, VALID
+from test_searches import SPACE, TRAIN, VALID
 
 import jaxnn
 from jaxnn.with_optuna import leases, storages

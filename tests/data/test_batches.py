@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from by_hand import order_of
+from helpers.by_hand import order_of
 
 import jaxnn
 from jaxnn import Dataset
