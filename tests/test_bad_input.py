@@ -329,6 +329,7 @@ def test_any_space_is_sampled_or_refused(drawn):
         assert full or "decay_rate got" in refusal
 
 
+@pytest.mark.slow
 def test_damaged_files_never_load_hang_or_crash():
     """300 of them; `benchmarks/reliability.py fuzz` does 2,000."""
     script = Path(__file__).parents[1] / "benchmarks" / "reliability.py"

@@ -36,6 +36,7 @@ def load(monkeypatch):
     return load_script
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [17, 101])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_claim_holds_on_other_seeds(load, name, seed, tmp_path, capsys):

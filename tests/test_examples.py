@@ -96,6 +96,7 @@ def test_signs_trains_writes_and_predicts(signs, tmp_path, capsys):
     assert re.match(r".*hand\.png shows [0-5]\n", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_signs_takes_every_flag(signs, tmp_path, capsys):
     arguments = "--optimizer rmsprop --learning-rate 1e-3 --epochs 1 --batch-size 64 --hidden 5 4"
     arguments += " --batch-norm --inputs standardised --l2 0.01 --dropout 0.1 --seed 3"
@@ -134,6 +135,7 @@ def test_signs_sweeps_and_tests_the_best_once(signs, tmp_path, capsys):
     assert f"{best.curves['valid_accuracy'][-1]:.4f}" in first
 
 
+@pytest.mark.slow
 def test_signs_searches_and_trains_the_best_anew(signs, tmp_path, capsys):
     arguments = "--search halving --sweep 4 --epochs 3 --hidden 4 --row-space"
     assert signs.main([*arguments.split(), "--out", str(tmp_path)]) == 0
@@ -148,6 +150,7 @@ def test_signs_searches_and_trains_the_best_anew(signs, tmp_path, capsys):
     assert set(best.curves) == {"cost", "accuracy"}
 
 
+@pytest.mark.slow
 def test_the_tour_runs_from_arrays_to_a_study():
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
@@ -180,6 +183,7 @@ def test_signs_answers_bad_input(signs, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_signs_runs_without_the_plot_extra(tmp_path, run_python):
     code = (
         "import sys\n"
@@ -196,6 +200,7 @@ def test_signs_runs_without_the_plot_extra(tmp_path, run_python):
     assert {path.name for path in tmp_path.iterdir()} == {"network.h5", "parameters.npz"}
 
 
+@pytest.mark.slow
 def test_the_convolutional_network_is_searched_and_scored_on_held_out_pictures(capsys):
     arguments = ["--examples", "180", "--settings", "2", "--epochs", "12"]
     assert load_example("convnet").main(arguments) == 0

@@ -274,6 +274,7 @@ print(json.dumps(counts))
 """
 
 
+@pytest.mark.slow
 def test_damaged_files_are_answered(folder, run_python):
     """Cut off or with flipped bytes; in a process of its own, should the C library crash."""
     counts = json.loads(run_python(FUZZ, str(folder)).stdout)

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from test_sweeps import assert_lane_is_solo
+from helpers.comparisons import assert_lane_is_solo
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, sweep

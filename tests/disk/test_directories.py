@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.data import halves
 
 import jaxnn
 from jaxnn.disk import directories
@@ -28,8 +29,7 @@ def content(number=0):
 
 @pytest.fixture
 def data():
-    x = np.random.default_rng(0).normal(size=(60, 3))
-    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1)
+    return halves()
 
 
 def names(directory):
@@ -208,6 +208,7 @@ with commits_in(sys.argv[1], 60.0):
 """
 
 
+@pytest.mark.slow
 def test_one_process_writes_and_a_dead_one_holds_nothing(tmp_path, data):
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -279,6 +280,7 @@ study.save(sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_commit_and_training_in_memory(tmp_path, run_python):
     done = run_python(FULL, str(tmp_path / "run"), str(tmp_path / "study.h5"))
     assert "File too large. Training goes on in memory, the last good commit stays" in done.stdout

@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 import pytest
 from helpers.comparisons import assert_same
+from helpers.data import corners
 from killing import ended, free_port, start
 
 import jaxnn
@@ -37,20 +38,15 @@ def _fast(module_compiled_fast):
     pass
 
 
-def dataset():
-    x = np.random.default_rng(0).normal(size=(120, 4))
-    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0))
-
-
 def sweep(**more):
     settings = jaxnn.sample(SPACE, 24)
-    return jaxnn.sweep(settings, dataset(), 0.25, epochs=12, seeds=2, chunk=4, **more)
+    return jaxnn.sweep(settings, corners(), 0.25, epochs=12, seeds=2, chunk=4, **more)
 
 
 def halving(**more):
     options = {"num_settings": 18, "max_epochs": 18, "seeds": 2, "chunk": 4, "keep": "best"}
     options |= {"valid": 0.25, "method": "halving"}
-    return jaxnn.search(SPACE, dataset(), **options | more)
+    return jaxnn.search(SPACE, corners(), **options | more)
 
 
 MORE = {"folds": 2, "seeds": 1, "row_space": True, "valid": None, "patience": 6}
@@ -60,7 +56,7 @@ def asked():
     """A sampler without a seed draws otherwise in each process; the first one's settings count."""
     sampler = optuna.samplers.RandomSampler()
     options = {"num_settings": 6, "batch": 3, "max_epochs": 3, "sampler": sampler}
-    return jaxnn.search(SPACE, dataset(), 0.25, method="optuna", chunk=4, **options)
+    return jaxnn.search(SPACE, corners(), 0.25, method="optuna", chunk=4, **options)
 
 
 def refused(call, *arguments, **options):
@@ -77,7 +73,7 @@ def child(task, out):
         study = sweep(directory=directory)
         study.save(f"{out}/sweep-{process}.h5")
         # on its own
-        print("refit:", study.refit(dataset()).curves["cost"][-1] if process == 1 else "")
+        print("refit:", study.refit(corners()).curves["cost"][-1] if process == 1 else "")
         halving().save(f"{out}/halving-{process}.h5")
         asked().save(f"{out}/asked-{process}.h5")
         # networks stay where they are
@@ -95,7 +91,7 @@ def child(task, out):
 
         halving(directory=directory, commit_interval=0.0, on_epoch=kill)
     elif task == "resumed":
-        study = jaxnn.resume(directory, dataset())
+        study = jaxnn.resume(directory, corners())
         study.save(f"{out}/resumed-{process}.h5")
     elif task == "page":
         (code,) = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -104,7 +100,7 @@ def child(task, out):
         names = {}
         exec(code.replace("4096", "9").replace("81", "3"), names)
         print("best:", names["study"].best_params)
-        print("notes:", jaxnn.sweep([{}], dataset(), 0.25, epochs=1).notes)
+        print("notes:", jaxnn.sweep([{}], corners(), 0.25, epochs=1).notes)
     elif task == "wrong":
         for wrong in (
             {"seed": process},
@@ -113,7 +109,7 @@ def child(task, out):
             {"directory": None if process == 1 else directory},
             {"model": None if process == 1 else jaxnn.mlp(4, (), 3)},
         ):
-            refused(jaxnn.sweep, [{}], dataset(), 0.25, **{"epochs": 3, **wrong})
+            refused(jaxnn.sweep, [{}], corners(), 0.25, **{"epochs": 3, **wrong})
         refused(halving, storage="sqlite://")
         for error in (MemoryError(), ZeroDivisionError("by zero")):
 
@@ -179,6 +175,7 @@ def job(tmp_path, cache):
     return run
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_study_of_one(job, tmp_path):
     _, said = job("same", 2)
     for name, whole in (("sweep", sweep()), ("halving", halving()), ("more", halving(**MORE))):
@@ -192,10 +189,10 @@ def test_two_processes_make_the_study_of_one(job, tmp_path):
     assert networks[0][0] + networks[1][0] == networks[0][1] == networks[1][1]
     assert 0 < networks[0][0] < networks[0][1]
     (refitted,) = re.findall("refit: (.+)", said[1])
-    assert float(refitted) == pytest.approx(sweep().refit(dataset()).curves["cost"][-1])
+    assert float(refitted) == pytest.approx(sweep().refit(corners()).curves["cost"][-1])
     drawn = [jaxnn.load(tmp_path / f"asked-{process}.h5") for process in (0, 1)]
     assert_same(*drawn)
-    alone = jaxnn.sweep(drawn[0].given, dataset(), 0.25, epochs=3, chunk=4)
+    alone = jaxnn.sweep(drawn[0].given, corners(), 0.25, epochs=3, chunk=4)
     np.testing.assert_allclose(drawn[0].curves["cost"], alone.curves["cost"], rtol=1e-4)
     # each has saved its own lanes, and together they are the study
     commits = newest(tmp_path / "directory")
@@ -207,6 +204,7 @@ def test_two_processes_make_the_study_of_one(job, tmp_path):
     assert_same(sweep(), sweep(directory=tmp_path / "directory"))
 
 
+@pytest.mark.slow
 def test_a_lost_process_ends_the_job_and_fewer_go_on(job, tmp_path):
     codes, _ = job("killed", 3)
     assert codes[1] == -signal.SIGKILL
@@ -227,6 +225,7 @@ def test_a_lost_process_ends_the_job_and_fewer_go_on(job, tmp_path):
         assert_same(whole, jaxnn.load(tmp_path / f"resumed-{process}.h5"))
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs_on_two_processes(job):
     _, said = job("page", 2)
     (first,), (second,) = [re.findall("best:.*", out) for out in said]
@@ -235,6 +234,7 @@ def test_the_code_of_the_page_runs_on_two_processes(job):
     assert all("There were chunks for 1 of 2 processes" in out for out in said)
 
 
+@pytest.mark.slow
 def test_what_one_process_gets_wrong_is_said_by_all(job):
     _, said = job("wrong", 2)
     errors = [[line[7:] for line in out.splitlines() if line.startswith("error:")] for out in said]
@@ -257,6 +257,7 @@ def test_what_one_process_gets_wrong_is_said_by_all(job):
     assert second[6:] == ["", "by zero"]
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_ends_all_and_the_same_call_goes_on(job, tmp_path):
     _, said = job("interrupted", 2)
     assert all("interrupted: training was interrupted" in out for out in said)
@@ -264,7 +265,7 @@ def test_a_signal_to_one_process_ends_all_and_the_same_call_goes_on(job, tmp_pat
 
 
 def test_chunks_are_dealt_whole_and_evenly():
-    data = dataset()
+    data = corners()
     settings = jaxnn.sample(SPACE, 96)
     planned = jaxnn.plan(settings, data)
     waiting = [
@@ -367,5 +368,5 @@ def test_alone_a_process_says_it_to_itself():
     alone = team.Team()
     assert [alone.in_any("a meeting", is_so) for is_so in (False, True)] == [False, True]
     assert alone.is_same("a meeting", lambda: 1 / 0)
-    plan = jaxnn.plan([{}], dataset())
+    plan = jaxnn.plan([{}], corners())
     assert plan_of_first(ALONE, plan, None) is plan

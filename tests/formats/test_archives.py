@@ -10,6 +10,7 @@ import h5py
 import jax
 import numpy as np
 import pytest
+from helpers.data import corners
 
 import jaxnn
 from jaxnn.disk.encoding import decode, encode, first_difference
@@ -19,9 +20,7 @@ from jaxnn.results import plots
 
 @pytest.fixture(scope="module")
 def data():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(90, 4))
-    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0))
+    return corners(90)
 
 
 @pytest.fixture(scope="module")

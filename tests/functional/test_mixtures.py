@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 from helpers.by_hand import trained
+from helpers.comparisons import assert_lane_is_solo, assert_same_bits, networks
+from helpers.data import curved
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from test_sweeps import assert_lane_is_solo, assert_same_bits, networks
 
 import jaxnn
 from jaxnn import Dataset, fit, mlp, sweep
@@ -59,9 +60,7 @@ SETTING = st.fixed_dictionaries(
 
 
 def make_data():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(46, 4))
-    data = Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
+    data = curved(46)
     # mini-batches of 16 leave one of 4, those of 5 leave a single example
     return data[:36], data[36:]
 
@@ -71,8 +70,9 @@ def flat(tree):
 
 
 @pytest.mark.usefixtures("compiled_fast")
-def test_any_structures_together_are_each_what_numpy_makes_of_them():
-    """300 random settings, six at a time beside the anchors, against formulas by hand."""
+@pytest.mark.parametrize("num_draws", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_any_structures_together_are_each_what_numpy_makes_of_them(num_draws):
+    """30 or 300 random settings, six at a time beside the anchors, against formulas by hand."""
     with jax.enable_x64(True):
         train, valid = make_data()
         x, y = np.asarray(train.x), np.asarray(train.y)
@@ -80,7 +80,7 @@ def test_any_structures_together_are_each_what_numpy_makes_of_them():
         tried = []
 
         @settings(
-            max_examples=50,
+            max_examples=num_draws,
             deadline=None,
             phases=[Phase.generate],
             derandomize=True,

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.by_hand import NUMBERS, steps_by_hand
 
 from jaxnn.functional.optimizers import (
     DECAY_SCHEDULES,
@@ -11,29 +12,6 @@ from jaxnn.functional.optimizers import (
     mixed_optimizer,
     optimizer,
 )
-
-NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
-
-
-def by_hand(name, w, grads, alpha):
-    """The course's formulas in float64."""
-    v, s = np.zeros_like(w), np.zeros_like(w)
-    beta, beta1, beta2, epsilon = NUMBERS.values()
-    for t, dw in enumerate(grads, 1):
-        if name == "gd":
-            w = w - alpha * dw
-        elif name == "momentum":
-            v = beta * v + (1 - beta) * dw
-            w = w - alpha * v
-        elif name == "rmsprop":
-            s = beta2 * s + (1 - beta2) * dw**2
-            w = w - alpha * dw / (np.sqrt(s) + epsilon)
-        elif name == "adam":
-            v = beta1 * v + (1 - beta1) * dw
-            s = beta2 * s + (1 - beta2) * dw**2
-            v_corrected, s_corrected = v / (1 - beta1**t), s / (1 - beta2**t)
-            w = w - alpha * v_corrected / (np.sqrt(s_corrected) + epsilon)
-    return w
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -52,7 +30,7 @@ def test_steps_by_hand(name, num_steps):
         got, opt_state = jnp.asarray(w), optimizer(name, NUMBERS, 0.1).init(jnp.asarray(w))
         for grad in grads:
             got, opt_state = step(NUMBERS, 0.1, got, opt_state, jnp.asarray(grad))
-        np.testing.assert_allclose(got, by_hand(name, w, grads, 0.1), rtol=1e-12)
+        np.testing.assert_allclose(got, steps_by_hand(name, w, grads, 0.1), rtol=1e-12)
         assert step._cache_size() == 1
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 MOST_UNITS, MOST_EXAMPLES = 16, 32
+NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
 
 
 def _rows(draw, length):
@@ -172,3 +173,41 @@ def _trained(setting, x, y, num_classes, epochs, seed, order_seed, nudge):
         for one in tree
     )
     return flat(params), flat(averages)
+
+
+def steps_by_hand(name, w, grads, alpha):
+    """Weights after one step for each gradient: the course's formulas in float64."""
+    v, s = np.zeros_like(w), np.zeros_like(w)
+    beta, beta1, beta2, epsilon = NUMBERS.values()
+    for t, dw in enumerate(grads, 1):
+        if name == "gd":
+            w = w - alpha * dw
+        elif name == "momentum":
+            v = beta * v + (1 - beta) * dw
+            w = w - alpha * v
+        elif name == "rmsprop":
+            s = beta2 * s + (1 - beta2) * dw**2
+            w = w - alpha * dw / (np.sqrt(s) + epsilon)
+        elif name == "adam":
+            v = beta1 * v + (1 - beta1) * dw
+            s = beta2 * s + (1 - beta2) * dw**2
+            v_corrected, s_corrected = v / (1 - beta1**t), s / (1 - beta2**t)
+            w = w - alpha * v_corrected / (np.sqrt(s_corrected) + epsilon)
+    return w
+
+
+def softmax_gradients(params, x, y, l2):
+    """dJ/dW by the course's formulas: dZ = Y_hat - Y, dW = dZ A^T / m, db = sum dZ / m."""
+    activations = [x.T]
+    for number, layer in enumerate(params):
+        z = layer["kernel"] @ activations[-1] + layer["bias"][:, None]
+        activations.append(np.maximum(z, 0) if number < len(params) - 1 else z)
+    logits = activations[-1] - activations[-1].max(0)
+    y_hat = np.exp(logits) / np.exp(logits).sum(0)
+    cost = -np.log(y_hat[y, np.arange(len(y))]).sum()
+    dz, grads = y_hat - np.eye(len(y_hat))[y].T, []
+    for number in reversed(range(len(params))):
+        a, w = activations[number], params[number]["kernel"]
+        grads.insert(0, {"kernel": dz @ a.T / len(y) + l2 * w, "bias": dz.mean(1)})
+        dz = (w.T @ dz) * (a > 0)
+    return grads, cost

@@ -5,7 +5,8 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from test_sweeps import assert_lane_is_solo
+from helpers.comparisons import assert_lane_is_solo
+from helpers.data import halves
 
 import jaxnn
 from jaxnn import Dataset, Rates, choice, fit, loguniform, plan, reverseloguniform, sample
@@ -177,9 +178,7 @@ def test_the_row_space_is_planned_with_fewer_features():
 
 @pytest.fixture
 def data():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(50, 4))
-    data = Dataset(x, (x[:, 0] > 0).astype(int))
+    data = halves(50, 4)
     return data[:40], data[40:]
 
 

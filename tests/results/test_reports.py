@@ -10,7 +10,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_studies import SPACE, make_study
+from helpers.studies import SPACE, make_study
 
 import jaxnn
 from jaxnn import sample

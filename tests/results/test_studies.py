@@ -2,62 +2,21 @@
 
 import re
 import sys
-from datetime import datetime
 
 import numpy as np
 import pytest
+from helpers.studies import SPACE, make_study
 from scipy import stats
 
 import jaxnn
-from jaxnn import loguniform, reverseloguniform, sample, uniform
+from jaxnn import loguniform, sample
 from jaxnn.data.inputs import InputStatistics, Treatment
 from jaxnn.results.summaries import at_edge, summary
 from jaxnn.results.trials import Chunk, Rung
-from jaxnn.searching.studies import Study
-from jaxnn.settings.hyperparameters import complete
 from jaxnn.settings.sampling import Settings
 from jaxnn.system.display import SweepDisplay, sweep_display
 from jaxnn.system.terminal import as_text
 from jaxnn.training.programs import Foreign
-
-
-def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diverged=None):
-    """A study whose validation curves end at the given (S,) or (S, K) values."""
-    accuracy = np.asarray(accuracy, float).reshape(len(given), -1)
-    cost = 1 - accuracy if cost is None else np.asarray(cost, float).reshape(accuracy.shape)
-    rise = np.linspace(0, 1, epochs)
-    curves = {
-        "cost": cost[..., None] + 1 - rise,
-        "accuracy": accuracy[..., None] * rise,
-        "valid_cost": cost[..., None] + 1 - rise,
-        "valid_accuracy": accuracy[..., None] * rise,
-    }
-    diverged = np.full(accuracy.shape, -1) if diverged is None else np.asarray(diverged)
-    for curve in curves.values():
-        curve[diverged >= 0] = np.nan
-    lanes = np.arange(accuracy.size).reshape(accuracy.shape)
-    start, end = datetime(2026, 1, 1, 12), datetime(2026, 1, 1, 13)
-    return Study(
-        given=given,
-        settings=[complete(setting) for setting in given],
-        model=None,
-        metric=metric,
-        plan=jaxnn.plan(given, jaxnn.Dataset(np.ones((40, 4)), np.arange(40) % 3)),
-        treatments={("raw", 0): Treatment(None, None, 4)},
-        input_shape=(4,),
-        num_classes=3,
-        curves=curves,
-        diverged=diverged,
-        epochs_done=np.full(accuracy.shape, epochs),
-        ends=np.full(accuracy.shape, epochs),
-        dropped=np.zeros(len(given), int),
-        space=getattr(given, "space", None),
-        kept_epochs=np.full(accuracy.shape, epochs - 1),
-        places=np.stack([np.zeros_like(lanes), lanes], axis=-1),
-        chunks=[Chunk(None, (), (), start, end)],
-        seconds=2.0,
-        compile_seconds=0.5,
-    )
 
 
 def rates(*values):
@@ -206,13 +165,6 @@ def test_a_network_shares_no_memory_with_its_study():
     np.testing.assert_array_equal(other.inputs.mean, 0)
     np.testing.assert_array_equal(fitted.params["kernel"], 0)
     np.testing.assert_array_equal(fitted.state["seen"], 0)
-
-
-SPACE = {
-    "learning_rate": loguniform(1e-4, 1e0),
-    "beta1": reverseloguniform(0.5, 0.999),
-    "dropout": uniform(0.0, 0.5),
-}
 
 
 @pytest.mark.parametrize(

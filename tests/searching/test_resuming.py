@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 from helpers.comparisons import assert_same
+from helpers.data import corners
 from killing import kill, start, wait_until
 
 import jaxnn
@@ -31,8 +32,7 @@ def _fast(module_compiled_fast):
 
 @pytest.fixture(scope="module")
 def data():
-    x = np.random.default_rng(0).normal(size=(120, 4))
-    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0))
+    return corners()
 
 
 class Killed(BaseException):
@@ -73,7 +73,13 @@ def searches():
     }
 
 
-@pytest.mark.parametrize("name", searches())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name != "halving" else [])
+        for name in searches()
+    ],
+)
 def test_a_killed_search_ends_with_the_bits_of_the_unbroken_one(
     name, data, tmp_path, kill_after, monkeypatch
 ):
@@ -308,6 +314,7 @@ study.save(sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_goes_on(tmp_path, run_python):
     """A short form of `benchmarks/reliability.py kills`."""
     run_python(CHILD, str(tmp_path / "whole"), str(tmp_path / "whole.h5"))
@@ -325,6 +332,7 @@ def test_a_process_killed_at_any_moment_goes_on(tmp_path, run_python):
     assert len(list(directory.iterdir())) == 3, "two commits and the lock"
 
 
+@pytest.mark.slow
 def test_nothing_grows_over_many_epochs(data, tmp_path, monkeypatch):
     """Memory, open files and threads, with a commit after every call."""
     resident, handles = [], []

@@ -6,7 +6,8 @@ import signal
 import jax
 import numpy as np
 import pytest
-from test_fit import ctrl_c  # noqa: F401
+from helpers.data import curved
+from helpers.searches import DATA, MIXED, SPACE, TRAIN, VALID, curves_of
 
 import jaxnn
 from jaxnn import Dataset, fit, sample, search, stratified_folds
@@ -16,38 +17,7 @@ from jaxnn.searching.methods import METHODS, Method, halving_steps
 from jaxnn.training import lanes
 from jaxnn.training.recipes import recipes
 
-SPACE = {
-    "learning_rate": jaxnn.loguniform(1e-3, 1e0),
-    "momentum": jaxnn.reverseloguniform(0.5, 0.99),
-    "l2": jaxnn.loguniform(1e-5, 1e-2),
-    "dropout": jaxnn.uniform(0.1, 0.3),
-    "decay_schedule": "inverse",
-    "decay_rate": 0.1,
-    "optimizer": "momentum",
-    "hidden": (5,),
-    "batch_norm": True,
-    "batch_size": 16,
-}
-MIXED = SPACE | {
-    "hidden": jaxnn.choice([(5,), (4, 3)]),
-    "optimizer": jaxnn.choice(["adam", "momentum"]),
-    "batch_size": jaxnn.choice([16, 20]),
-}
-
-
-def make_data(num_examples=44, features=4):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(num_examples, features))
-    return Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
-
-
-DATA = make_data()
-TRAIN, VALID = DATA[:40], make_data(140)[100:]
 OPTIONS = {"num_settings": 9, "max_epochs": 8, "progress": False}
-
-
-def curves_of(study):
-    return np.stack([study.curves[name] for name in sorted(study.curves)])
 
 
 def test_the_rungs_of_a_halving():
@@ -182,7 +152,7 @@ def test_the_same_call_gives_the_same_study(method):
 
 def test_folds_hold_out_each_example_once_and_are_what_fit_trains():
     """45 examples in four folds: training parts of 34 or 33, the shorter filled up."""
-    data = make_data(45)
+    data = curved(45)
     space = {**SPACE, "inputs": "standardised"}
     study = search(space, data, method="sobol", folds=4, seeds=2, num_settings=2, max_epochs=3,
                    order_seed=7, seed=2, progress=False)  # fmt: skip
@@ -205,7 +175,7 @@ def test_folds_hold_out_each_example_once_and_are_what_fit_trains():
 
 def test_folds_share_their_programs_in_the_row_space_too():
     """Three copies of an example: the fold without them has a rank less."""
-    data = make_data(12, features=30)
+    data = curved(12, 30)
     data = data[[0, 0, 0, *range(1, 12)]]
     before = lanes.train_lanes._cache_size()
     space = {"learning_rate": jaxnn.loguniform(1e-3, 1e-2), "batch_size": 4, "optimizer": "gd"}
@@ -269,7 +239,7 @@ def test_an_ensemble_averages_probabilities():
     assert ensemble.score(VALID) == pytest.approx(hits.mean())
     with pytest.raises(ValueError, match="Ensemble got no members"):
         jaxnn.Ensemble([])
-    other = fit({"batch_size": 20}, make_data(20, features=5), epochs=1)
+    other = fit({"batch_size": 20}, curved(20, 5), epochs=1)
     with pytest.raises(ValueError, match="expected one shape of data"):
         jaxnn.Ensemble([study.fitted(), other])
 

@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.comparisons import assert_lane_is_solo, assert_same_bits, networks
+from helpers.data import curved
+from helpers.models import counting
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from test_fit import counting, ctrl_c  # noqa: F401
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, search, sweep
@@ -39,20 +41,14 @@ STRUCTURES = [
 ]
 
 
-def make_data(num_examples=44):
-    """40 training examples: mini-batches of 16 leave one of 8."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(num_examples, 4))
-    return Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
-
-
 # where the structure is not the point: one, with batch norm, so that it is compiled once
 BATCH_NORM = {"batch_norm": True}
 
 
 @pytest.fixture
 def data():
-    data = make_data()
+    """40 training examples: mini-batches of 16 leave one of 8."""
+    data = curved(44)
     return data[:40], data[40:]
 
 
@@ -75,35 +71,12 @@ def numbers(structure, index):
     }
 
 
-def networks(study):
-    """All weights and curves of a study, by lane."""
-    lanes = [study.fitted(*lane) for lane in np.ndindex(study.diverged.shape)]
-    return [jax.tree.leaves((lane.params, lane.state, lane.curves)) for lane in lanes]
-
-
-def assert_same_bits(a, b):
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
-
-
-def assert_lane_is_solo(study, number, repeat, alone, rtol):
-    lane = study.fitted(number, repeat)
-    for a, b in zip(
-        jax.tree.leaves((lane.params, lane.state, lane.curves)),
-        jax.tree.leaves((alone.params, alone.state, alone.curves)),
-        strict=True,
-    ):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
-    assert lane.setting == alone.setting
-    assert lane.diverged == alone.diverged
-
-
 @pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: "-".join(map(str, s.values())))
 def test_a_lane_is_the_network_trained_alone(structure):
     """Promise 1: 201 steps in float64, with a smaller last mini-batch."""
     with jax.enable_x64(True):
-        data = make_data()
+        data = curved(44)
         train, valid = data[:40], data[40:]
         candidates = [numbers(structure, index) for index in range(3)]
         study = sweep(candidates, train, valid, epochs=67, seeds=2, seed=5, chunk=4, order_seed=3)
@@ -186,7 +159,7 @@ def test_any_numbers_give_the_network_trained_alone(drawn, seed):
     """Promise 1 for random spaces; where a setting is chaotic, to what 1e-15 makes of it."""
     structure = {"hidden": (5,), "batch_norm": True, "decay_schedule": "inverse", "batch_size": 16}
     with jax.enable_x64(True):
-        data = make_data()
+        data = curved(44)
         train, valid = data[:40], data[40:]
         candidates = [{**structure, **one} for one in drawn]
         study = sweep(candidates, train, valid, epochs=10, seed=seed, chunk=4)
@@ -241,11 +214,12 @@ def test_the_same_call_gives_the_same_bits(data):
 
 
 def small_sweep():
-    data = make_data()
+    data = curved(44)
     candidates = [{"hidden": (5,), "batch_size": 20, "learning_rate": i / 99} for i in range(1, 10)]
     return sweep(candidates, data[:40], data[40:], epochs=12, seeds=2, chunk=2, progress=False)
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_number_of_devices(run_python, tmp_path):
     """Eight devices and chunks that do not divide by them."""
     path = tmp_path / "eight.npz"
@@ -254,7 +228,8 @@ import os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 sys.path[:0] = {sys.path!r}
 import jax, numpy as np
-from test_sweeps import networks, small_sweep
+from helpers.comparisons import networks
+from test_sweeps import small_sweep
 assert len(jax.devices()) == 8
 study = small_sweep()
 assert len(study.chunks) == 9
@@ -342,7 +317,7 @@ def test_programs_are_traced_once_for_each_structure(data):
 
 
 def test_a_fraction_is_held_out_as_in_fit():
-    data = make_data(60)
+    data = curved(60)
     study = sweep([{}], data, 0.25, epochs=3, order_seed=4)
     alone = fit({}, data, 0.25, epochs=3, order_seed=4)
     assert_lane_is_solo(study, 0, 0, alone, 1e-5)

@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 CODE = """
 import json, os, signal, sys, tempfile, warnings
 import numpy as np

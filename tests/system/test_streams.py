@@ -4,8 +4,8 @@ import io
 import os
 import sys
 
-import numpy as np
 import pytest
+from helpers.data import halves
 
 import jaxnn
 from jaxnn.system.display import SweepDisplay, progress_line, sweep_display
@@ -45,8 +45,7 @@ def break_stderr(request, monkeypatch):
 
 @pytest.fixture
 def data():
-    x = np.random.default_rng(0).normal(size=(60, 3))
-    return jaxnn.Dataset(x, (x[:, 0] > 0) * 1)
+    return halves()
 
 
 def was_asked(stream):
@@ -165,9 +164,8 @@ def printed(stream):
 
 @pytest.fixture(scope="module")
 def study():
-    x = np.random.default_rng(0).normal(size=(60, 3))
-    data = jaxnn.Dataset(x, (x[:, 0] > 0) * 1)
-    study = jaxnn.sweep([{}, {"learning_rate": 0.1}], data, 0.25, epochs=1, seeds=2, progress=False)
+    settings = [{}, {"learning_rate": 0.1}]
+    study = jaxnn.sweep(settings, halves(), 0.25, epochs=1, seeds=2, progress=False)
     # a name that no encoding of old knows, and a part of a file's name that is no text at all
     study.notes += ["see ☃", "see \udcff"]
     return study

@@ -7,45 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers.by_hand import order_of
-from test_optimizers import by_hand
+from helpers.by_hand import NUMBERS, order_of, softmax_gradients, steps_by_hand
+from helpers.comparisons import leaves_equal
+from helpers.data import curved
+from helpers.models import counting
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp
 from jaxnn.data.batches import EPOCHS_PER_CALL
 
-NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
-
 
 @pytest.fixture
 def data():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(50, 4))
-    return Dataset(x, (x[:, 0] + x[:, 1] ** 2 > 0.5).astype(int) + (x[:, 2] > 1))
+    return curved(50)
 
 
 WEIGHTLESS = Dataset(np.ones((41, 4)), [0] * 41, 3, [1] + [0] * 40)[1:]
-
-
-def leaves_equal(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
-def numpy_gradient(params, x, y, l2):
-    """dJ/dW by the course's formulas: dZ = Y_hat - Y, dW = dZ A^T / m, db = sum dZ / m."""
-    activations = [x.T]
-    for number, layer in enumerate(params):
-        z = layer["kernel"] @ activations[-1] + layer["bias"][:, None]
-        activations.append(np.maximum(z, 0) if number < len(params) - 1 else z)
-    logits = activations[-1] - activations[-1].max(0)
-    y_hat = np.exp(logits) / np.exp(logits).sum(0)
-    cost = -np.log(y_hat[y, np.arange(len(y))]).sum()
-    dz, grads = y_hat - np.eye(len(y_hat))[y].T, []
-    for number in reversed(range(len(params))):
-        a, w = activations[number], params[number]["kernel"]
-        grads.insert(0, {"kernel": dz @ a.T / len(y) + l2 * w, "bias": dz.mean(1)})
-        dz = (w.T @ dz) * (a > 0)
-    return grads, cost
 
 
 @pytest.mark.parametrize("optimizer", ["gd", "momentum", "rmsprop", "adam"])
@@ -68,7 +45,7 @@ def test_fit_matches_numpy_in_float64(data, optimizer, hidden):
         for epoch in range(3):
             total = 0
             for rows in np.split(order_of(7, epoch, 50), [16, 32, 48]):
-                grads, cost = numpy_gradient(params, x[rows], y[rows], 0.02)
+                grads, cost = softmax_gradients(params, x[rows], y[rows], 0.02)
                 total += cost
                 alpha = 0.05 / (1 + epoch)
                 for layer, layer_grads in zip(history, grads, strict=True):
@@ -91,25 +68,15 @@ def test_fit_matches_numpy_in_float64(data, optimizer, hidden):
 
 
 def replay(optimizer, w, steps):
-    """`by_hand` with a learning rate that differs by step: each step's difference, rescaled."""
+    """`steps_by_hand` where the learning rate differs by step: differences, rescaled."""
     if not steps:
         return w
     grads = [grad for grad, _ in steps]
-    path = [by_hand(optimizer, np.zeros_like(w), grads[: n + 1], 1.0) for n in range(len(grads))]
+    path = [
+        steps_by_hand(optimizer, np.zeros_like(w), grads[: n + 1], 1.0) for n in range(len(grads))
+    ]
     moves = np.diff([np.zeros_like(w), *path], axis=0)
     return w + sum(alpha * move for (_, alpha), move in zip(steps, moves, strict=True))
-
-
-def counting(model):
-    """The model, and a list that grows whenever its apply is traced in training."""
-    traces = []
-
-    def apply(params, state, x, *, is_training=False, **rest):
-        if is_training:
-            traces.append(x.shape)
-        return model.apply(params, state, x, is_training=is_training, **rest)
-
-    return Model(model.init, apply, model.numbers), traces
 
 
 def test_a_new_number_compiles_nothing(data):
@@ -265,14 +232,6 @@ def test_training_learns(data):
     fitted = fit({"hidden": (16,), "learning_rate": 0.02}, data, epochs=200)
     assert fitted.score(data) > 0.97
     assert fitted.curves["cost"][-1] < 0.2 < fitted.curves["cost"][0]
-
-
-@pytest.fixture
-def ctrl_c():
-    """Ctrl-C as in a terminal; a process started in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("ctrl_c")

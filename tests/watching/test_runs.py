@@ -8,7 +8,10 @@ import threading
 import jax
 import numpy as np
 import pytest
-from test_fit import counting, ctrl_c, data, leaves_equal, numpy_gradient  # noqa: F401
+from helpers.by_hand import softmax_gradients
+from helpers.comparisons import leaves_equal
+from helpers.data import curved
+from helpers.models import counting
 
 import jaxnn
 from jaxnn import Dataset, Run, fit, mlp
@@ -27,6 +30,11 @@ FULL = {
 SMALL = {"hidden": (5,), "learning_rate": 0.01}
 
 
+@pytest.fixture
+def data():
+    return curved(50)
+
+
 def assert_same(run, fitted):
     leaves_equal(run.fitted().params, fitted.params)
     leaves_equal(run.fitted().state, fitted.state)
@@ -34,7 +42,7 @@ def assert_same(run, fitted):
 
 
 @pytest.mark.parametrize("row_space", [False, True])
-def test_stretches_are_one_training(data, row_space):  # noqa: F811
+def test_stretches_are_one_training(data, row_space):
     run = Run(FULL, data, 0.2, seed=3, order_seed=2, row_space=row_space)
     for epochs in (1, 4, 2):
         run.train(epochs)
@@ -42,7 +50,7 @@ def test_stretches_are_one_training(data, row_space):  # noqa: F811
     assert_same(run, fit(FULL, data, 0.2, epochs=7, seed=3, order_seed=2, row_space=row_space))
 
 
-def test_a_set_number_counts_from_there_on(data):  # noqa: F811
+def test_a_set_number_counts_from_there_on(data):
     """Gradient descent by hand in float64: two epochs with alpha 0.05, one with 0.2 and l2 0.1."""
     with jax.enable_x64(True):
         data = Dataset(data.x, data.y)
@@ -54,7 +62,7 @@ def test_a_set_number_counts_from_there_on(data):  # noqa: F811
                 run.set(learning_rate=0.2, l2=0.1)
             run.train(epochs)
             for _ in range(epochs):
-                grads, _ = numpy_gradient(params, np.asarray(data.x), np.asarray(data.y), l2)
+                grads, _ = softmax_gradients(params, np.asarray(data.x), np.asarray(data.y), l2)
                 step = lambda w, g, alpha=alpha: w - alpha * g
                 params = jax.tree.map(step, params, grads)
         jax.tree.map(
@@ -65,7 +73,7 @@ def test_a_set_number_counts_from_there_on(data):  # noqa: F811
         assert run.setting["learning_rate"] == 0.2
 
 
-def test_an_edit_compiles_nothing(data):  # noqa: F811
+def test_an_edit_compiles_nothing(data):
     model, traces = counting(mlp(4, (5,), 3, batch_norm=True))
     run = Run({"dropout": 0.1, "l2": 0.01, "decay_schedule": "inverse"}, data, model=model)
     run.train(2)
@@ -80,7 +88,7 @@ def test_an_edit_compiles_nothing(data):  # noqa: F811
     assert traces == first
 
 
-def test_undo_goes_back_step_by_step(data):  # noqa: F811
+def test_undo_goes_back_step_by_step(data):
     run = Run(SMALL, data, 0.2)
     run.train(3)
     run.set(learning_rate=1.0)
@@ -101,7 +109,7 @@ def test_undo_goes_back_step_by_step(data):  # noqa: F811
     assert_same(run, fit(SMALL, data, 0.2, epochs=4))
 
 
-def test_the_last_steps_can_be_undone(data):  # noqa: F811
+def test_the_last_steps_can_be_undone(data):
     run = Run(SMALL, data)
     for index in range(UNDO_LEVELS + 5):
         run.set(learning_rate=0.1 + index)
@@ -112,7 +120,7 @@ def test_the_last_steps_can_be_undone(data):  # noqa: F811
         run.undo()
 
 
-def test_a_branch_and_its_origin_do_not_touch_each_other(data):  # noqa: F811
+def test_a_branch_and_its_origin_do_not_touch_each_other(data):
     run = Run(SMALL, data, 0.2)
     run.train(3)
     branch = run.branch()
@@ -128,7 +136,7 @@ def test_a_branch_and_its_origin_do_not_touch_each_other(data):  # noqa: F811
     assert [entry.action for entry in run.journal] == ["train", "train"]
 
 
-def test_the_journal_keeps_everything(data, capsys):  # noqa: F811
+def test_the_journal_keeps_everything(data, capsys):
     run = Run(SMALL, data, 0.2)
     run.train(2)
     run.set(learning_rate=0.5, decay_schedule="inverse")
@@ -151,7 +159,7 @@ def test_the_journal_keeps_everything(data, capsys):  # noqa: F811
     assert "learning_rate 0.01" in run._repr_html_()
 
 
-def test_a_diverged_network_has_to_be_taken_back(data):  # noqa: F811
+def test_a_diverged_network_has_to_be_taken_back(data):
     run = Run({"optimizer": "gd", "hidden": (5,)}, data, 0.2)
     run.train(2)
     run.set(learning_rate=1e30)
@@ -168,7 +176,7 @@ def test_a_diverged_network_has_to_be_taken_back(data):  # noqa: F811
 
 
 @pytest.mark.parametrize("row_space", [False, True])
-def test_its_study_is_that_of_a_sweep(data, row_space):  # noqa: F811
+def test_its_study_is_that_of_a_sweep(data, row_space):
     setting = {**FULL, "inputs": "centred"}
     run = Run(setting, data, 0.2, row_space=row_space)
     run.train(2)
@@ -188,7 +196,7 @@ def test_its_study_is_that_of_a_sweep(data, row_space):  # noqa: F811
     jaxnn.plot_learning_curves(study)
 
 
-def test_its_study_says_what_was_edited(data, capsys):  # noqa: F811
+def test_its_study_says_what_was_edited(data, capsys):
     run = Run(SMALL, data, 0.2)
     run.train(2)
     run.set(learning_rate=0.03)
@@ -200,7 +208,7 @@ def test_its_study_says_what_was_edited(data, capsys):  # noqa: F811
     assert study.best_value == run.curves["valid_cost"][-1]
 
 
-def test_the_picture_marks_edits_and_what_was_undone(data):  # noqa: F811
+def test_the_picture_marks_edits_and_what_was_undone(data):
     run = Run(SMALL, data, 0.2)
     run.train(3)
     run.set(learning_rate=0.5)
@@ -231,7 +239,7 @@ def test_the_picture_marks_edits_and_what_was_undone(data):  # noqa: F811
         ({"decay_schedule": "wild"}, "decay_schedule got 'wild'"),
     ],
 )
-def test_bad_edits_are_refused_and_change_nothing(data, numbers, message):  # noqa: F811
+def test_bad_edits_are_refused_and_change_nothing(data, numbers, message):
     run = Run(SMALL, data)
     before = run.setting
     with pytest.raises(ValueError, match=message):
@@ -240,7 +248,7 @@ def test_bad_edits_are_refused_and_change_nothing(data, numbers, message):  # no
     assert run.journal == []
 
 
-def test_other_bad_input(data):  # noqa: F811
+def test_other_bad_input(data):
     run = Run(SMALL, data, 0.2)
     with pytest.raises(ValueError, match="epochs got 0; expected a whole number >= 1"):
         run.train(0)
@@ -260,7 +268,7 @@ def test_other_bad_input(data):  # noqa: F811
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_leaves_a_run_that_can_go_on(data):  # noqa: F811
+def test_ctrl_c_leaves_a_run_that_can_go_on(data):
     run = Run(SMALL, data)
     run.train(1)
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))

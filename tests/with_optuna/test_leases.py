@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from test_searches import SPACE, TRAIN, VALID
+from helpers.searches import SPACE, TRAIN, VALID
 
 import jaxnn
 from jaxnn.with_optuna import leases, storages

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import optuna
 import pytest
-from test_searches import TRAIN, VALID
+from helpers.searches import TRAIN, VALID
 
 import jaxnn
 from jaxnn import search

@@ -4,7 +4,7 @@ import sys
 
 import optuna
 import pytest
-from test_searches import TRAIN, VALID
+from helpers.searches import TRAIN, VALID
 
 import jaxnn
 from jaxnn import TrainingInterrupted, search

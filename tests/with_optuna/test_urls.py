@@ -4,7 +4,7 @@ import traceback
 
 import optuna
 import pytest
-from test_searches import SPACE, TRAIN, VALID
+from helpers.searches import SPACE, TRAIN, VALID
 
 import jaxnn
 from jaxnn.with_optuna.urls import Secrets, named, shown

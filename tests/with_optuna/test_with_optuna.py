@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import optuna
 import pytest
-from test_searches import MIXED, SPACE, TRAIN, VALID, curves_of
-from test_studies import make_study
+from helpers.searches import MIXED, SPACE, TRAIN, VALID, curves_of
+from helpers.studies import make_study
 
 import jaxnn
 from jaxnn import search, to_optuna
@@ -50,6 +50,7 @@ def test_one_minus_momentum_is_searched_on_a_logarithmic_scale():
     assert parameter.distribution.log
 
 
+@pytest.mark.slow
 def test_it_asks_trains_and_tells(tmp_path, run_python):
     """A second process reads all trials from the file."""
     url = f"sqlite:///{tmp_path}/trials.db"

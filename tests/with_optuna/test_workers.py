@@ -12,6 +12,7 @@ from killing import printed, start
 
 from jaxnn.with_optuna.ledgers import RETRY_OF, Ledger
 
+pytestmark = pytest.mark.slow
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STATE = optuna.trial.TrialState
 NUM_SETTINGS, BATCH = 12, 4
