@@ -290,38 +290,6 @@ def test_ctrl_c_leaves_the_rungs_that_were_reached(monkeypatch):
     study.summary()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"method": "tpe"}, "method got 'tpe'; expected one of random, sobol, grid, coarse"),
-        ({"num_settings": 0}, "num_settings got 0"),
-        ({"max_epochs": 0}, "max_epochs got 0"),
-        ({"min_epochs": 9}, "min_epochs got 9; expected at most max_epochs, 8"),
-        ({"factor": 1}, "factor got 1; expected a number > 1"),
-        ({"patience": 0}, "patience got 0"),
-        (
-            {"rounds": 10, "method": "coarse_to_fine"},
-            "rounds got 10; expected at most num_settings, 9",
-        ),
-        ({"batch": 0}, "batch got 0"),
-        ({"folds": 3}, "valid came with folds=3; expected None"),
-        ({"folds": 41, "valid": None}, "num_folds got 41; expected at most the 40 examples"),
-        ({"valid": None}, "valid got None; expected a Dataset, or a fraction"),
-        ({"select": "median"}, "select got 'median'; expected 'mean' or 'lower_bound'"),
-        ({"select": "lower_bound"}, "select='lower_bound' came with one repetition"),
-        ({"space": {"learning_rate": jaxnn.loguniform(1e-3, 1), "l": 1}}, "unknown key 'l'"),
-        ({"space": [1]}, r"space got \[1\]; expected a dict"),
-        ({"train": None}, "train got NoneType"),
-        ({"keep": "all"}, "keep got 'all'"),
-        ({"row_space": 1}, "row_space got 1"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_compiles(change, message):
-    arguments = {"space": SPACE, "train": TRAIN, "valid": VALID, **OPTIONS, **change}
-    with jax.no_tracing(), pytest.raises(ValueError, match=message):
-        search(**arguments)
-
-
 def best_of_pairs(arena):
     rows = arena.add_drawn()
     for first in rows[::2]:

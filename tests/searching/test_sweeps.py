@@ -424,36 +424,6 @@ def test_lanes_and_studies_hold_arrays_alone(data):
         assert all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"settings": []}, "settings got an empty list"),
-        ({"settings": {"learning_rate": 0.1}}, "settings got .*; expected a list of dicts"),
-        ({"settings": [{}, {"learning_rat": 1}]}, r"settings\[1\]: .*did you mean 'learning_rate'"),
-        ({"settings": [{"learning_rate": "x"}]}, r"settings\[0\]: learning_rate got 'x'"),
-        ({"settings": [{"learning_rate": 1e-60}]}, r"settings\[0\]: learning_rate got 1e-60"),
-        ({"settings": [{}, {"batch_size": 41}]}, r"settings\[1\]: batch_size got 41; expected at"),
-        ({"epochs": 0}, "epochs got 0; expected a whole number >= 1"),
-        ({"seeds": 0}, "seeds got 0; expected a whole number >= 1"),
-        ({"seed": 2**31 - 1, "seeds": 2}, "seed"),
-        ({"chunk": 0}, "chunk got 0; expected a whole number >= 1"),
-        ({"keep": "all"}, "keep got 'all'; expected 'last' or 'best'"),
-        ({"metric": "auc"}, "metric got 'auc'; expected 'accuracy' or 'cost'"),
-        ({"valid": None}, "valid got None; expected a Dataset, or a fraction"),
-        ({"valid": 1.5}, "hold-out fraction got 1.5"),
-        ({"valid": Dataset(np.ones((2, 3)), [0, 1], 3)}, "valid got features of shape"),
-        ({"valid": Dataset(np.ones((2, 4)), [0, 1], 2)}, "valid got 2 classes; expected 3"),
-        ({"train": np.ones((3, 4))}, "train got ndarray; expected jaxnn.Dataset"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_compiles(data, change, message):
-    arguments = {"settings": [{}], "train": data[0], "valid": data[1], "epochs": 1, **change}
-    with jax.no_tracing(), pytest.raises(ValueError, match=message):
-        sweep(
-            arguments.pop("settings"), arguments.pop("train"), arguments.pop("valid"), **arguments
-        )
-
-
 def test_features_of_wildly_different_scales_are_warned_of(data):
     train, valid = (part.normalised(_scales()) for part in data)
     with pytest.warns(UserWarning, match="deviations differ by a factor"):

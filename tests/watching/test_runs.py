@@ -228,45 +228,6 @@ def test_the_picture_marks_edits_and_what_was_undone(data):
     Run(SMALL, data).plot()
 
 
-@pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ({}, "set got nothing; expected numbers"),
-        ({"hidden": (7,)}, "set got hidden, which shapes the network"),
-        ({"optimizer": "gd"}, "set got optimizer, which shapes the network"),
-        ({"learning_rat": 0.1}, "unknown key 'learning_rat'; did you mean 'learning_rate'"),
-        ({"learning_rate": -1}, "learning_rate got -1"),
-        ({"decay_schedule": "wild"}, "decay_schedule got 'wild'"),
-    ],
-)
-def test_bad_edits_are_refused_and_change_nothing(data, numbers, message):
-    run = Run(SMALL, data)
-    before = run.setting
-    with pytest.raises(ValueError, match=message):
-        run.set(**numbers)
-    assert run.setting == before
-    assert run.journal == []
-
-
-def test_other_bad_input(data):
-    run = Run(SMALL, data, 0.2)
-    with pytest.raises(ValueError, match="epochs got 0; expected a whole number >= 1"):
-        run.train(0)
-    with pytest.raises(ValueError, match="study got a run that has not trained yet"):
-        run.study()
-    with pytest.raises(ValueError, match="curve got 'costs'; expected one of cost, accuracy"):
-        run.plot("costs")
-    run.train(1)
-    with pytest.raises(ValueError, match="metric got 'loss'"):
-        run.study("loss")
-    alone = Run(SMALL, data)
-    alone.train(1)
-    with pytest.raises(ValueError, match="study got a run without validation data"):
-        alone.study()
-    with pytest.raises(ValueError, match="seed got -1"):
-        Run(SMALL, data, seed=-1)
-
-
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_a_run_that_can_go_on(data):
     run = Run(SMALL, data)
