@@ -68,8 +68,8 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter, config):
     if count := config.stash[_LEFT_OUT]:
         terminalreporter.write_line(
-            f"{count} slow tests were left out: processes, kills, fuzz, the course, the README."
-            ' Run all with -m "", these with -m slow.'
+            f"{count} slow tests were left out (processes, kills, fuzz, pages, many programs):"
+            ' run these with -m slow, all with -m "".'
         )
 
 

@@ -25,6 +25,7 @@ def run_quick(folder, *arguments):
     return json.loads((folder / "gpu.json").read_text())["sections"]
 
 
+@pytest.mark.slow
 def test_all_sections_run_tiny(tmp_path):
     found = run_quick(tmp_path, "--minutes", "20")
     ours, torch = gpu.QUICK
@@ -40,6 +41,7 @@ def test_all_sections_run_tiny(tmp_path):
     assert "| of_copy |" in text
 
 
+@pytest.mark.slow
 def test_what_has_no_time_is_stopped_and_named(tmp_path):
     """And a section named by `--only` leaves those of an earlier run as they are."""
     start = time.perf_counter()

@@ -97,7 +97,7 @@ def test_so_it_is_for_networks_of_ones_own_and_in_every_kind_of_search():
     assert planned.num_examples == 40
 
 
-@pytest.mark.parametrize("model", [None, LINEAR])
+@pytest.mark.parametrize("model", [None, pytest.param(LINEAR, marks=pytest.mark.slow)])
 def test_each_fold_is_trained_as_its_own_examples_alone(model):
     """Folds of 61 examples differ by one, and 16 fit into neither."""
     data = DATA + DATA[:1]

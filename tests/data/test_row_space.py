@@ -78,7 +78,7 @@ def test_first_weights_have_the_deviation_that_the_initialiser_gives_in_pixels()
     assert z.std() == pytest.approx((2 * 3000 / (3000 + 300)) ** 0.5, rel=0.05)
 
 
-@pytest.mark.parametrize("inputs", ["raw", "centred"])
+@pytest.mark.parametrize("inputs", ["raw", pytest.param("centred", marks=pytest.mark.slow)])
 def test_a_lane_is_the_network_trained_alone_in_the_row_space(inputs):
     with jax.enable_x64(True):
         train, valid = make_data()

@@ -19,10 +19,17 @@ FAST = JaxMLPClassifier((8,), max_iter=40, learning_rate_init=0.02, random_state
 
 
 @pytest.mark.usefixtures("module_compiled_fast")
+@parametrize_with_checks([FAST])
+def test_scikit_learn_accepts_the_classifier(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("module_compiled_fast")
 @parametrize_with_checks(
-    [FAST, SweepSearchCV(FAST, {"learning_rate_init": [0.02, 0.01]}, n_iter=2, cv=2)]
+    [SweepSearchCV(FAST, {"learning_rate_init": [0.02, 0.01]}, n_iter=2, cv=2)]
 )
-def test_scikit_learn_accepts_it(estimator, check):
+def test_scikit_learn_accepts_the_search(estimator, check):
     check(estimator)
 
 
@@ -75,7 +82,7 @@ def test_a_sweep_is_the_search_of_scikit_learn_in_few_programs(data):
     np.testing.assert_array_equal(ours.predict_proba(x), again.predict_proba(x))
 
 
-@pytest.mark.parametrize("batch_size", ["auto", 32])
+@pytest.mark.parametrize("batch_size", [pytest.param("auto", marks=pytest.mark.slow), 32])
 def test_each_fold_is_the_estimator_alone_whatever_its_size(data, batch_size):
     """Time series: folds of 15, 30, ... examples, of which "auto" makes one mini-batch each."""
     x, y = data
@@ -102,6 +109,7 @@ OTHER = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("module_compiled_fast")
 @pytest.mark.parametrize("name", OTHER)
 def test_each_option_of_a_candidate_counts(data, name):

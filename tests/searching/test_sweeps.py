@@ -72,7 +72,14 @@ def numbers(structure, index):
 
 
 @pytest.mark.usefixtures("compiled_fast")
-@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: "-".join(map(str, s.values())))
+@pytest.mark.parametrize(
+    "structure",
+    [
+        pytest.param(one, id="-".join(map(str, one.values())), marks=marks)
+        for number, one in enumerate(STRUCTURES)
+        for marks in [[] if number % 3 == 1 else [pytest.mark.slow]]
+    ],
+)
 def test_a_lane_is_the_network_trained_alone(structure):
     """Promise 1: 201 steps in float64, with a smaller last mini-batch."""
     with jax.enable_x64(True):

@@ -122,7 +122,7 @@ class Actor(threading.Thread):
             self.is_there.acquire()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 2**32),
     st.integers(1, 7),
