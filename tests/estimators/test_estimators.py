@@ -281,9 +281,9 @@ def test_without_scikit_learn_the_extra_is_named(run_python):
     code = """
 import sys
 sys.modules["sklearn"] = None
-for name in ("estimators", "search_cv"):
+for name in ("classifier", "search_cv"):
     try:
-        __import__(f"jaxnn.{name}")
+        __import__(f"jaxnn.estimators.{name}")
     except ModuleNotFoundError as error:
         print(error)
 """

@@ -37,7 +37,14 @@ MODES = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
+# under these two each operation is a program
+SLOW = {"NaNs", "strict promotion"}
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(mode, marks=[pytest.mark.slow] if mode in SLOW else []) for mode in MODES],
+)
 def test_fit_and_sweep_run_under_each_mode(mode):
     with MODES[mode]():
         data = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)
