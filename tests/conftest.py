@@ -75,16 +75,26 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def _compiled_fast():
     """Compiles in half the time, to slower code; for tests of many structures."""
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    # no other test shall meet the slower programs, which round differently
-    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", before)
+    if not before:
+        # no other test shall meet the slower programs, which round differently
+        jax.clear_caches()
 
 
 compiled_fast = pytest.fixture(_compiled_fast, name="compiled_fast")
 # for tests that share programs
 module_compiled_fast = pytest.fixture(_compiled_fast, scope="module", name="module_compiled_fast")
+
+# folders in which it is not the numbers of a program that are tested, but what is done with them
+_NOT_NUMBERS = {"disk", "estimators", "formats", "results", "system", "watching", "with_optuna"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fast_in_some_folders(request):
+    yield from _compiled_fast() if request.path.parent.name in _NOT_NUMBERS else [None]
 
 
 @pytest.fixture

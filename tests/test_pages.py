@@ -43,6 +43,7 @@ def check(names, folder):
         assert names["grads"][0]["kernel"].shape == (25, 12288)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", stories())
 def test_the_code_of_a_page_runs(blocks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,8 @@ from flax import nnx
 import jaxnn
 from jaxnn import Dataset, fit, from_flax, sweep
 
+pytestmark = pytest.mark.usefixtures("module_compiled_fast")
+
 
 class Linen(nn.Module):
     """Convolution, batch norm, dropout."""

@@ -131,7 +131,9 @@ def test_the_plan_of_a_halving_has_chunks_that_the_last_can_fill():
     assert few_at_the_end.seconds < all_at_once.seconds / 4
 
 
-@pytest.mark.parametrize("method", ["random", "grid", "coarse_to_fine"])
+@pytest.mark.parametrize(
+    "method", ["random", "grid", pytest.param("coarse_to_fine", marks=pytest.mark.slow)]
+)
 def test_the_same_call_gives_the_same_study(method):
     few = {**MIXED, "decay_schedule": "none", "batch_size": 16}
     few["hidden"] = (5,) if method == "grid" else few["hidden"]

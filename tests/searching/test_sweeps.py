@@ -112,7 +112,7 @@ def test_mixed_structures_and_inputs_train_in_one_call(data):
 
 
 @pytest.mark.usefixtures("compiled_fast")
-@pytest.mark.parametrize("metric", ["accuracy", "cost"])
+@pytest.mark.parametrize("metric", ["accuracy", pytest.param("cost", marks=pytest.mark.slow)])
 def test_keep_best_keeps_the_network_of_the_best_epoch(data, metric):
     candidates = [numbers(BATCH_NORM, index) for index in range(4)]
     for one in candidates:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from helpers.data import halves
 
 import jaxnn
 from jaxnn.disk import versions
 from jaxnn.disk.hdf5 import read_arrays, write_arrays
 
-X = np.random.default_rng(0).normal(size=(60, 3))
-DATA = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)
+DATA = halves()
+X = np.asarray(DATA.x)
 SETTINGS = [{"learning_rate": rate, "hidden": (4,)} for rate in (0.01, 0.1)]
 
 
