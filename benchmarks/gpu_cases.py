@@ -33,12 +33,12 @@ from sweep import BATCH_SIZE, NUM_BATCHES, SMALL, WIDE, Network, our_sweep
 from torch_sides import torch_arrays, torch_eager, torch_lanes, torch_vmap_fused
 
 import jaxnn
+from jaxnn.compiled.lanes import init_lanes, train_lanes
+from jaxnn.compiled.programs import Program, initial
+from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
 from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.costs import Rates
-from jaxnn.training.lanes import init_lanes, train_lanes
-from jaxnn.training.programs import Program, initial
 from jaxnn.training.recipes import recipe
-from jaxnn.training.steps import TrainState, init_train_state, train_epochs
 
 Row = dict[str, Any]
 

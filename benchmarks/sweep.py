@@ -43,9 +43,9 @@ from sides import (
 from torch_sides import torch_eager, torch_vmap_fused
 
 import jaxnn
+from jaxnn.compiled.lanes import init_lanes, train_lanes
 from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.costs import default_chunk
-from jaxnn.training.lanes import init_lanes, train_lanes
 from jaxnn.training.recipes import recipe
 
 BATCH_SIZE, NUM_BATCHES = 32, 33

@@ -34,10 +34,10 @@ from problems import Problem, random_examples
 from sides import Setting, Train
 from torch_sides import torch_eager
 
+from jaxnn.compiled.programs import Program
+from jaxnn.compiled.steps import init_train_state, train_epochs
 from jaxnn.settings.hyperparameters import complete, traced_numbers
-from jaxnn.training.programs import Program
 from jaxnn.training.recipes import networks_of
-from jaxnn.training.steps import init_train_state, train_epochs
 
 NETWORKS = {"12288-25-12-6": (12288, (25, 12), 6, 3), "64-32-16-10": (64, (32, 16), 10, 40)}
 BATCH_SIZE, NUM_BATCHES = 32, 33

@@ -19,6 +19,7 @@ Words that have one meaning here:
 | rung | a stretch of a halving, after which the worse settings are dropped |
 """
 
+from jaxnn.compiled.steps import evaluate
 from jaxnn.data.confusion import confusion_matrix
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.loading import load_hdf5, load_signs
@@ -64,7 +65,6 @@ from jaxnn.system.signals import TrainingInterrupted
 from jaxnn.training.fitted import Ensemble, Fitted
 from jaxnn.training.fitting import fit
 from jaxnn.training.hooks import EpochInfo
-from jaxnn.training.steps import evaluate
 from jaxnn.version import __version__ as __version__
 from jaxnn.watching.runs import Run
 from jaxnn.with_optuna.exporting import to_optuna

@@ -15,6 +15,7 @@ FOLDERS = (
     "functional",
     "data",
     "settings",
+    "compiled",
     "training",
     "planning",
     "results",
@@ -84,3 +85,73 @@ def test_no_file_has_a_copy_of_a_knob(path):
     nodes = ast.walk(ast.parse(path.read_text()))
     imported = [node.names for node in nodes if isinstance(node, ast.ImportFrom)]
     assert not KNOBS & {alias.name for names in imported for alias in names}
+
+
+MOST_LINES, MOST_FILES, MOST_CODE, MOST_FIELDS, MOST_IMPORTS = 300, 9, 60, 12, 12
+ENTRY = "an entry point: its signature names types of five folders, and it puts the engine together"
+EXCEPTIONS = {
+    "results.records.Record": (24, "the table of a study: a field for each of its columns"),
+    "engine.identities": (14, "compares all that the bits of a call depend on"),
+    "engine.jobs": (14, "puts feed, monitor, saver and team together"),
+    "formats.layout": (18, "makes a record of a file again, with all classes that are in it"),
+    "formats.networks": (13, "makes a network of a file again, with all classes that are in it"),
+    "formats.states": (14, "makes lanes of a file again, with all classes that are in it"),
+    "searching.resuming": (14, "makes the call of a directory again"),
+    "searching.searches": (21, ENTRY),
+    "searching.studies": (16, ENTRY),
+    "searching.sweeps": (20, ENTRY),
+    "watching.run_files": (13, "makes a run of a file again, with all classes that are in it"),
+    "watching.runs": (16, ENTRY),
+    "with_optuna.brain": (16, "stands between Optuna's study and a job"),
+}
+"""What may be more than the budget: up to how much, and why."""
+READ_FIRST = ("types", "layers", "normalization", "losses", "models", "optimizers")
+
+
+def check_budget(name, found, most):
+    allowed, reason = EXCEPTIONS.get(name, (most, ""))
+    assert found <= allowed, f"{name} has {found}, at most {most} {reason}"
+    assert not reason or found > most, f"{name} needs no exception any more"
+
+
+def code_lines(source, node):
+    """Lines of a function without its docstring, comments and blank ones."""
+    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
+    first = node.body[0]
+    if ast.get_docstring(node) is not None:
+        del lines[first.lineno - node.lineno : first.end_lineno - node.lineno + 1]
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in lines)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_a_file_keeps_its_budgets(path):
+    source = path.read_text()
+    check_budget(f"{module(path)}.py", len(source.splitlines()), MOST_LINES)
+    if path.stem != "__init__":
+        check_budget(module(path), len({name for name, _ in imports(path)}), MOST_IMPORTS)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            check_budget(f"{module(path)}.{node.name}", code_lines(source, node), MOST_CODE)
+        if isinstance(node, ast.ClassDef):
+            fields = [one for one in node.body if isinstance(one, ast.AnnAssign)]
+            check_budget(f"{module(path)}.{node.name}", len(fields), MOST_FIELDS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_has_few_files(folder):
+    files = [path for path in FILES if path.parent.name == folder and path.stem != "__init__"]
+    assert len(files) <= MOST_FILES
+
+
+def test_a_network_is_read_in_few_lines():
+    read = (PACKAGE / "functional" / f"{name}.py" for name in READ_FIRST)
+    assert sum(len(path.read_text().splitlines()) for path in read) < 900
+
+
+def test_fit_stands_on_few_files():
+    graph = {module(path): {name for name, _ in imports(path)} for path in FILES}
+    found, new = set(), {"training.fitting"}
+    while new:
+        found |= new
+        new = {name for one in new for name in graph.get(one, ())} - found
+    assert len(found) <= 25

@@ -9,6 +9,9 @@ from datetime import datetime
 import jax
 import numpy as np
 
+from jaxnn.compiled.lanes import init_lanes, train_lanes
+from jaxnn.compiled.programs import Program, initial
+from jaxnn.compiled.steps import TrainState
 from jaxnn.data.batches import Schedule, without_unfinished
 from jaxnn.engine.feeds import Pair
 from jaxnn.engine.jobs import Group, Job
@@ -16,10 +19,7 @@ from jaxnn.engine.savers import on_host
 from jaxnn.results import trials
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.training.lanes import init_lanes, train_lanes
-from jaxnn.training.programs import Program, initial
 from jaxnn.training.recipes import Recipe
-from jaxnn.training.steps import TrainState
 
 
 @dataclasses.dataclass(kw_only=True)

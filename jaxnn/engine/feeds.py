@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from jaxnn.compiled.objectives import OBJECTIVES
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import treatments
 from jaxnn.engine.options import Folds, Options
-from jaxnn.functional.losses import DEFAULT_OBJECTIVE, OBJECTIVES
 from jaxnn.planning.plans import Plan
 from jaxnn.results.records import Record
+from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
 Pair = tuple[Dataset, Dataset | None]
 """A training and a validation set."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.compiled.programs import Program
 from jaxnn.disk.directories import Commits
 from jaxnn.engine.feeds import Feed
 from jaxnn.engine.monitors import Monitor, opened_monitor
@@ -20,7 +21,6 @@ from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.checks import either
 from jaxnn.system.signals import TrainingInterrupted, ended_by_interrupt, held_signals, rescued
-from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe, warn_of_scales
 
 

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from jaxnn.compiled.objectives import ACCURACY, METRICS
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space
 from jaxnn.data.splits import checked_data, stratified_folds
-from jaxnn.functional.losses import ACCURACY, METRICS
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.planning.plans import Plan

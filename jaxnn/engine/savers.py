@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.programs import Program
+from jaxnn.compiled.steps import TrainState
 from jaxnn.disk.directories import Commits, Content
 from jaxnn.engine.monitors import Monitor
 from jaxnn.engine.team import Team
@@ -22,8 +24,6 @@ from jaxnn.formats.states import (
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.arrays import from_words
-from jaxnn.training.programs import Program
-from jaxnn.training.steps import TrainState
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from jaxnn.compiled.programs import Program
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.hdf5 import packed, unpacked
 from jaxnn.formats.layout import NUMBERS, part_in, record_about, record_arrays
@@ -17,7 +18,6 @@ from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.processes import ALONE, Hosts
-from jaxnn.training.programs import Program
 
 MOST_SHARED = 10**9
 """Bytes of the best settings' networks that every process is given at the end."""

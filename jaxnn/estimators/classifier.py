@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.losses import COST
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, representable
 from jaxnn.system.arrays import host_array
 from jaxnn.system.checks import needs, whole_number

@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.compiled.objectives import METRICS, OBJECTIVES
+from jaxnn.compiled.programs import NOT_HERE, Networks, Program, is_networks
+from jaxnn.compiled.steps import TrainState
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
-from jaxnn.functional.losses import DEFAULT_OBJECTIVE, METRICS, OBJECTIVES
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete, loss_of
+from jaxnn.settings.hyperparameters import (
+    DEFAULT_OBJECTIVE,
+    HYPERPARAMETERS,
+    Setting,
+    complete,
+    loss_of,
+)
 from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt
-from jaxnn.training.programs import NOT_HERE, Networks, Program, is_networks
 from jaxnn.training.recipes import networks_of
-from jaxnn.training.steps import TrainState
 
 
 def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:

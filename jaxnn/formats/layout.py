@@ -17,6 +17,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
+from jaxnn.compiled.programs import NOT_HERE
 from jaxnn.data.inputs import InputStatistics, RowSpace, Treatment
 from jaxnn.disk.directories import Commit, finished_among
 from jaxnn.disk.encoding import decode, encode
@@ -28,13 +30,11 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import check_study, checked_networks, completed
 from jaxnn.formats.parts import Part, absorb
 from jaxnn.formats.schemas import STUDY_VALUES, check_range
-from jaxnn.functional.losses import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
 from jaxnn.system.arrays import new_key
 from jaxnn.system.terminal import visible
-from jaxnn.training.programs import NOT_HERE
 
 STUDY = format_of("study")
 

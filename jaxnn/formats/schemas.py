@@ -10,6 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.mixtures import Mixture
+from jaxnn.compiled.objectives import METRICS, OBJECTIVES, VALID, metric_of
+from jaxnn.compiled.programs import NOT_HERE, Foreign, Program, is_networks
+from jaxnn.compiled.steps import TrainState
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import (
@@ -27,14 +31,11 @@ from jaxnn.disk.rules import (
     whole,
 )
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
-from jaxnn.functional.losses import DEFAULT_OBJECTIVE, METRICS, OBJECTIVES, VALID, metric_of
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import OPTIMIZERS
 from jaxnn.results.records import METRIC, SHAPE, WRITTEN
+from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 from jaxnn.system.checks import brief
-from jaxnn.training.mixtures import Mixture
-from jaxnn.training.programs import NOT_HERE, Foreign, Program, is_networks
-from jaxnn.training.steps import TrainState
 
 
 def is_curve(name: Any) -> bool:

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
+from jaxnn.compiled.programs import Program
+from jaxnn.compiled.steps import TrainState, init_train_state
 from jaxnn.disk.directories import Commit, Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_about, record_arrays
 from jaxnn.formats.parts import part_of
-from jaxnn.functional.losses import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import traced_numbers
 from jaxnn.system.arrays import new_key
-from jaxnn.training.programs import Program
-from jaxnn.training.steps import TrainState, init_train_state
 
 States = dict[Lane, TrainState]
 """On the host; a key is there as its numbers."""

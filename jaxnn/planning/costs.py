@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import jax
 
+from jaxnn.compiled.programs import Program
 from jaxnn.system.checks import brief
-from jaxnn.training.programs import Program
 
 
 class Rates(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space
 from jaxnn.data.splits import checked_data
@@ -15,7 +16,6 @@ from jaxnn.planning.costs import RATES, Rates, Work, check_rates
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.settings.hyperparameters import Setting
 from jaxnn.system.checks import whole_number
-from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe, recipes
 
 MOST_PROGRAMS = 12

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from rich.console import Group
 from rich.table import Table
 
+from jaxnn.compiled.programs import Program
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, whole
 from jaxnn.system.terminal import as_html, as_text, counted, duration
-from jaxnn.training.programs import Program
 from jaxnn.training.recipes import Recipe
 
 MOST_ROWS = 200

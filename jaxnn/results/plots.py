@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxnn.functional.losses import VALID, Metric, metric_of
+from jaxnn.compiled.objectives import VALID, Metric, metric_of
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.hyperparameters import is_used

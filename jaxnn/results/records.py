@@ -6,9 +6,9 @@ from typing import Annotated, Any, Self, get_type_hints
 
 import numpy as np
 
+from jaxnn.compiled.objectives import COST, METRICS, OBJECTIVES, Metric
 from jaxnn.data.inputs import Treatment
 from jaxnn.disk.rules import SECONDS, TEXT, Rule, an, key_of, many, maybe, one_of, whole
-from jaxnn.functional.losses import COST, METRICS, OBJECTIVES, Metric
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty

@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
 from jaxnn.disk.writing import write_whole
-from jaxnn.functional.losses import COST
 from jaxnn.results.plots import axis_ticks
 from jaxnn.results.records import Record
 from jaxnn.results.summaries import headline, remarks, short

@@ -4,10 +4,10 @@ import dataclasses
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from jaxnn.compiled.programs import Networks
 from jaxnn.disk.encoding import recorded
 from jaxnn.disk.rules import many, whole
 from jaxnn.functional.types import Params, State
-from jaxnn.training.programs import Networks
 
 Lane = tuple[int, int]
 """Number of the setting, index of the repetition."""

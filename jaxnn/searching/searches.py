@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
@@ -11,7 +12,6 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
-from jaxnn.functional.losses import ACCURACY
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.arena import Arena, Drawn
 from jaxnn.searching.budgets import Budget

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
@@ -13,7 +14,6 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
-from jaxnn.functional.losses import ACCURACY
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, check_plan
 from jaxnn.searching.studies import Study

@@ -11,11 +11,13 @@ import numpy as np
 
 from jaxnn.data.inputs import INPUTS
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
-from jaxnn.functional.losses import DEFAULT_OBJECTIVE
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
 from jaxnn.functional.types import Model
 from jaxnn.system.checks import brief, plain
+
+DEFAULT_OBJECTIVE = "softmax"
+"""The objective of a setting that names none."""
 
 Setting = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.compiled.objectives import METRICS, OBJECTIVES, Objective
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import InputStatistics, with_small_weights
 from jaxnn.data.reading import as_inputs
-from jaxnn.functional.losses import METRICS, OBJECTIVES, Objective
 from jaxnn.functional.normalization import population_statistics
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
 from jaxnn.settings.hyperparameters import loss_of

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from jaxnn.compiled.steps import TrainState
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space, treatment
 from jaxnn.data.splits import checked_data
@@ -13,7 +14,6 @@ from jaxnn.system.signals import TrainingInterrupted, held_signals, rescued
 from jaxnn.training.fitted import Fitted
 from jaxnn.training.hooks import Hook, OnEpoch
 from jaxnn.training.recipes import Recipe, recipe, warn_of_scales
-from jaxnn.training.steps import TrainState
 from jaxnn.training.stretches import Reached, Setup, train_stretch
 
 

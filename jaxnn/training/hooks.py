@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.functional.losses import COST
+from jaxnn.compiled.objectives import COST
 from jaxnn.system.signals import ENDS
 from jaxnn.system.terminal import warn_caller
 

@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.compiled.mixtures import single
+from jaxnn.compiled.objectives import OBJECTIVES
+from jaxnn.compiled.programs import Foreign, Networks, Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
-from jaxnn.functional.losses import OBJECTIVES
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting, complete, loss_of, traced_numbers
 from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import brief, check_fits, device_memory
 from jaxnn.system.terminal import warn_caller
-from jaxnn.training.mixtures import single
-from jaxnn.training.programs import Foreign, Networks, Program
 
 
 class Recipe(NamedTuple):

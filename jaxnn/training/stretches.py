@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
+from jaxnn.compiled.programs import Program, initial
+from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
 from jaxnn.data.batches import Schedule, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import Treatment
-from jaxnn.functional.losses import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import check_fits
 from jaxnn.system.display import progress_line
 from jaxnn.system.signals import ENDS, deferred_interrupt, held_signals
 from jaxnn.training.hooks import Hook
-from jaxnn.training.programs import Program, initial
 from jaxnn.training.recipes import Recipe, recipe
-from jaxnn.training.steps import TrainState, init_train_state, train_epochs
 
 
 class Setup(NamedTuple):

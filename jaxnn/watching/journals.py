@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from rich.table import Table
 
-from jaxnn.functional.losses import COST, VALID, metric_of
+from jaxnn.compiled.objectives import COST, VALID, metric_of
+from jaxnn.compiled.steps import TrainState
 from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.checks import one_of
 from jaxnn.system.terminal import as_html, as_text
 from jaxnn.training.recipes import Recipe
-from jaxnn.training.steps import TrainState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

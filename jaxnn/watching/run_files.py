@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
+from jaxnn.compiled.steps import TrainState
 from jaxnn.disk.directories import Commit, Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.rules import check
@@ -14,11 +16,9 @@ from jaxnn.disk.trees import filled, groups_of, named
 from jaxnn.disk.versions import format_of
 from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
-from jaxnn.functional.losses import COST
 from jaxnn.system.arrays import from_words
 from jaxnn.system.checks import brief
 from jaxnn.training.recipes import Recipe
-from jaxnn.training.steps import TrainState
 from jaxnn.watching.journals import UNDO_LEVELS, Clock, Entry, Journal, Moment, may_be_set
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.options import Call
-from jaxnn.functional.losses import ACCURACY
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting, plain_setting

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.compiled.objectives import COST
+from jaxnn.compiled.steps import TrainState
 from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.options import Call
-from jaxnn.functional.losses import COST
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import Recipe
-from jaxnn.training.steps import TrainState
 from jaxnn.watching.journals import Journal
 from jaxnn.watching.run_files import restore_run, write_run
 

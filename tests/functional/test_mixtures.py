@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import jaxnn
 from jaxnn import Dataset, fit, mlp, sweep
+from jaxnn.compiled import lanes
+from jaxnn.compiled.mixtures import single
+from jaxnn.compiled.programs import NOT_HERE, Foreign
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.settings.hyperparameters import complete
-from jaxnn.training import lanes
-from jaxnn.training.mixtures import single
-from jaxnn.training.programs import NOT_HERE, Foreign
 from jaxnn.training.recipes import networks_of
 
 MOST, LEAST = {"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01}, {"hidden": (2,)}

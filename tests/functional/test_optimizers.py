@@ -5,11 +5,11 @@ import optax
 import pytest
 from helpers.by_hand import NUMBERS, steps_by_hand
 
+from jaxnn.compiled.updates import mixed_optimizer
 from jaxnn.functional.optimizers import (
     DECAY_SCHEDULES,
     OPTIMIZERS,
     decayed_learning_rate,
-    mixed_optimizer,
     optimizer,
 )
 

@@ -12,16 +12,11 @@ import optax
 import pytest
 
 import jaxnn
+from jaxnn.compiled.objectives import METRICS, OBJECTIVES, Metric
+from jaxnn.compiled.updates import mixed_optimizer
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
-from jaxnn.functional.losses import METRICS, OBJECTIVES, Metric, weighted_mean
-from jaxnn.functional.optimizers import (
-    DECAY_SCHEDULES,
-    OPTIMIZERS,
-    Optimizer,
-    Place,
-    Schedule,
-    mixed_optimizer,
-)
+from jaxnn.functional.losses import weighted_mean
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Place, Schedule
 from jaxnn.results import plots
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Hyperparameter
 

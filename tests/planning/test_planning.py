@@ -10,9 +10,9 @@ from helpers.data import halves
 
 import jaxnn
 from jaxnn import Dataset, choice, fit, loguniform, plan, reverseloguniform, sample
+from jaxnn.compiled import lanes
 from jaxnn.planning.costs import RATES
 from jaxnn.planning.joining import MOST_PROGRAMS
-from jaxnn.training import lanes
 
 SPACE = {
     "hidden": choice([(25, 12), (50, 25), (64, 32), (128, 64), (64, 32, 16), (128,)]),

@@ -10,13 +10,13 @@ from scipy import stats
 
 import jaxnn
 from jaxnn import loguniform, sample
+from jaxnn.compiled.programs import Foreign
 from jaxnn.data.inputs import InputStatistics, Treatment
 from jaxnn.results.summaries import at_edge, summary
 from jaxnn.results.trials import Chunk, Rung
 from jaxnn.settings.sampling import Settings
 from jaxnn.system.display import SweepDisplay, sweep_display
 from jaxnn.system.terminal import as_text
-from jaxnn.training.programs import Foreign
 
 
 def rates(*values):

@@ -11,10 +11,10 @@ from helpers.searches import DATA, MIXED, SPACE, TRAIN, VALID, curves_of
 
 import jaxnn
 from jaxnn import Dataset, fit, sample, search, stratified_folds
+from jaxnn.compiled import lanes
 from jaxnn.engine import chunks
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.searching.methods import METHODS, Method, halving_steps
-from jaxnn.training import lanes
 from jaxnn.training.recipes import recipes
 
 OPTIONS = {"num_settings": 9, "max_epochs": 8, "progress": False}

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, search, sweep
+from jaxnn.compiled import lanes
 from jaxnn.engine import chunks
 from jaxnn.engine.options import Options
-from jaxnn.training import lanes
 
 DECAYS = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
 # every two of optimizer, batch norm and dropout together, with the schedules taken in turn

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnn.compiled import objectives
+from jaxnn.compiled.programs import Program
 from jaxnn.data.batches import Batches
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional import losses
 from jaxnn.functional.optimizers import decayed_learning_rate
 from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 from jaxnn.system.arrays import as_threefry
-from jaxnn.training.programs import Program
 
 _DROPOUT_STREAM = 2**31 - 1
 """Folded into the key of a network for its dropout: no layer has this number."""
@@ -68,10 +70,10 @@ class StepInfo(NamedTuple):
     weight: Array
 
     def values(self) -> dict[str, Array]:
-        return {n: losses.METRICS[n].value(one / self.weight) for n, one in self.sums.items()}
+        return {n: objectives.METRICS[n].value(one / self.weight) for n, one in self.sums.items()}
 
 
-def _info(objective: losses.Objective, cost: Array, outputs: Array, batch: Dataset) -> StepInfo:
+def _info(objective: objectives.Objective, cost: Array, outputs: Array, batch: Dataset) -> StepInfo:
     weight = jnp.sum(batch.weights_or_ones())
     means = objective.means(cost, outputs, batch.y, batch.weights)
     return StepInfo({name: mean * weight for name, mean in means.items()}, weight)
@@ -223,10 +225,10 @@ def evaluate(
     `numbers` are what the model's `apply` takes of its own.
     """
     outputs, _ = model.apply(params, state, data.x, **numbers)
-    objective = losses.OBJECTIVES[losses.DEFAULT_OBJECTIVE]
+    objective = objectives.OBJECTIVES[DEFAULT_OBJECTIVE]
     cost = objective.mean_cost(outputs, data.y, data.weights)
     means = objective.means(cost, outputs, data.y, data.weights)
-    return {name: losses.METRICS[name].value(mean) for name, mean in means.items()}
+    return {name: objectives.METRICS[name].value(mean) for name, mean in means.items()}
 
 
 def _evaluate_in_pieces(
@@ -258,7 +260,7 @@ def _keep_best(program: Program, train_state: TrainState, values: dict[str, Arra
     new, old = {one.name: values[one.valid] for one in ranks}, best.values
     is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
     is_better = is_better | ((new[ranks[0].name] == old[ranks[0].name]) & breaks_tie)
-    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[losses.COST.valid])
+    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[objectives.COST.valid])
     now = Best(train_state.params, train_state.state, train_state.epoch - 1, new)
     kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
     return train_state._replace(best=kept)
@@ -287,7 +289,7 @@ def train_epochs(
         train_state, values = train_epoch(program, train_state, numbers, train, batches, index)
         if valid is not None:
             held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
-            values |= {f"{losses.VALID}{name}": value for name, value in held_out.items()}
+            values |= {f"{objectives.VALID}{name}": value for name, value in held_out.items()}
             train_state = _keep_best(program, train_state, values)
         curves = {
             name: curve.at[index].set(jnp.where(train_state.diverged < 0, values[name], 0))

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.compiled.programs import Networks, Step
 from jaxnn.functional import layers, normalization
 from jaxnn.functional.models import perceptron
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.system.arrays import as_threefry
-from jaxnn.training.programs import Networks, Step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnn.compiled.objectives import OBJECTIVES, Objective
+from jaxnn.compiled.updates import descent, may_mix, num_moments
 from jaxnn.data.batches import Schedule
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.losses import DEFAULT_OBJECTIVE, OBJECTIVES, Objective
-from jaxnn.functional.optimizers import Numbers, descent, may_mix, num_moments
+from jaxnn.functional.optimizers import Numbers
 from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 from jaxnn.system.arrays import new_key
 
 

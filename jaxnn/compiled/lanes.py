@@ -5,12 +5,12 @@ from typing import Any
 
 import jax
 
+from jaxnn.compiled.programs import Program
+from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
 from jaxnn.data.batches import Batches
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional.types import Array
 from jaxnn.system.arrays import new_key
-from jaxnn.training.programs import Program
-from jaxnn.training.steps import TrainState, init_train_state, train_epochs
 
 # epoch and step are common to all lanes: so is the mini-batch, then, which is gathered once
 _AXIS: dict[str, Any] = {**dict.fromkeys(TrainState._fields, 0), "epoch": None, "step": None}
