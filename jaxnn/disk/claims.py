@@ -1,7 +1,7 @@
-"""Claims: what a file says of its sizes, compared with what is in it, before any room is made.
+"""Checks the sizes that a file declares against its contents, before memory is allocated.
 
-A file of a few kilobytes can declare terabytes: HDF5 makes up what was never written, compresses
-zeros a thousandfold, and lets many names stand for the same bytes.
+A file of a few kilobytes can declare terabytes: HDF5 fills in what was never written, compresses
+zeros a thousandfold, and lets many names refer to the same bytes.
 """
 
 import json
@@ -15,27 +15,27 @@ from jaxnn.system.checks import brief, check_fits
 from jaxnn.system.terminal import excerpt
 
 MOST_NESTED = 64
-"""Levels of JSON or of groups; ours have about 20."""
+"""Nested levels of JSON or of groups; files of the package have about 20."""
 
 SMALL = 2**26
-"""Bytes that compressed data may always come to."""
+"""Bytes that compressed data may always expand to."""
 
 MOST_TO_ONE = 100
-"""Bytes beyond that for each that is stored. Pictures and tables come to 2 to 20 of them, counts of
-words to some 50; zeros, of which gzip makes 1,000, hold nothing to learn from."""
+"""Further bytes allowed for each stored byte. Pictures and tables compress 2 to 20 times, word
+counts about 50 times; zeros, which gzip compresses 1,000 times, hold nothing to learn from."""
 
 MOST_TEXTS = 2**16
 """Entries of a list of text."""
 
 
 def check_own(file: h5py.File, length: int) -> list[str]:
-    """The names of all arrays of a file of ours, which keeps each as it is, byte for byte.
+    """Returns the names of all arrays of a file that the package wrote, uncompressed.
 
     Args:
-      length: of the file.
+      length: bytes of the file.
 
     Raises:
-      ValueError: the arrays and attributes are not all there.
+      ValueError: an array declares other bytes than the file stores, or groups nest too deeply.
     """
     names: list[str] = []
 
@@ -44,7 +44,7 @@ def check_own(file: h5py.File, length: int) -> list[str]:
         # something other than None ends the visit, which the HDF5 library does level by level
         return name if name.count("/") > MOST_NESTED else None
 
-    # it meets hard links alone, each object once, and so does not leave the file
+    # visit() follows hard links only and meets each object once, so it stays inside the file
     if (deep := file.visit(visit)) is not None:
         raise ValueError(f"{brief(deep)} lies in more than {MOST_NESTED} groups")
     arrays = [name for name in names if file.get(name, getclass=True) is h5py.Dataset]
@@ -63,28 +63,31 @@ def check_own(file: h5py.File, length: int) -> list[str]:
 
 
 def own_attributes(item: h5py.File | h5py.Dataset, length: int) -> dict[str, Any]:
-    """The attributes of a file of ours, or of an array in it: JSON, each a text of its own."""
+    """Returns the attributes, each a text of JSON, of a file of the package or an array in it."""
     found = {}
     for name in item.attrs:
         attribute = item.attrs.get_id(name)
         kind = h5py.check_string_dtype(attribute.dtype)
         if attribute.shape != () or kind is None or kind.length is not None:
-            raise ValueError(f"the attribute {brief(name)} is no text as we write it")
+            raise ValueError(
+                f"the attribute {brief(name)} has type {attribute.dtype} and shape "
+                f"{attribute.shape}; expected a single text of variable length"
+            )
         text = item.attrs[name]
-        # many may name the same text
+        # many attributes may refer to the same text
         length -= len(text)
         if length < 0:
-            raise ValueError("its attributes are longer than the file")
+            raise ValueError("the attributes are longer than the file; expected them inside it")
         found[name] = parsed(name, text)
     return found
 
 
 def parsed(name: str, text: str | bytes) -> Any:
-    """What a text of JSON stands for.
+    """Returns the value of a text of JSON.
 
     Raises:
-      ValueError: it is not JSON, nested too deeply, or holds a number that is not finite or text
-        that cannot be written.
+      ValueError: it is not JSON, is nested too deeply, or holds a number that is not finite or text
+        that cannot be encoded.
     """
     try:
         value = json.loads(text)
@@ -108,10 +111,10 @@ def _inside(value: list[Any] | dict[str, Any]) -> list[Any]:
 
 def _check_leaf(name: str, value: Any) -> None:
     if isinstance(value, str):
-        # half of a pair of surrogates
+        # half of a surrogate pair cannot be encoded
         is_fine = value.isascii() or not any("\ud800" <= one <= "\udfff" for one in value)
     else:
-        # a whole number beyond every float would be an infinite one soon
+        # a whole number beyond the largest float would become infinite
         is_fine = not isinstance(value, int | float) or abs(value) <= float(np.finfo(float).max)
     if not is_fine:
         raise ValueError(
@@ -120,13 +123,13 @@ def _check_leaf(name: str, value: Any) -> None:
 
 
 def check_foreign(item: h5py.Dataset, where: str, length: int) -> None:
-    """Checks that a data set of somebody's is in the file, compressed or not.
+    """Checks that a user's file really stores a data set, compressed or not.
 
     Raises:
-      ValueError: nothing is stored of it, it comes to more than SMALL bytes and more than
-        MOST_TO_ONE for each that is stored, or to more than there is memory.
+      ValueError: nothing of it is stored; it expands to more than SMALL bytes plus MOST_TO_ONE for
+        each stored byte; or it does not fit in memory.
     """
-    # a chunk is made as a whole, even if the array has less
+    # HDF5 reads whole chunks, even where the array is smaller
     values = max(math.prod(item.shape), math.prod(item.chunks or (0,)))
     declared, stored = values * item.dtype.itemsize, item.id.get_storage_size()
     if stored == 0 < declared:
@@ -138,12 +141,12 @@ def check_foreign(item: h5py.Dataset, where: str, length: int) -> None:
             f"which the file holds {stored:,}; expected at most {MOST_TO_ONE} for each of them and "
             f"{SMALL:,} more, or a file that is not compressed"
         )
-    # the file may have holes
+    # a sparse file is longer than what it stores
     check_fits(declared, where)
 
 
 def texts(item: h5py.Dataset, where: str, length: int) -> np.ndarray:
-    """A list of text, one after the other: all may name the same long one."""
+    """Returns a list of texts, read one by one, since all may refer to the same long text."""
     if item.size > MOST_TEXTS:
         raise ValueError(f"{where} lists {item.size:,} texts; expected at most {MOST_TEXTS:,}")
     found = np.empty(item.shape, object)

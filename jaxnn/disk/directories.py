@@ -1,18 +1,18 @@
-"""A directory of commits: what a search has reached, so that a kill loses only minutes.
+"""The directory of a search: its commits, from which a killed search resumes.
 
-    directory/.jaxnn-lock                text: the process that holds it, see `locks`
-    directory/commit-000012.h5           the newest two commits, each whole
+    directory/.jaxnn-lock                text: the process that holds it, see `jaxnn.disk.locks`
+    directory/commit-000012.h5           the newest two commits
     directory/commit-000012.2-of-4.h5    those of the second of four processes, with its lanes
 
-A commit is a study as `Study.save` writes it, with the states of the networks that are in training,
-and the call that began it. It is written under another name, flushed and then moved, so a kill at
-any moment leaves the one before. Of a job's processes each has a series of commits with its own
-lanes. Which those are depends on the plan and the number of processes alone, so a series never
-loses any, and what other numbers of processes left is good until the search is finished.
+A commit is a study as `Study.save` writes it, with the states of the networks in training and the
+call that started the search. It is written under a temporary name, flushed and then renamed, so a
+kill at any moment leaves the previous commit intact. Each process of a job writes a series of
+commits with its own lanes. The plan and the number of processes alone decide which lanes those are.
+Commits of another number of processes stay valid until the search is finished.
 
-A commit holds all networks, and is made in memory: a large study needs that much room twice more,
-and one that takes 20 s is written every 11 minutes. It waits for the chunks in training to end a
-call.
+A commit holds all networks and is built in memory, which takes twice their size in addition. At
+most 3 % of the time goes into commits: one that takes 20 s is written every 11 minutes. It is
+written when the chunks in training have finished a compiled call.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from jaxnn.system.processes import ALONE, Hosts
 from jaxnn.system.terminal import warn_caller
 
 SHARE = 33
-"""A commit comes after 33 times the time that the last one took: about 3 % of the whole at most."""
+"""Time between commits, in times that the last one took: commits take at most 3 % of the whole."""
 
 _KEPT = 2
 
@@ -43,7 +43,7 @@ Content = tuple[Iterable[tuple[str, np.ndarray]], Mapping[str, Any]]
 
 
 class Commit(NamedTuple):
-    """What was read back; see `archives`."""
+    """A commit that was read back; `jaxnn.formats.layout` describes its arrays and attributes."""
 
     path: Path
     arrays: dict[str, np.ndarray]
@@ -51,12 +51,12 @@ class Commit(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it knows the whole search: all settings, the plan, and the call that began it."""
+        """Whether it describes the whole search: all settings, the plan and the original call."""
         return _series(self.path).process == 1
 
 
 class Series(NamedTuple):
-    """Whose commits: those of a process among so many, counted from 1."""
+    """The commits of one process of a job; `process` counts from 1."""
 
     process: int = 1
     of: int = 1
@@ -70,8 +70,8 @@ class Commits:
     """The commits of one search; without a directory it does nothing.
 
     Attributes:
-      last: the newest good commit of each series that the directory had.
-      failure: why commits could not be written, or "".
+      last: the newest readable commit of each series that the directory had at the start.
+      failure: why the last commit could not be written, or "".
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class Commits:
         self.last = [] if directory is None else _newest(directory)
         self.failure = ""
         there = {} if directory is None else _commits(directory)
-        # damaged ones, and what a user put there, keep their numbers
+        # numbers of damaged files and of the user's own files are not used again
         self._number = max((_number(path) for paths in there.values() for path in paths), default=0)
         self._good = [commit.path for commit in self.last if _series(commit.path) == series]
         self._older = [path for path in there.get(series, []) if path not in self._good]
         self._interval, self._ended = interval, time.monotonic()
-        # seconds that went into the last commit, and so far into the next
+        # seconds spent on the last commit, and so far on the next one
         self._took = self._spent = 0.0
 
     @property
@@ -99,33 +99,33 @@ class Commits:
 
     @property
     def is_first(self) -> bool:
-        """Whether its commits know the whole search."""
+        """Whether its commits describe the whole search."""
         return self.series.process == 1
 
     @property
     def finished(self) -> list[Commit]:
-        """The commits of the processes that finished the search together; none if it is not."""
+        """The last commits of a job that finished the search; empty if it is not finished."""
         return finished_among(self.last)
 
     def take(self) -> list[Commit]:
-        """The commits of `last`, which are given away: what they hold is large."""
+        """Returns `last` and forgets it, so that its large arrays can be freed."""
         last, self.last = self.last, []
         return last
 
     def is_due(self, is_rung: bool = False) -> bool:
-        """Whether it is time for another; between rungs as soon as the share of time allows."""
+        """Whether to write a commit now; between rungs the interval need not have passed."""
         least = 0.0 if is_rung else self._interval
         waited = time.monotonic() - self._ended
         return self.is_on and waited >= max(least, SHARE * self._took)
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Counts what is done in it as time of the next commit; an error becomes `failure`."""
+        """Counts the block as time of the next commit; an error in it becomes `failure`."""
         start = time.monotonic()
         try:
             yield
         except Exception as error:
-            # a search does not end because it cannot be saved
+            # a search goes on even where it cannot be saved
             self.failure = (
                 f"Nothing can be saved in {self.directory}: {error}. Training goes on in memory, "
                 "the last good commit stays; study.save(path) saves it elsewhere."
@@ -134,7 +134,7 @@ class Commits:
             self._spent += time.monotonic() - start
 
     def write(self, make: Callable[[], Content]) -> None:
-        """Writes a commit; where that fails, `failure` says so, and the last good one stays."""
+        """Writes a commit; if that fails, `failure` says why and the previous commit stays."""
         if self.directory is None:
             return
         with self.attempt():
@@ -142,7 +142,7 @@ class Commits:
             arrays, about = make()
             number = self._number + 1
             while os.path.lexists(path := self.directory / self.series.file_name(number)):
-                # a file or link that came meanwhile, which is not ours
+                # somebody else's file or link of that name
                 number += 1
             write_arrays(path, arrays, about)
             self._number, self.failure = number, ""
@@ -151,7 +151,7 @@ class Commits:
         self._ended, self._took, self._spent = time.monotonic(), self._spent, 0.0
 
     def _remove_older(self) -> None:
-        """Removes own commits but for the newest two."""
+        """Removes all own commits but the newest two."""
         while len(self._good) > _KEPT:
             self._good.pop(0).unlink(missing_ok=True)
         if len(self._good) == _KEPT:
@@ -159,32 +159,33 @@ class Commits:
             self._older = []
 
     def remove_others(self) -> None:
-        """Removes what other numbers of processes have left, once the search is finished."""
+        """Removes commits of other numbers of processes, once the search is finished."""
         if self.directory is not None:
             with self.attempt():
                 for series, paths in _commits(self.directory).items():
                     _remove_commits(paths if series.of != self.series.of else [])
 
     def _check_lock(self) -> None:
-        """OSError if the directory is not the one any more that was locked."""
+        """Raises OSError if the directory is no longer the one that was locked."""
         if self.directory is not None and self._lock is not None:
             now = os.stat(self.directory / LOCK)
             if not os.path.samestat(os.fstat(self._lock), now):
-                raise OSError("it was removed and made anew")
+                raise OSError("the directory was removed and made anew")
 
 
 @contextlib.contextmanager
 def commits_in(
     directory: StrPath | None, interval: float, hosts: Hosts = ALONE
 ) -> Iterator[Commits]:
-    """The commits of a directory, which is made and belongs to this process until the end.
+    """Locks a directory, which is made if necessary, and yields its commits.
 
     Args:
-      hosts: the processes that share it, each of which has a series.
+      interval: least seconds between two commits; a rung does not wait for it.
+      hosts: the processes that share the directory, each with a series.
 
     Raises:
       ValueError: it is not a directory, cannot be written to, belongs to another process, or all
-        its commits are damaged; or a bad interval.
+        its commits are damaged; or the interval is not a number of seconds.
     """
     if not isinstance(interval, int | float) or isinstance(interval, bool) or not interval >= 0:
         raise ValueError(f"commit_interval got {interval!r}; expected seconds >= 0 such as 60")
@@ -196,13 +197,13 @@ def commits_in(
         with hosts.raised_together("the lock of the directory"):
             if hosts.is_first:
                 handle = open_lock(path, stack)
-                # by its token the processes of a job see that it is one and the same file
+                # the token shows the processes of a job whether they see the same file
                 take_lock(path, handle, stack, uuid.uuid4().hex if hosts.count > 1 else "")
                 for leftover in filter(_is_leftover, path.iterdir()):
                     leftover.unlink(missing_ok=True)
         with hosts.raised_together("the commits of the directory"):
             if not hosts.is_first:
-                # it is the first process's, and only watched
+                # process 0 holds the lock; the others only check that it is the same file
                 handle = open_lock(path, stack)
             series = Series(hosts.index + 1, hosts.count)
             commits = Commits(path, interval, handle, series)
@@ -216,10 +217,10 @@ def commits_in(
 
 
 def finished_among(commits: Iterable[Commit]) -> list[Commit]:
-    """The commits of the processes that finished a search together; none if it is not finished."""
+    """Returns the commits of a job that finished the search; empty if it is not finished."""
     done = {_series(one.path): one for one in commits if one.about["is_finished"]}
     for of in sorted({series.of for series in done}):
-        # not by counting to `of`, which is what the name of a file says
+        # no loop up to `of`: it comes from a file's name and may be huge
         together = sorted(series for series in done if series.of == of)
         if len(together) == of:
             return [done[series] for series in together]
@@ -227,11 +228,11 @@ def finished_among(commits: Iterable[Commit]) -> list[Commit]:
 
 
 def newest(directory: StrPath) -> list[Commit]:
-    """The newest good commit of each series; the first is one that knows the whole search.
+    """Returns the newest readable commit of each series; the first describes the whole search.
 
     Raises:
-      FileNotFoundError: there is none at all.
-      ValueError: all are damaged.
+      FileNotFoundError: the directory has no commit.
+      ValueError: all commits are damaged.
     """
     found = _newest(as_path("directory", directory))
     if not found or not found[0].is_whole:
@@ -240,7 +241,7 @@ def newest(directory: StrPath) -> list[Commit]:
 
 
 def _newest(directory: Path) -> list[Commit]:
-    """The same, where there may be none."""
+    """Returns the newest readable commit of each series; empty where there is none."""
     found: list[Commit] = []
     damaged: list[ValueError] = []
     for _, paths in sorted(_commits(directory).items()):
@@ -251,13 +252,13 @@ def _newest(directory: Path) -> list[Commit]:
     if damaged and not found:
         raise damaged[0]
     for one in damaged:
-        # its networks are trained anew, or others have them
+        # other series hold its networks, or they are trained again
         warn_caller(str(one))
     return found
 
 
 def _commits(directory: Path) -> dict[Series, list[Path]]:
-    """All commits by series, oldest first; other files of such a name are the user's."""
+    """Returns the paths of all commits by series, oldest first; other files are ignored."""
     found: dict[Series, list[Path]] = {}
     for path in sorted(directory.glob("commit-*.h5"), key=_number):
         if _number(path) > 0:
@@ -271,7 +272,7 @@ _LEFTOVER = re.compile(rf"\.commit-[0-9]{{6}}.*\.[0-9a-f]{{32}}{re.escape(PARTIA
 
 
 def _number(path: Path) -> int:
-    """Of a commit; 0 of any other file."""
+    """Returns the number of a commit, and 0 for any other file."""
     match, series = _NAME.fullmatch(path.name), _series(path)
     is_ours = match and series.process in range(1, series.of + 1)
     number = int(match[1]) if match and is_ours else 0
@@ -284,12 +285,12 @@ def _series(path: Path) -> Series:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether a kill left it half written."""
+    """Whether it is a temporary file that a killed process left behind."""
     return _LEFTOVER.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def _remove_commits(paths: Iterable[Path]) -> None:
-    """Removes what can be read as commits; anything else of such a name may be the user's."""
+    """Removes files that can be read as commits; others of such a name may be the user's."""
     for path in paths:
         with contextlib.suppress(ValueError, FileNotFoundError):
             if not path.is_symlink():
@@ -300,12 +301,12 @@ def _remove_commits(paths: Iterable[Path]) -> None:
 def _read(path: Path) -> Commit:
     arrays, about = read_arrays(path)
     if not {"identity", "is_finished"} <= about.keys():
-        raise ValueError(f"{path} is no commit")
+        raise ValueError(f"{path} is no commit; expected one that a search wrote")
     return Commit(path, arrays, about)
 
 
 def _last(paths: list[Path]) -> Commit:
-    """The newest commit that is whole; the damaged ones are named in a warning, or the error."""
+    """Returns the newest readable commit; a warning or the error names the damaged ones."""
     damaged: list[str] = []
     for path in reversed(paths):
         try:

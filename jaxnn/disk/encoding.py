@@ -1,4 +1,4 @@
-"""Values as JSON and back, without a line of code in the file: numbers, text, tuples, records."""
+"""Values as JSON and back: numbers, text, tuples and recorded classes; no code is in a file."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ Class = TypeVar("Class", bound=type)
 
 
 class Kind(NamedTuple):
-    """A class whose values may stand in a file.
+    """A class whose values can be saved.
 
     Attributes:
-      name: of the class in a file, which outlives changes of the code.
-      fields: what is written of a value, which are the arguments that make it again: by name the
-        name in a file.
-      rules: what they may be, by the name in a file.
+      name: what files call the class; it stays when the code renames the class.
+      fields: field -> its name in files. These are the arguments of `make`.
+      rules: name in files -> the values it may have.
+      make: makes a value from its fields.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
 
 _KINDS: dict[str, Kind] = {}
-"""By the name in a file."""
+"""Name in files -> kind."""
 
 _NAMES: dict[type, str] = {}
 
@@ -43,13 +43,13 @@ def recorded(
     as_fields: Mapping[str, str] | None = None,
     **rules: Any,
 ) -> Callable[[Class], Class]:
-    """Has `encode` and `decode` know a class: a dataclass, or a NamedTuple.
+    """Makes a class, a dataclass or a NamedTuple, known to `encode` and `decode`.
 
     Args:
-      make: what makes a value from the fields, where it is not the class; it then has none.
-      as_name: what a file calls it, where that is not the name of the class.
-      as_fields: field -> what a file calls it, where that is not its name.
-      **rules: by field, as a file calls it; a field without one is checked by the class itself.
+      make: makes a value without arguments, in place of the class; no field is then saved.
+      as_name: what files call the class, if not by its name.
+      as_fields: field -> what files call it, if not by its name.
+      **rules: name of a field in files -> the values it may have; the class itself checks the rest.
     """
 
     def known(kind: Class) -> Class:
@@ -65,7 +65,7 @@ def recorded(
 
 
 def encode(value: Any) -> Any:
-    """A value that `json` can write, from which `decode` makes it again.
+    """Returns a value that `json` can write and that `decode` turns back.
 
     >>> encode({"hidden": (25, 12)})
     {'hidden': {'tuple': [25, 12]}}
@@ -86,7 +86,11 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """The value that `encode` was given; ValueError if it cannot have been."""
+    """Returns the value that `encode` was given.
+
+    Raises:
+      ValueError: `encode` cannot have written it.
+    """
     if isinstance(value, list):
         return [decode(item) for item in value]
     if not isinstance(value, dict):
@@ -109,14 +113,14 @@ def decode(value: Any) -> Any:
 
 
 def first_difference(first: Any, second: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """Where two encoded values differ first, and what stands there; None if nowhere.
+    """Returns the place of the first difference and both values there; None if they are equal.
 
     >>> first_difference({"a": [1, 2]}, {"a": [1, 3]})
     ('a[1]', 2, 3)
     """
     if isinstance(first, dict) and isinstance(second, dict):
         for key in dict.fromkeys([*first, *second]):
-            # the names of records are no part of a path
+            # names of recorded classes are not part of the path
             path = name if key in _KINDS or key == "tuple" else f"{name}.{key}".lstrip(".")
             found = first_difference(first.get(key), second.get(key), path)
             if found:

@@ -1,4 +1,4 @@
-"""HDF5 files of ours: arrays by name and attributes as JSON, behind a checksum."""
+"""The package's HDF5 files: arrays by name and attributes as JSON, behind a checksum."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ from jaxnn.system.terminal import excerpt, visible
 Result = TypeVar("Result")
 
 _HEAD = 512
-"""Bytes before the HDF5 part, which every HDF5 library skips: HDF5 calls them the user block."""
+"""Bytes of the user block, which comes before the HDF5 part and which HDF5 libraries skip."""
 
 
 def write_arrays(
@@ -28,26 +28,26 @@ def write_arrays(
 ) -> None:
     """Writes arrays by name, "group/name", and attributes as JSON; whole or not at all.
 
-    The file is HDF5 with 512 bytes of text before it: "jaxnn", the SHA-256 of all that follows, and
-    its length. It is made in memory, since the HDF5 library does not come to its senses again after
-    a full disk.
+    The file is HDF5 with 512 bytes of text before it: "jaxnn", and the SHA-256 and the length of
+    all that follows. It is built in memory, since the HDF5 library does not recover from a full
+    disk.
 
     Raises:
-      OSError, ValueError: see `write_whole`; the file that was there before is untouched.
+      OSError, ValueError: as for `write_whole`; an existing file stays untouched.
     """
     memory = _made(arrays, attributes)
-    # given back also after an error, without which the memory could not be closed
+    # released after an error as well: the memory cannot be closed while a view of it exists
     with memory.getbuffer() as whole, whole[_HEAD:] as body:
         write_whole(path, [_head(body), body])
 
 
 def packed(arrays: Iterable[tuple[str, np.ndarray]], attributes: Mapping[str, Any]) -> bytes:
-    """The same as a message to another process."""
+    """Returns arrays and attributes as a message to another process."""
     return _made(arrays, attributes).getvalue()
 
 
 def unpacked(message: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `packed` was given."""
+    """Returns the arrays and attributes that `packed` was given."""
     return opened("a message", io.BytesIO(message), _read_all)
 
 
@@ -64,7 +64,7 @@ def _write_array(file: h5py.File, name: str, array: np.ndarray) -> None:
     if array.dtype.kind in "buif":
         file[name] = array
         return
-    # what HDF5 has no type for, such as bfloat16: its bytes, and what they are
+    # HDF5 has no such type, for example bfloat16: write bytes, with type and shape as an attribute
     file[name] = np.frombuffer(array.tobytes(), np.uint8)
     file[name].attrs[_OF] = json.dumps([str(array.dtype), array.shape])
 
@@ -73,14 +73,14 @@ _OF = "bytes of [type, shape]"
 
 
 def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `write_arrays` wrote, in this version or an older one, see `versions`.
+    """Reads a file that `write_arrays` wrote; `jaxnn.disk.versions` upgrades older formats.
 
-    The HDF5 library, which damaged bytes can make crash or hang, only meets bytes whose SHA-256 is
+    Damaged bytes can make the HDF5 library crash or hang, so it reads only bytes whose SHA-256 is
     right.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is not a file of jaxnn's, or damaged.
+      ValueError: jaxnn did not write the file, or it is damaged.
     """
     check_is_file(path)
     with open(path, "rb") as raw:
@@ -91,7 +91,7 @@ def read_arrays(path: StrPath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
                 "SHA-256; expected one of save, sweep or search"
             )
         size = os.fstat(raw.fileno()).st_size
-        # before it is read: a file with holes can be longer than the disk
+        # checked before reading: a sparse file can be longer than the disk
         is_whole = f"\nbytes {size - _HEAD}\n".encode() in head
         content = b""
         if is_whole:
@@ -142,16 +142,16 @@ def opened(path: StrPath, source: Any, read: Callable[[h5py.File], Result]) -> R
     except MemoryError:
         raise
     except Exception as error:
-        # a damaged file makes the HDF5 library and NumPy raise almost anything
+        # on a damaged file the HDF5 library and NumPy raise almost any exception
         if isinstance(error, ValueError) and str(path) in str(error):
             raise
         raise ValueError(
-            f"{path} cannot be read, it may be cut off or damaged: {visible(str(error))}"
+            f"{path} cannot be read; it may be cut off or damaged: {visible(str(error))}"
         ) from error
 
 
 def array_at(file: h5py.File, key: str, kinds: str = "buif") -> np.ndarray:
-    """The array at `key`, from this file alone; "S" in `kinds` stands for text."""
+    """Returns the array at `key`, which must lie in this file; "S" in `kinds` allows text."""
     where = f"{file.filename}: {excerpt(key, 200)}"
     item = file
     for part in filter(None, key.split("/")):

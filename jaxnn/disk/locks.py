@@ -1,8 +1,8 @@
 """Locks: one process or job at a time writes to a directory.
 
-The lock is a file that the process has locked while it works, so a dead one holds nothing. Version
-0.2 called the file "lock", a name that a user may have given to something else. So an old lock is
-only taken, and never written to.
+A process holds a lock on a file while it works; the system releases the lock when the process ends.
+Version 0.2 called the file "lock", a name that a user's file may have as well. An old lock is
+therefore taken but never written to.
 """
 
 import contextlib
@@ -14,27 +14,28 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # pragma: no cover
-    # Windows has no such locks: two writers are then not told apart
+    # Windows has no such locks: two writers are then not detected
     fcntl = None  # type: ignore[assignment]
 
 
 LOCK = ".jaxnn-lock"
-"""The file's name; it holds the process's number and, of a job of several, a token."""
+"""The file's name. It holds the process's number and, for a job of several, a token."""
 
 _OLD_LOCK = "lock"
 
 _TEXT = re.compile(rb"[0-9]{1,20}\n([0-9a-f]{32})?")
-"""What a lock holds; other files of that name are the user's."""
+"""Contents of a lock; other files of that name are the user's."""
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""No link is followed to a file that would be written to, and no pipe waited for."""
+"""No link is followed, since its target would be written to; opening a pipe does not wait."""
 
 
 def open_lock(directory: Path, stack: contextlib.ExitStack) -> int:
-    """Makes the directory and opens its lock, until the stack ends.
+    """Makes the directory and opens its lock; the stack closes it.
 
     Raises:
-      ValueError: it is no directory, cannot be written to, or has something else by that name.
+      ValueError: it is not a directory, cannot be written to, or has a file of that name that jaxnn
+        did not write.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,7 @@ def open_lock(directory: Path, stack: contextlib.ExitStack) -> int:
             f"directory got {str(directory)!r}, which cannot be written to ({error}); expected a "
             "directory of your own"
         ) from error
-    # which gives the lock back as a kill would
+    # closing releases the lock, as a kill would
     stack.callback(os.close, handle)
     if not _is_lock(handle):
         raise _foreign(directory)
@@ -61,7 +62,7 @@ def _foreign(directory: Path) -> ValueError:
 
 
 def _is_lock(handle: int) -> bool:
-    """Whether a file is empty, or holds what a lock does."""
+    """Whether a file is empty or has the contents of a lock."""
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         return False
     text = os.pread(handle, 100, 0)
@@ -69,15 +70,15 @@ def _is_lock(handle: int) -> bool:
 
 
 def take_lock(directory: Path, handle: int, stack: contextlib.ExitStack, token: str) -> None:
-    """Takes a lock that was opened, and that of version 0.2 if there is one, until the stack ends.
+    """Takes an opened lock, and that of version 0.2 if there is one, until the stack ends.
 
     Raises:
-      ValueError: another process has it.
+      ValueError: another process holds it.
     """
     _lock(directory, handle)
     _take_old_lock(directory, stack)
     with contextlib.suppress(OSError):
-        # only for people; a full disk is told of by the first commit
+        # only for people to read; the first commit reports a full disk
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n{token}".encode())
         os.fsync(handle)
@@ -89,7 +90,7 @@ def _take_old_lock(directory: Path, stack: contextlib.ExitStack) -> None:
     try:
         handle = os.open(directory / _OLD_LOCK, os.O_RDWR)
     except OSError:
-        # nor could version 0.2 open it
+        # version 0.2 could not open it either
         return
     stack.callback(os.close, handle)
     if _TEXT.fullmatch(os.pread(handle, 100, 0)):
@@ -105,9 +106,9 @@ def _lock(directory: Path, handle: int) -> None:
         owner = os.read(handle, 100).decode("ascii", "replace").split("\n")[0] or "unknown"
         raise ValueError(
             f"directory got {str(directory)!r}, to which the process {owner} is writing; "
-            "expected one of its own for each search: wait for that one (close() a Run), or "
-            "give another"
+            "expected a directory that no other search uses: wait for that process, close() its "
+            "Run, or give another directory"
         ) from error
     except OSError:
-        # a file system without locks: as on Windows
+        # the file system has no locks: go on without one, as on Windows
         pass

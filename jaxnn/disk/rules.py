@@ -1,4 +1,4 @@
-"""Rules: which values may stand in a file, in words and as functions."""
+"""Rules: the values that a file may hold, in words and as functions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from jaxnn.system.checks import brief
 
 
 class Rule(NamedTuple):
-    """What a value may be, in words and as a function."""
+    """The allowed values, in words and as a function."""
 
     allowed: str
     is_valid: Callable[[Any], bool]
@@ -18,7 +18,7 @@ Schema = Mapping[str, Rule]
 
 
 def check(where: str, values: Mapping[str, Any], schema: Schema) -> None:
-    """Raises ValueError if a value is not what the schema allows, KeyError if it is missing.
+    """Raises ValueError if the schema does not allow a value, KeyError if one is missing.
 
     >>> check("it", {"seeds": 0}, {"seeds": whole(1)})
     Traceback (most recent call last):
@@ -50,7 +50,7 @@ def an(kind: type) -> Rule:
 
 
 def many(rule: Rule, least: int = 0, most: float = math.inf, kind: type = tuple) -> Rule:
-    """A tuple or list, of some length, of values that a rule allows."""
+    """Returns the rule of a tuple or list of `least` to `most` values that a rule allows."""
 
     def is_valid(value: Any) -> bool:
         if type(value) is not kind or not isinstance(value, tuple | list):
@@ -61,7 +61,7 @@ def many(rule: Rule, least: int = 0, most: float = math.inf, kind: type = tuple)
 
 
 def row(*rules: Rule) -> Rule:
-    """A list with a rule for each entry."""
+    """Returns the rule of a list with a rule for each entry."""
 
     def is_valid(value: Any) -> bool:
         return (

@@ -1,4 +1,4 @@
-"""Pytrees as arrays by name, and back."""
+"""Pytrees as named arrays, and back."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,16 +10,16 @@ from jaxnn.system.terminal import excerpt
 
 
 def named(group: str, tree: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The leaves of a pytree by their place in it: "params/0/kernel"."""
+    """Yields the leaves of a pytree with names such as "params/0/kernel"."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         yield _leaf_name(group, path), np.asarray(leaf)
 
 
 def filled(file: Any, group: str, template: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The template's pytree with the arrays of a file in it.
+    """Returns the template's pytree with a file's arrays as leaves.
 
     Args:
-      file: for the error.
+      file: its path, for the error.
       template: a pytree of arrays, or of their shapes and types.
 
     Raises:
@@ -41,13 +41,13 @@ def filled(file: Any, group: str, template: Any, arrays: Mapping[str, np.ndarray
 
 
 def group_of(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
-    """The arrays of a group, by their names in it."""
+    """Returns the arrays of a group, named relative to it."""
     start = f"{group}/"
     return {n.removeprefix(start): array for n, array in arrays.items() if n.startswith(start)}
 
 
 def groups_of(arrays: Mapping[str, np.ndarray], depth: int) -> dict[str, dict[str, np.ndarray]]:
-    """All groups at a depth, each as `group_of` gives it, in one pass over the arrays.
+    """Returns all groups at a depth, each as by `group_of`, in one pass over the arrays.
 
     >>> groups_of({"a/0/b": np.ones(1), "a/1": np.ones(1)}, 2)
     {'a/0': {'b': array([1.])}}
@@ -61,7 +61,7 @@ def groups_of(arrays: Mapping[str, np.ndarray], depth: int) -> dict[str, dict[st
 
 
 def stacked(template: Any, count: int) -> Any:
-    """The template with a leading axis for some lanes."""
+    """Returns the shapes of the template with a leading axis of `count` lanes."""
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), template
     )

@@ -1,8 +1,8 @@
-"""Versions of files: each kind has a number, and an older file is made a newer one as it is read.
+"""Versions of files: each kind has a version number, and older files are upgraded when read.
 
-A change to what a kind of file holds raises its number in VERSIONS and adds a function to UPGRADES,
-which is given what a file of the version before holds. It sees plain arrays and JSON: nothing is
-decoded yet, so a class may have other fields by now.
+To change what a kind of file holds, raise its number in VERSIONS and add a function to UPGRADES
+that converts the contents of the previous version. It works on plain arrays and JSON, before
+anything is decoded, so the classes may have changed since.
 """
 
 import re
@@ -15,14 +15,14 @@ Held = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a file by name, and its attributes."""
 
 VERSIONS = {"network": 2, "study": 1, "run": 1}
-"""Kind of file -> the version that is written."""
+"""Kind of file -> the version that is written now."""
 
 UPGRADES: dict[tuple[str, int], Callable[[dict[str, np.ndarray], dict[str, Any]], Held]] = {}
-"""(kind, version) -> what makes a file of that version one of the next."""
+"""(kind, version) -> the function that upgrades a file of that version to the next."""
 
 
 def format_of(kind: str) -> str:
-    """What a file of a kind says of itself.
+    """Returns the attribute "format" of a file of some kind.
 
     >>> format_of("network")
     'jaxnn network 2'
@@ -31,7 +31,7 @@ def format_of(kind: str) -> str:
 
 
 def upgraded(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
-    """What a file holds, in the newest version that there is a way to."""
+    """Returns a file's contents, upgraded as far as UPGRADES goes."""
     match = re.fullmatch(r"jaxnn (\w{1,20}) (\d{1,9})", str(about.get("format")))
     if match is None:
         return arrays, about

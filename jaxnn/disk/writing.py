@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole, or as it was before."""
+"""Atomic writes: a file is replaced as a whole, or stays as it was."""
 
 import contextlib
 import os
@@ -12,31 +12,31 @@ from jaxnn.system.checks import as_path
 StrPath = str | os.PathLike[str]
 
 PARTIAL = ".partial"
-"""How the name of a file ends that is being written."""
+"""Suffix of the temporary file during a write."""
 
 _SHOWN = 24
-"""Letters of the file's name that the name of its partial file begins with: names have limits."""
+"""Letters of the file's name in the name of its temporary file; names have a greatest length."""
 
 
 def write_whole(path: StrPath, parts: Iterable[bytes | memoryview]) -> None:
     """Writes the parts of a file one after another; whole or not at all.
 
-    They are written beside the file's place under a name that no other call has, flushed, and moved
-    there. So of several that write to one path at a time, the last one wins. A link stays a link to
-    the file, which keeps its mode and, where that is allowed, its owner.
+    They are written to a temporary file of a unique name in the same folder, which is flushed and
+    then renamed. Of several concurrent writers to one path, the last one wins. A link stays a link,
+    and its target keeps its mode and, where the system allows it, its owner.
 
     Raises:
-      OSError: the disk is full, the folder is missing or cannot be written to. The file that was
-        there before is untouched.
-      ValueError: it is no path, or there is something else than a file, such as a folder or a
-        device.
+      OSError: the disk is full, or the folder is missing or cannot be written to. An existing file
+        stays untouched.
+      ValueError: the path is not a path, or names something other than a file, such as a folder or
+        a device.
     """
     place = Path(os.path.realpath(as_path("path", path)))
     before = _status(place)
     if before is not None and not stat.S_ISREG(before.st_mode):
         raise ValueError(f"path got {str(path)!r}, which is no file; expected the name of a file")
     partial = place.with_name(f".{place.name[:_SHOWN]}.{uuid.uuid4().hex}{PARTIAL}")
-    # without an old file the mode that open() gives; nobody else reads what only the owner may
+    # a new file gets the mode that open() gives; else private until it has the old file's mode
     mode = 0o666 if before is None else 0o600
     try:
         with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as raw:
@@ -50,7 +50,7 @@ def write_whole(path: StrPath, parts: Iterable[bytes | memoryview]) -> None:
     except OSError as error:
         if error.filename is None or str(error.filename) != str(partial):
             raise
-        # by the name that was given, and not by the hidden one
+        # the error names the given path, not the temporary file
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         with contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ def _status(place: Path) -> os.stat_result | None:
 
 
 def _take_over(partial: Path, before: os.stat_result) -> None:
-    """Gives a new file the owner, if allowed, and the mode of the old one."""
+    """Copies the owner, if allowed, and the mode of the old file to the new one."""
     if hasattr(os, "chown"):
         with contextlib.suppress(OSError):
             os.chown(partial, before.st_uid, before.st_gid)
@@ -76,7 +76,7 @@ def _take_over(partial: Path, before: os.stat_result) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a move last a power cut; not every system can."""
+    """Makes a rename survive a power cut, on systems that can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

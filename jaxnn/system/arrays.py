@@ -1,10 +1,10 @@
-"""Arrays that come from outside, kept in memory of our own, and random keys.
+"""Arrays from outside, copied to memory that the package owns, and random keys.
 
-Data frames and columns are known by what they can do, so this imports none of their libraries.
+Data frames are recognised by their attributes, so none of their libraries is imported.
 
-Keys are of the one generator whose numbers a lane has for itself: JAX's threefry. Under `vmap` the
-generators "rbg" and "unsafe_rbg" draw from the first key alone, and what they draw for a row
-depends on the number of rows. A lane would then not be the network trained alone.
+Keys always use JAX's threefry. Under `vmap`, the generators "rbg" and "unsafe_rbg" draw from the
+first key alone, and the numbers of a row depend on how many rows there are. A lane would then
+differ from the same network trained alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,10 @@ import numpy as np
 
 
 def own(array: Any, dtype: Any = None) -> jax.Array:
-    """The array on the device, in memory that nobody else can write to.
+    """Copies an array to the device, into memory that the caller cannot write to.
 
     `jnp.asarray(array, dtype)` and `jax.device_put` share the memory of an aligned NumPy array,
-    whatever `may_alias` says, so what its owner writes there later would change ours.
+    whatever `may_alias` is. A later write to that array would then change the copy.
 
     >>> given = np.ones(2)
     >>> kept = own(given, np.float32)
@@ -31,18 +31,19 @@ def own(array: Any, dtype: Any = None) -> jax.Array:
     """
     if isinstance(array, jax.Array):
         return jnp.array(array, dtype)
-    # the copy is NumPy's, which is done when it returns; nothing else refers to it
+    # NumPy has finished the copy when it returns, and nothing else refers to the copy
     return jax.device_put(np.array(array, dtype))
 
 
 def host_array(values: Any, name: str) -> np.ndarray:
-    """The values as a NumPy array; its type and shape are still to be checked.
+    """Returns the values as a NumPy array, whose type and shape the caller must check.
 
-    A data frame (pandas, polars, pyarrow) becomes (N, columns), whatever types its columns have, as
-    long as each value is a number or a truth value. An array may be a view of what was given.
+    A data frame (pandas, polars, pyarrow) becomes (N, columns). Its columns may have different
+    types, as long as each value is a number or a boolean. The result may be a view of the input.
 
     Raises:
-      ValueError: a mask hides values, or a column has missing values or other things than numbers.
+      ValueError: a mask hides values, or a column has missing values or values that are not
+        numbers.
 
     >>> host_array([[1, 2], [3, 4]], "x").shape
     (2, 2)
@@ -60,7 +61,7 @@ def host_array(values: Any, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} got rows of different lengths; expected one shape for all"
         ) from None
-    # the column of a data frame by itself; an array of objects has no type that tells what it is
+    # a single column of a data frame; a plain array of objects is left to the caller's checks
     is_column = array.dtype == object and hasattr(values, "to_numpy")
     return _of_objects(array, name, "") if is_column else array
 
@@ -96,7 +97,7 @@ def _column(column: Any, name: str, label: Any) -> np.ndarray:
     array = np.asarray(column)
     if array.dtype == object:
         array = _of_objects(array, name, where)
-    # the numbers of categories are names: their order and distances mean nothing
+    # category codes are names: their order and distances mean nothing
     if array.dtype.kind not in "buif" or str(kind) == "category":
         raise ValueError(
             f"{name} got type {kind or array.dtype}{where}; expected real numbers: leave it out or "
@@ -108,11 +109,11 @@ def _column(column: Any, name: str, label: Any) -> np.ndarray:
 
 
 _MISSING = ("NoneType", "NAType", "NaTType")
-"""Types of what stands for no value: None, and pandas' NA and NaT."""
+"""Names of the types that mark a missing value: None, and pandas' NA and NaT."""
 
 
 def _of_objects(array: np.ndarray, name: str, where: str) -> np.ndarray:
-    """Objects as float64."""
+    """Returns an array of objects as float64."""
     is_missing = np.array([type(value).__name__ in _MISSING for value in array.flat], bool)
     for value in array.flat[~is_missing]:
         if not isinstance(value, Real | Decimal | np.bool_):
@@ -133,21 +134,22 @@ IMPLEMENTATION = "threefry2x32"
 
 
 def new_key(seed: Any) -> jax.Array:
-    """A key from a seed below 2^32, whatever `jax_default_prng_impl` says.
+    """Returns a threefry key for a seed below 2^32, whatever `jax_default_prng_impl` is.
 
     >>> bool(new_key(7) == jax.random.key(7))
     True
     """
     if isinstance(seed, jax.core.Tracer):
         return jax.random.key(seed, impl=IMPLEMENTATION)
-    # the same, without a compilation
+    # the same key, without compiling anything
     return from_words(jax.device_put(np.array([0, seed], np.uint32)))
 
 
 def as_threefry(key: jax.Array) -> jax.Array:
-    """The key itself if it is one of threefry, otherwise one made of its first two words.
+    """Returns a threefry key unchanged, and makes one of the first two words of any other key.
 
-    A key of "rbg" holds those of threefry with the same seed twice, so it gives the same numbers.
+    A key of "rbg" holds the words of the threefry key of the same seed twice, so the result is that
+    threefry key.
 
     >>> draw = lambda key: jax.random.bits(as_threefry(key)).item()
     >>> draw(jax.random.key(7, impl="rbg")) == draw(jax.random.key(7, impl="threefry2x32"))
@@ -161,5 +163,5 @@ def as_threefry(key: jax.Array) -> jax.Array:
 
 
 def from_words(words: Any) -> jax.Array:
-    """The key that `jax.random.key_data` wrote as numbers."""
+    """Returns the key whose `jax.random.key_data` is `words`."""
     return jax.random.wrap_key_data(words, impl=IMPLEMENTATION)

@@ -1,4 +1,4 @@
-"""Checks that several entry points make: of values, paths, memory, forks and extras."""
+"""Checks that several entry points share: of values, paths, memory, forks and extras."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ except ImportError:  # pragma: no cover
 
 
 def brief(value: Any) -> str:
-    """The value as a message shows it, whatever it is; a long one is cut short.
+    """Returns any value as text for a message; long text is cut short.
 
     >>> brief("abc"), len(brief(10**10_000)) < 250
     ("'abc'", True)
@@ -29,19 +29,19 @@ def brief(value: Any) -> str:
     try:
         text = repr(value)
     except Exception:
-        # Python writes no whole number of more than 4,300 digits; other types may fail otherwise
+        # Python refuses whole numbers of more than 4,300 digits; a user's __repr__ may raise
         text = f"<{type(value).__name__} that cannot be shown>"
     return excerpt(text, 200)
 
 
 def plain(name: str, value: Any) -> Any:
-    """The value as plain Python: None, a bool, an int, a float, text, or a tuple of them.
+    """Returns the value as plain Python: None, a bool, an int, a float, text, or a tuple of them.
 
-    What other libraries and subclasses bring (NumPy's scalars, fractions, enumerations) could be
-    trained with, but neither saved nor compared; a list can be changed by whoever else has it.
+    NumPy scalars, fractions and enumerations could be trained with, but not saved or compared. A
+    list becomes a tuple, so that its owner cannot change it later.
 
     Raises:
-      ValueError: there is no plain value of it.
+      ValueError: the value has no plain form.
 
     >>> plain("hidden", [np.int64(25), 12]), plain("l2", np.float64(0.5))
     ((25, 12), 0.5)
@@ -51,7 +51,7 @@ def plain(name: str, value: Any) -> Any:
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, str):
-        # not str(value), which an enumeration makes its own name of
+        # not str(value): an enumeration returns the name of its member
         return str.__str__(value)
     if isinstance(value, Integral):
         return int(value)
@@ -68,7 +68,7 @@ def plain(name: str, value: Any) -> Any:
 
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:
-    """The value as a Python int.
+    """Returns the value as a Python int.
 
     Raises:
       ValueError: it is not a whole number from `least` up to 2^31 - 1.
@@ -109,30 +109,30 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
 
 
 def as_path(name: str, value: Any) -> Path:
-    """The value as a path.
+    """Returns the value as a path.
 
     Raises:
-      ValueError: it is none.
+      ValueError: it is not a path.
 
     >>> as_path("path", 5)
     Traceback (most recent call last):
     ValueError: path got 5; expected a path
     """
-    # a number would be taken for a file that is open
+    # open() takes a number for the descriptor of an open file
     if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
         return Path(value)
     raise ValueError(f"{name} got {brief(value)}; expected a path")
 
 
 def check_fits(num_bytes: int, what: str, room: int | None = None) -> None:
-    """ValueError if something takes more bytes than there are at all, however little is in use.
+    """Raises ValueError if something needs more bytes than the whole memory.
 
-    What fits here may still be too much beside all else: that is the machine's to say. A slip of
-    the keyboard, or a file that lies, asks for far more.
+    This catches a mistyped number or a damaged file, which ask for far more than any machine has.
+    What passes may still fail later, because other data are in memory as well.
 
     Args:
-      what: is said first, such as "epochs got 10: their curves".
-      room: bytes that there are; None is the host's memory.
+      what: the beginning of the message, such as "epochs got 10: their curves".
+      room: the bytes available; None is the host's memory.
     """
     room = host_memory() if room is None else room
     if num_bytes > room:
@@ -143,14 +143,14 @@ def check_fits(num_bytes: int, what: str, room: int | None = None) -> None:
 
 
 def device_memory() -> int:
-    """Bytes of the device, or of the host where the device has none of its own."""
+    """Returns the bytes of the device's memory, or of the host's for a CPU."""
     device = jax.local_devices()[0]
     own = None if device.platform == "cpu" else (device.memory_stats() or {}).get("bytes_limit")
     return int(own) if own else host_memory()
 
 
 def host_memory() -> int:
-    """Bytes that the process may use: those of the machine, or fewer where it was given a limit."""
+    """Returns the bytes that the process may use: the machine's memory or the process's limit."""
     if resource is None:  # pragma: no cover
         return _physical_memory()
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -162,19 +162,19 @@ def _physical_memory() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # pragma: no cover
-        # not every system tells; then what no machine has is refused alone
+        # not every system reports its memory; 16 TB then refuses only absurd sizes
         return 2**44
 
 
 _user: int | None = None
-"""The process that was the first to use JAX by way of this package."""
+"""The first process that used JAX through this package."""
 
 
 def check_fork(name: str) -> None:
-    """To be called by what uses JAX, before it does.
+    """Refuses to use JAX in a forked process; every entry point calls it first.
 
     Raises:
-      RuntimeError: this process was forked from one that had called it.
+      RuntimeError: this process was forked from one that had already called this function.
     """
     global _user
     process = os.getpid()
@@ -190,7 +190,7 @@ def check_fork(name: str) -> None:
 
 @contextlib.contextmanager
 def needs(extra: str, library: str) -> Iterator[None]:
-    """Around imports of a library: without it, the error names the extra that brings it.
+    """Wraps the import of an optional library: its error names the extra that installs it.
 
     Raises:
       ModuleNotFoundError: the library is not installed.

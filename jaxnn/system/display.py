@@ -1,4 +1,4 @@
-"""How far training is, shown on the terminal between compiled calls."""
+"""Progress of training, shown on the terminal between compiled calls."""
 
 import contextlib
 import importlib.util
@@ -24,11 +24,13 @@ from jaxnn.system.terminal import console_on_stderr, tell, visible
 
 @contextlib.contextmanager
 def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int, str], None]]:
-    """A line that starts as "compiling" and then follows `report(epochs_done, text)`.
+    """Shows a progress line and yields the function `report(epochs_done, text)` that updates it.
+
+    The line says "compiling" until the first report.
 
     Args:
-      epochs: how many there are in all.
-      progress: True shows the line, False does not, None shows it where it can be live.
+      epochs: the total number of epochs.
+      progress: True shows the line, False does not, None shows it where it can be updated live.
     """
     console = console_on_stderr()
     if progress is None:
@@ -53,9 +55,9 @@ def progress_line(epochs: int, progress: bool | None) -> Iterator[Callable[[int,
 
 @contextlib.contextmanager
 def _shown_live(console: Console, *columns: ProgressColumn) -> Iterator[Progress]:
-    """A display, above which comes what the program prints to the same terminal.
+    """Shows a live display; what the program prints to the same terminal appears above it.
 
-    What goes elsewhere, such as to a file, goes there as it is.
+    Output that is redirected elsewhere, such as to a file, is left alone.
     """
     with Progress(
         *columns,
@@ -68,7 +70,7 @@ def _shown_live(console: Console, *columns: ProgressColumn) -> Iterator[Progress
         finally:
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, FileProxy):
-                    # which would lose a line that has no end yet
+                    # rich would lose a line that has no newline yet
                     stream.flush()
 
 
@@ -77,25 +79,25 @@ def _is_terminal_of_stderr(stream: Any) -> bool:
         places = [os.fstat(one.fileno()) for one in (stream, sys.stderr)]
         return bool(stream.isatty()) and os.path.samestat(*places)
     except Exception:
-        # closed, or something else that a program has put there
+        # a closed stream, or an object that a program has put in its place
         return False
 
 
 def _can_be_live(console: Console) -> bool:
-    """On a terminal, and in a notebook where rich finds the widgets that it needs there."""
+    """Whether a line can be updated: on a terminal, or in a notebook that has ipywidgets."""
     has_widgets = importlib.util.find_spec("ipywidgets") is not None
     return console.is_terminal or (console.is_jupyter and has_widgets)
 
 
 def _spinner(console: Console) -> SpinnerColumn:
-    """Of signs that the terminal has."""
+    """Returns a spinner whose characters the terminal can show."""
     return SpinnerColumn("dots" if console.encoding.startswith("utf") else "line")
 
 
 class SweepDisplay:
-    """How far a sweep is: one live line on a terminal or in a notebook, else a line now and then.
+    """Progress of a sweep: a live line on a terminal or in a notebook, else a line now and then.
 
-    Call it with what is known after each compiled call. `total` are the epochs of all networks.
+    It is called after each compiled call. `total` is the number of epochs of all networks together.
     """
 
     SECONDS_BETWEEN_LINES = 10.0
@@ -109,13 +111,18 @@ class SweepDisplay:
             self._task = display.add_task("compiling", total=total, text="")
 
     def __call__(self, stage: str, done: int, best: float | None, num_diverged: int) -> None:
-        """Shows a stage ("compiling 1 of 2") and `done`, the epochs of all networks so far."""
+        """Shows a stage ("compiling 1 of 2") and progress.
+
+        Args:
+          done: epochs trained so far, summed over networks.
+          best: the best value so far, if there is one.
+        """
         now, total = time.monotonic(), self._total
-        # whole ones: what was dropped on the way counts by its epochs
+        # epochs as networks: one that was dropped early counts for the epochs it trained
         text = f"{done / self._epochs:,.0f}/{total / self._epochs:,.0f} networks"
         left = ""
         if self._first is None and done:
-            # speed counts from here: the first call has compiled
+            # speed is measured from here on, since the first call includes compiling
             self._first = now, done
         elif self._first and done > self._first[1]:
             speed = (done - self._first[1]) / (now - self._first[0])
@@ -132,7 +139,7 @@ class SweepDisplay:
             tell(f"jaxnn {stage}: {text}{left}")
 
     def say(self, message: str) -> None:
-        """What cannot wait for the end."""
+        """Shows a message at once, such as that commits cannot be written."""
         if self._display is not None:
             self._display.console.print(
                 visible(message), style="bold red", markup=False, emoji=False, highlight=False
@@ -143,7 +150,7 @@ class SweepDisplay:
 
 @contextlib.contextmanager
 def sweep_display(total: float, epochs: int, progress: bool | None) -> Iterator[SweepDisplay]:
-    """The display of a sweep or search; `progress=False` shows nothing."""
+    """Yields the display of a sweep or search; `progress=False` shows nothing."""
     console = console_on_stderr()
     is_shown = progress is not False
     if not is_shown or not _can_be_live(console):

@@ -1,9 +1,9 @@
 """The processes of a job on JAX's distributed runtime.
 
-Lanes need nothing from each other while they train. Processes meet before, to agree on the plan,
-and at the end of a stretch, to share its curves. A meeting is a collective: every process makes the
-same calls in the same order, and waits for the others. It says which meeting it is, so that
-processes that make other calls are told, and not left to wait.
+Lanes are independent while they train. The processes communicate before training, to agree on the
+plan, and after each stretch of training, to share its curves. A meeting is a collective operation:
+every process calls it in the same order and waits for the others. Each meeting has a name, so that
+processes whose calls differ get an error and do not wait for ever.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 HEARTBEAT = 20
-"""Seconds without a sign of life after which a process counts as lost; JAX's own are 100."""
+"""Seconds without a heartbeat after which a process counts as lost; JAX's default is 100."""
 
 _PIECE = 2**26
-"""Bytes that all processes together send at a time: they go through the memory of a device."""
+"""Bytes that all processes together send at a time, since they pass through device memory."""
 
 _HEAD = 64
-"""Bytes that come first: the length of a message, and the name of the meeting."""
+"""Bytes of the header: the length of the message and the name of the meeting."""
 
 
 def connect(
@@ -35,19 +35,20 @@ def connect(
 ) -> None:
     """Joins this process to a job of several, whose `sweep` and `search` share their lanes.
 
-    `jax.distributed.initialize` with a heartbeat of 20 s: when a process dies, the others end after
-    that time and not after 100 s, and the same call goes on from its `directory`, on as many
-    processes as there are then. To be called first, before JAX is used.
+    Calls `jax.distributed.initialize` with a heartbeat of 20 s: when a process dies, the others end
+    after 20 s instead of 100. The same call then resumes from its `directory`, on any number of
+    processes. Call it first, before JAX is used.
 
-    In such a job every process calls `sweep` and `search` with the same arguments, and waits for
-    the others; each gets the same study, with the networks of the best settings, up to 1 GB. `fit`,
-    `Run` and `study.refit` stay a process's own. What must happen once, such as a report, is for
-    `if jax.process_index() == 0`.
+    In such a job every process calls `sweep` and `search` with the same arguments and waits for the
+    others. Each gets the same study, with the networks of the best settings, up to 1 GB. `fit`,
+    `Run` and `study.refit` train in the calling process alone. Guard what must happen once, such as
+    writing a report, by `if jax.process_index() == 0`.
 
     Args:
       coordinator_address: "host:port" of process 0, which the others can reach.
-      num_processes, process_id: how many there are, and which this is, from 0. All three may be
-        left out where JAX finds them itself (Slurm, Open MPI, Kubernetes, Cloud TPU).
+      num_processes: the number of processes.
+      process_id: the index of this one, from 0. All three may be left out where JAX finds them
+        itself (Slurm, Open MPI, Kubernetes, Cloud TPU).
       more: further arguments of `jax.distributed.initialize`.
 
     >>> connect("localhost:9911", num_processes=1, process_id=0)  # doctest: +SKIP
@@ -60,18 +61,18 @@ def connect(
 
 @dataclasses.dataclass(frozen=True)
 class Hosts:
-    """The processes that make a call together, and which of them this is."""
+    """The processes that make a call together, and the index of this one."""
 
     index: int = 0
     count: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that the others agree with."""
+        """Whether this is process 0, whose decisions the others take over."""
         return self.index == 0
 
     def exchange(self, meeting: str, message: bytes) -> list[bytes]:
-        """What every process says, in their order.
+        """Sends a message to all processes and returns theirs, in the order of the processes.
 
         Raises:
           ValueError: another process is at another meeting.
@@ -91,7 +92,7 @@ class Hosts:
         longest, piece = max(sizes), max(_PIECE // self.count, 1024)
         said = [bytearray() for _ in sizes]
         for start in range(0, longest, piece):
-            # few lengths, since each is compiled
+            # powers of two, since each length is compiled
             length = 1 << (min(piece, longest - start) - 1).bit_length()
             own = message[start : start + piece].ljust(length)
             for text, size, row in zip(said, sizes, _waited(lambda: _gathered(own)), strict=True):  # noqa: B023
@@ -99,15 +100,15 @@ class Hosts:
         return [bytes(text) for text in said]
 
     def from_first(self, meeting: str, message: bytes) -> bytes:
-        """What the first process says; what the others are given does not matter."""
+        """Returns the message of process 0; the messages of the others are ignored."""
         return self.exchange(meeting, message if self.is_first else b"")[0]
 
     @contextlib.contextmanager
     def raised_together(self, meeting: str) -> Iterator[None]:
-        """An error of one process is one of all: none is left to wait for it.
+        """Raises an error of one process in all of them, so that none waits for it.
 
         Raises:
-          ValueError: another process has raised something; it says what.
+          ValueError: another process raised an error, whose text is in the message.
         """
         error: BaseException | None = None
         try:
@@ -131,15 +132,15 @@ ALONE = Hosts()
 
 
 def all_hosts() -> Hosts:
-    """The processes of this job; one where there is no other."""
+    """Returns the processes of this job, which may be this one alone."""
     return Hosts(jax.process_index(), jax.process_count())
 
 
 def _gathered(row: bytes) -> list[bytes]:
-    """The rows of all processes, which are as long as each other.
+    """Returns the rows of all processes; all have the same length.
 
-    `multihost_utils.process_allgather` does this where all processes have as many devices as each
-    other, which a job need not; and it puts a copy on each device, where one a process is enough.
+    `multihost_utils.process_allgather` needs the same number of devices in each process, and copies
+    the result to each device. Here one device of each process takes part.
     """
     own = np.frombuffer(row, np.uint8)[None]
     mesh, gather = _gather()
@@ -154,14 +155,14 @@ def _gathered(row: bytes) -> list[bytes]:
 
 @functools.cache
 def _gather() -> tuple[Mesh, Callable[[jax.Array], jax.Array]]:
-    """A device of each process, however many it has, and the program that gathers on them."""
+    """Returns a mesh of one device of each process, and the program that gathers on it."""
     first = {device.process_index: device for device in reversed(jax.devices())}
     mesh = Mesh([first[process] for process in sorted(first)], ("process",))
     return mesh, jax.jit(lambda rows: rows, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def _waited(call: Callable[[], list[bytes]]) -> list[bytes]:
-    """The call's result, waited for so that signals are heard: inside a collective none is."""
+    """Runs a call in a thread and waits for it, since Python handles no signal in a collective."""
     results: list[list[bytes]] = []
     errors: list[Exception] = []
 
@@ -171,7 +172,7 @@ def _waited(call: Callable[[], list[bytes]]) -> list[bytes]:
         except Exception as error:
             errors.append(error)
 
-    # a process that is told to end does not wait for it
+    # a daemon: a process that is told to end does not wait for the thread
     thread = threading.Thread(target=run, name="jaxnn meeting", daemon=True)
     thread.start()
     while thread.is_alive():

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: held off while something must not be left half done."""
+"""Ctrl-C and SIGTERM, deferred while an operation must not be left half done."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM while training; what was reached is in `fitted` or `study`."""
+    """Raised on Ctrl-C or SIGTERM while training; `fitted` or `study` holds what was trained."""
 
     def __init__(self, message: str, *, fitted: Any = None, study: Any = None):
         super().__init__(message)
@@ -21,21 +21,21 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What ends training when a signal handler, a hook or a sampler raises it: as Ctrl-C does."""
+"""Exceptions that end training as Ctrl-C does, whether a handler, a hook or a sampler raises."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""Ctrl-C is given back last: once it is, it may raise in the middle of giving back."""
+"""The handler of Ctrl-C is restored last: once restored, it may interrupt the restoring."""
 
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Makes the yielded function answer True after Ctrl-C or SIGTERM; a second one acts at once.
+    """Yields a function that returns True after Ctrl-C or SIGTERM; a second signal acts at once.
 
-    A compiled call that donates its buffers must not be cut off between its return and the
+    A compiled call that donates its buffers must not be interrupted between its return and the
     assignment of its result: the training state would be lost. Python handles signals in the main
-    thread alone; elsewhere nothing changes.
+    thread alone; in other threads nothing changes.
     """
-    # an Event has a lock, for which a second signal in the middle of the first would wait for ever
+    # not an Event: a second signal during the first would wait for its lock for ever
     is_interrupted = False
 
     def on_signal(number: int, give_back: Callable[[], None]) -> None:
@@ -43,23 +43,24 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         is_interrupted = True
         give_back()
 
-    # None is a handler that Python did not set and could not give back
+    # None is a handler that Python did not install and could not restore
     with _handled_by(on_signal, lambda old: old not in (None, signal.SIG_IGN)):
         yield lambda: is_interrupted
 
 
 @contextlib.contextmanager
 def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
-    """The same for a block that a second Ctrl-C ends quietly; the caller asks afterwards.
+    """Defers interrupts; a second Ctrl-C ends the block without an exception.
 
-    With the KeyboardInterrupt itself what was trained would be lost.
+    The yielded function then returns True, and the caller asks it afterwards. A KeyboardInterrupt
+    raised here would lose what was trained.
     """
     is_ended = False
     try:
         with deferred_interrupt() as is_interrupted:
             yield lambda: is_ended or is_interrupted()
     except TrainingInterrupted:
-        # which says already what was reached
+        # it already holds what was trained
         raise
     except ENDS:
         is_ended = True
@@ -67,7 +68,10 @@ def ended_by_interrupt() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def rescued(made: Callable[[], TrainingInterrupted | None]) -> Iterator[None]:
-    """Has an interrupt of a block bring what was trained, which `made` makes; None leaves it."""
+    """Replaces an interrupt of the block by the TrainingInterrupted that `made` returns.
+
+    Where `made` returns None, the interrupt itself is raised.
+    """
     try:
         yield
     except ENDS as error:
@@ -82,16 +86,16 @@ def rescued(made: Callable[[], TrainingInterrupted | None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_signals() -> Iterator[None]:
-    """Has signals wait for the end of what must not be left half done.
+    """Holds signals until the end of the block.
 
-    A signal that no function handles, such as a second SIGTERM, ends the process all the same.
+    A signal without a handler function, such as a second SIGTERM, still ends the process.
     """
     held: list[int] = []
     try:
         with _handled_by(lambda number, give_back: held.append(number), callable):
             yield
     except TrainingInterrupted:
-        # which is what they ask for
+        # training ends already, as the held signals ask
         held.clear()
         raise
     finally:
@@ -103,10 +107,10 @@ def held_signals() -> Iterator[None]:
 def _handled_by(
     handler: Callable[[int, Callable[[], None]], Any], is_taken: Callable[[Any], bool]
 ) -> Iterator[None]:
-    """Has a function handle signals whose handlers are to be taken; the end gives them back.
+    """Installs a handler for the signals whose current handler `is_taken` accepts.
 
-    The function is given the signal's number, and what gives the handlers back at once. In the main
-    thread alone, elsewhere it does nothing.
+    The handler gets the signal's number and a function that restores the old handlers at once; the
+    end of the block restores them as well. Outside the main thread nothing is installed.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in SIGNALS if is_main}

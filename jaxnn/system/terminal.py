@@ -15,14 +15,14 @@ from rich.text import Text
 _WIDTH = 120
 
 MOST_SHOWN = 10_000
-"""Characters of a text that are shown: files and names may hold far longer ones."""
+"""Characters of a text that are shown; text from files may be far longer."""
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, by which text could move the cursor, change its order or end a line."""
+"""Control characters, with which text could move the cursor, change its direction or end a line."""
 
 
 def visible(text: str) -> str:
-    r"""The text with its control characters written out.
+    r"""Returns the text with its control characters escaped.
 
     >>> visible("a\x1b[2J")
     'a\\x1b[2J'
@@ -31,7 +31,7 @@ def visible(text: str) -> str:
 
 
 def excerpt(text: str, most: int = MOST_SHOWN) -> str:
-    """The text as it is shown: visible, and cut short if it is long.
+    """Returns the text with control characters escaped, cut to at most `most` characters.
 
     >>> excerpt("abcdef", 3)
     'abc...'
@@ -40,10 +40,10 @@ def excerpt(text: str, most: int = MOST_SHOWN) -> str:
 
 
 class PlainConsole(Console):
-    """A console to which text is text: names, notes and values are no markup, whoever wrote them.
+    """A console of rich that interprets no markup in names, notes and values.
 
-    All that the package shows through rich goes through one of these, so what makes tables need not
-    escape anything. Nothing is highlighted, which takes a time that grows as the square of a text.
+    The package shows everything through this class, so code that makes tables need not escape
+    anything. Highlighting is off: its time grows with the square of the text's length.
     """
 
     def __init__(self, **options: Any):
@@ -54,7 +54,7 @@ class PlainConsole(Console):
 
 
 def as_text(renderable: Any, width: int = _WIDTH) -> str:
-    """What rich makes of it, without colours, of signs that stdout has."""
+    """Renders without colours, using only characters that stdout can encode."""
     encoding = getattr(sys.stdout, "encoding", None)
     text = _rendered(renderable, io.StringIO(), width)
     if has_bytes_for(text, encoding):
@@ -63,7 +63,7 @@ def as_text(renderable: Any, width: int = _WIDTH) -> str:
 
 
 class _AsciiText(io.StringIO):
-    """Has rich draw boxes of -, + and |."""
+    """A stream whose encoding makes rich draw boxes with -, + and |."""
 
     encoding = "ascii"
 
@@ -75,7 +75,7 @@ def _rendered(renderable: Any, file: io.StringIO, width: int) -> str:
 
 
 def show(renderable: Any) -> None:
-    """Prints it to stdout, with colours on a terminal."""
+    """Prints a renderable to stdout, with colours on a terminal."""
     console = PlainConsole()
     if console.is_jupyter or (console.is_terminal and console.encoding.startswith("utf")):
         console.print(renderable)
@@ -84,7 +84,7 @@ def show(renderable: Any) -> None:
 
 
 def as_html(renderable: Any) -> str:
-    """What rich makes of it, for a notebook."""
+    """Renders as HTML for a notebook."""
     console = PlainConsole(record=True, file=io.StringIO(), width=_WIDTH, force_jupyter=False)
     console.print(renderable)
     layout = '<pre style="line-height:normal;font-family:monospace">{code}</pre>'
@@ -92,19 +92,19 @@ def as_html(renderable: Any) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Such as "1 epoch" or "1,500 epochs"."""
+    """Returns a count with its noun, such as "1 epoch" or "1,500 epochs"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Such as "4.2 s", "51 s", "12 min" or "3.1 h"."""
+    """Returns a time as text, such as "4.2 s", "51 s", "12 min" or "3.1 h"."""
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def call_text(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
-    """A call as text, without what is left at its default; long values are cut short.
+    """Returns a call as text, without arguments at their default; long values are cut short.
 
     >>> call_text(counted, {"number": 3, "noun": "lane"})
     "jaxnn.counted(number=3, noun='lane')"
@@ -126,7 +126,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 def _cut(text: str, longest: int) -> str:
-    """The text of a value, cut between two of its items if it is too long.
+    """Returns the text of a value, cut between two of its items if it is too long.
 
     >>> _cut("{'a': (1, 2), 'b': [10, 20, 30]}", 27)
     "{'a': (1, 2), 'b': [10, ...]}"
@@ -149,11 +149,11 @@ def _cut(text: str, longest: int) -> str:
 
 
 def warn_caller(message: str, is_over: bool = False, category: type[Warning] = UserWarning) -> None:
-    """A warning that points to the line that called the package.
+    """Warns with the line that called the package as the warning's place.
 
     Args:
-      is_over: whether something was trained that an error would lose. Where warnings are errors,
-        this one is then only printed to stderr.
+      is_over: whether an error would lose what was trained. Where warnings are errors, the message
+        is then printed to stderr instead.
     """
     message, level, frame = excerpt(message), 1, sys._getframe()
     while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
@@ -165,16 +165,16 @@ def warn_caller(message: str, is_over: bool = False, category: type[Warning] = U
             raise
         tell(f"jaxnn: {message}")
     except Exception:
-        # a stderr that is closed, or a way to show warnings that fails: nothing ends by that
+        # a closed stderr or a failing warnings hook must not end training
         tell(f"jaxnn: {message}")
 
 
 _PLAIN = {" ± ": " +-", "±": "+-", "…": "."}
-"""Stands for what the package writes; the first and the last are as wide as before."""
+"""Replacements for the package's own characters; the first and the last keep their width."""
 
 
 def encodable(text: str, encoding: str | None) -> str:
-    r"""A text without what an encoding has no bytes for; None has some for everything.
+    r"""Returns the text with characters replaced that an encoding lacks; None is UTF-8.
 
     >>> encodable("0.91 ± 0.02, é", "ascii")
     '0.91 +-0.02, \\xe9'
@@ -194,31 +194,31 @@ def has_bytes_for(text: str, encoding: str | None) -> bool:
     except UnicodeEncodeError:
         return False
     except LookupError:
-        # a stream of its own kind
+        # a stream with an encoding that Python does not know
         return True
     return True
 
 
 def tell(line: str) -> None:
-    """Prints a line to stderr; where nobody can read it, nothing happens."""
+    """Prints a line to stderr; errors of the stream are ignored."""
     stream = _SafeStderr()
     stream.write(f"{line}\n")
     stream.flush()
 
 
 def console_on_stderr() -> Console:
-    """A console of rich that writes to stderr as `tell` does."""
+    """Returns a console of rich that writes to stderr and ignores its errors, as `tell` does."""
     return Console(file=cast(IO[str], _SafeStderr()))
 
 
 class _SafeStderr:
-    """What stderr is now: closed, full or without a reader, it stops nothing.
+    """The current stderr; writing to it never raises.
 
-    It may be anything that a program has put there, so any error is caught.
+    It may be closed, full, without a reader, or any object that a program has put there.
     """
 
     def __init__(self) -> None:
-        # while rich shows something live, its own stands there before the true one
+        # while rich shows something live, sys.stderr is a proxy for the true stream
         self._stream: Any = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
 
     @property
