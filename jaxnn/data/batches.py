@@ -1,14 +1,14 @@
-"""Mini-batches: which examples each step meets, drawn on the host as data to the program."""
+"""Mini-batches: which examples each step trains on, drawn on the host as data to the program."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 EPOCHS_PER_CALL = 64
-"""Epochs that one compiled call trains at most; how many it trains is data, up to this."""
+"""The most epochs that one compiled call trains; the number is data, so fewer compile nothing."""
 
 _MOST_ROWS = 2**20
-"""Row numbers that a compiled call is given at most, which is 4 MB; at least those of an epoch."""
+"""The most rows given to a compiled call, 4 MB of them, unless one epoch has more."""
 
 
 class Batches(NamedTuple):
@@ -16,8 +16,8 @@ class Batches(NamedTuple):
 
     Attributes:
       rows: (E, steps, B) int32; -1 is no example.
-      num_steps: those of an epoch that have examples.
-      num_epochs: those of E that are to be trained.
+      num_steps: the steps of an epoch that have examples.
+      num_epochs: the epochs, of E, that are trained.
       rest: (E, R), the last, smaller mini-batch as a step of its own shape; or None.
     """
 
@@ -28,16 +28,17 @@ class Batches(NamedTuple):
 
 
 class Schedule:
-    """The mini-batches of a training set, epoch after epoch; only examples that count are in them.
+    """The mini-batches of a training set, epoch after epoch, without examples of weight 0.
 
-    Each epoch has an order of its own, a function of `order_seed`, the epoch and the number of
-    examples that count. So what else is in the data set changes nothing: neither examples of weight
-    0 nor those that fill a shorter fold up. A set smaller than a mini-batch is one mini-batch.
+    The order of an epoch is a function of `order_seed`, the epoch and the number of examples with a
+    weight. Examples of weight 0, such as those that fill up a shorter fold, therefore change
+    nothing. A set smaller than a mini-batch is one mini-batch.
 
     Args:
-      weights: (N,) of the data set.
+      weights: (N,), the weights of the data set.
       batch_size: B.
-      may_pad: whether the network leaves out rows of -1; otherwise `rest` holds the last, smaller
+      order_seed: the seed of the orders.
+      may_pad: whether the network ignores rows of -1; otherwise `rest` holds the last, smaller
         mini-batch.
 
     >>> batches = Schedule(np.array([1.0, 0.0, 1.0, 1.0]), 2, 0, may_pad=True).batches(0, 1)
@@ -55,7 +56,7 @@ class Schedule:
         counted = np.flatnonzero(weights)
         self._examples = counted.astype(np.int32)
         self._seed, self._may_pad, self._width = order_seed, may_pad, batch_size
-        # a function of N and B alone, so that all folds of a search share a program
+        # depends on N and B alone, so that all folds of a search share a program
         self._steps = -(-len(weights) // batch_size)
         self.room = min(EPOCHS_PER_CALL, max(1, _MOST_ROWS // (self._steps * batch_size)))
         self._size = min(batch_size, len(counted))
@@ -69,7 +70,7 @@ class Schedule:
         return self._num_full + (self._num_rest > 0)
 
     def batches(self, first_epoch: int, num_epochs: int) -> Batches:
-        """Those of some epochs, at most `room`; the first is counted from 0."""
+        """Returns the mini-batches of at most `room` epochs; epochs are counted from 0."""
         rows = np.full((self.room, self._steps, self._width), -1, np.int32)
         rest = np.zeros((self.room, 0 if self._may_pad else self._num_rest), np.int32)
         num_full = self._num_full * self._size
@@ -85,7 +86,7 @@ class Schedule:
         return Batches(rows, np.int32(num_steps), np.int32(num_epochs), own_shape)
 
     def _order(self, epoch: int) -> np.ndarray:
-        # NumPy promises these bits to stay, and those of its shuffles not
+        # NumPy guarantees these bits across versions, but not those of its shuffles
         bits = np.random.Philox(key=np.array([self._seed, epoch], np.uint64))
         return self._examples[np.argsort(bits.random_raw(len(self._examples)), kind="stable")]
 
@@ -93,12 +94,13 @@ class Schedule:
 def without_unfinished(
     values: np.ndarray, diverged: np.ndarray, first_epoch: int, num_steps: int
 ) -> np.ndarray:
-    """Curves (..., E) with NaN from the epoch on in which a network diverged.
+    """Returns curves (..., E) with NaN from the epoch on in which a network diverged.
 
     Args:
+      values: the curves.
       diverged: (...), the step, or -1.
-      first_epoch: of the curves, from 0.
-      num_steps: of an epoch.
+      first_epoch: the first epoch of the curves, counted from 0.
+      num_steps: the steps of an epoch.
 
     >>> without_unfinished(np.ones(3), np.array(7), first_epoch=2, num_steps=2)
     array([ 1., nan, nan])

@@ -1,4 +1,4 @@
-"""The confusion matrix: which classes a network takes for which."""
+"""The confusion matrix: which classes a network confuses."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from jaxnn.functional.types import ArrayLike
 
 
 def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, num_classes: int) -> np.ndarray:
-    """Counts (C, C) on the host: row = label, column = prediction.
+    """Returns counts (C, C) on the host: row = label, column = prediction.
 
     Args:
       labels: (N,), whole numbers in 0..C-1, also in the other forms that `Dataset` takes.

@@ -18,19 +18,19 @@ from jaxnn.system.checks import check_fork
 class Dataset:
     """Examples and labels as arrays on the device; a pytree, so it passes through `jit` as it is.
 
-    Numbers are taken as they are; `load_hdf5` is what scales uint8 pictures to 0..1. They are
-    copied: what is written to the arrays later does not change the set.
+    The arrays are copied, and their numbers are not scaled; `load_hdf5` scales uint8 pictures to
+    0..1.
 
     Args:
       x: inputs (N, F) or (N, ...), real and finite; stored in the default float type. Where that
-        type cannot hold how a feature varies, such as times since 1970, the numbers as they came
-        are kept beside it, and "centred" and "standardised" inputs are made of them; what went
-        through `jax.device_put` or a compiled function has lost them.
+        type is too coarse for a feature, such as times since 1970, the original numbers are kept on
+        the host as well, and "centred" and "standardised" inputs are computed from them. A set that
+        went through `jax.device_put` or a compiled function has lost them.
         A data frame may mix whole, real, boolean and nullable columns where no value is missing.
       y: labels (N,), whole numbers in 0..C-1; also (1, N), (N, 1), or one-hot as (N, C) or, in the
         course's orientation, (C, N).
-      num_classes: C; the largest label + 1, up to 2^16, if it is not given.
-      weights: (N,), >= 0, what each example counts in the cost and in the statistics; None is 1.
+      num_classes: C; None is the largest label + 1, at most 2^16.
+      weights: (N,), >= 0, the weight of each example in the cost and the statistics; None is 1.
         Training with examples of weight 0 is training without them.
 
     `data + other` joins two sets, `data[rows]` picks examples by slice, index array or mask.
@@ -48,7 +48,7 @@ class Dataset:
     num_classes: int
     weights: Array | None
     exact: np.ndarray | None = None
-    """The inputs in float64 on the host, where the default float type does not tell them apart."""
+    """The inputs in float64 on the host, if the default float type is too coarse for them."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Dataset:
             object.__setattr__(self, name, value)
 
     def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], int]:
-        # what `exact` knows is of no use to a compiled program
+        # a compiled program has no use for `exact`
         children = ((jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in ("x", "y", "weights"))
         return tuple(children), self.num_classes
 
@@ -88,7 +88,7 @@ class Dataset:
     def _unchecked(
         cls, x: Any, y: Any, num_classes: int, weights: Any, exact: np.ndarray | None = None
     ) -> "Dataset":
-        """For arrays that were checked before, and for the tracers of a transformation."""
+        """Makes a set of checked arrays, or of the tracers of a transformation."""
         data = object.__new__(cls)
         data._set(x, y, num_classes, weights, exact)
         return data
@@ -129,32 +129,32 @@ class Dataset:
 
     @property
     def original(self) -> np.ndarray:
-        """The inputs on the host, with all the digits that are known."""
+        """The inputs on the host, as exactly as they are known."""
         return jax.device_get(self.x) if self.exact is None else self.exact
 
     def counted(self) -> "Dataset":
-        """Without the examples of weight 0."""
+        """Returns the set without examples of weight 0."""
         rows = np.flatnonzero(self.host_weights())
         return self if len(rows) == len(self) else self[rows]
 
     def weights_or_ones(self) -> Array:
-        """The weights (N,), written out."""
+        """Returns the weights (N,) on the device; 1 where none were given."""
         return jnp.ones(len(self), self.x.dtype) if self.weights is None else self.weights
 
     def host_weights(self) -> np.ndarray:
-        """The same on the host."""
+        """Returns the weights (N,) on the host; 1 where none were given."""
         is_plain = self.weights is None
         return np.ones(len(self), self.x.dtype) if is_plain else jax.device_get(self.weights)
 
     def weighted(self, weights: Array | None) -> "Dataset":
-        """The same examples with other weights, or without any."""
+        """Returns the same examples with other weights; None is no weights."""
         return Dataset._unchecked(self.x, self.y, self.num_classes, weights, self.exact)
 
     def _with_exact(self, exact: np.ndarray) -> "Dataset":
         return Dataset._unchecked(self.x, self.y, self.num_classes, self.weights, exact)
 
     def normalised(self, statistics: Any) -> "Dataset":
-        """The same labels and weights with inputs normalised by `InputStatistics`, if there are."""
+        """Returns the set with inputs normalised by `InputStatistics`; None changes nothing."""
         if statistics is None:
             return self
         x = statistics.normalise(self.x if self.exact is None else self.exact)

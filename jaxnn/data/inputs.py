@@ -1,4 +1,4 @@
-"""What is done to inputs before the first layer: normalised, and projected to their row space."""
+"""The treatment of inputs before the first layer: normalisation and projection to the row space."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,23 +14,23 @@ from jaxnn.system.arrays import own
 
 
 class InputStatistics(NamedTuple):
-    """What training inputs are normalised by: (x - mean) / deviation, feature by feature.
+    """Mean and deviation of each feature of the training inputs: (x - mean) / deviation.
 
-    In float64, on the host: a difference of large numbers, such as times since 1970, has few digits
-    left in float32.
+    They are float64 on the host: a difference of large numbers, such as times since 1970, has few
+    correct digits in float32.
     """
 
     mean: np.ndarray
     deviation: np.ndarray
 
     def normalise(self, x: ArrayLike) -> Array:
-        """Inputs (N, ...) in the default float type; in a compiled function in the type of `x`."""
+        """Returns normalised inputs (N, ...) in the default float type, or in x's under trace."""
         if isinstance(x, jax.core.Tracer):
             mean, deviation = (jnp.asarray(one, x.dtype)[None] for one in self)
             return (x - mean) / deviation
         x = np.asarray(jax.device_get(x))
         normal = np.empty(x.shape, jnp.result_type(float))
-        # what overflows in the end makes the network's outputs infinite, which it says
+        # an overflow makes the network's outputs infinite, which is reported there
         with np.errstate(over="ignore"):
             for block in _blocks(len(x)):
                 centred = np.subtract(x[block], self.mean, dtype=np.float64)
@@ -43,10 +43,10 @@ INPUTS = ("raw", "centred", "standardised")
 
 
 def input_statistics(inputs: str, data: Dataset) -> InputStatistics | None:
-    """Statistics of the training part: None for "raw", deviation 1 for "centred".
+    """Returns the statistics of the training part: None for "raw", deviation 1 for "centred".
 
-    A feature that is constant in the training part keeps deviation 1, so it becomes 0 there.
-    Examples count by their weights.
+    A feature that is constant in the training part gets deviation 1, so it becomes 0 there. Means
+    and deviations are weighted by the examples' weights.
 
     >>> data = Dataset(np.array([[0.0, 5.0], [2.0, 5.0]]), [0, 1])
     >>> input_statistics("standardised", data).normalise(data.x).tolist()
@@ -58,37 +58,37 @@ def input_statistics(inputs: str, data: Dataset) -> InputStatistics | None:
     if inputs == "centred":
         deviation = np.zeros_like(mean)
     deviation = np.where(deviation == 0, 1, deviation)
-    # all networks of a run share them
+    # all networks of a call share these arrays
     for one in (mean, deviation):
         one.setflags(write=False)
     return InputStatistics(mean, deviation)
 
 
 def with_small_weights(data: Dataset) -> Dataset:
-    """The same with weights of at most 2, whose sums are finite; only their ratios matter."""
+    """Scales weights to at most 2, so that their sums are finite; only their ratios matter."""
     if data.weights is None:
         return data
     weights = data.host_weights()
-    # a power of two, which changes no bits of what is computed
+    # a power of two, which changes no mantissa
     _, exponent = np.frexp(weights.max())
     return data.weighted(own(np.ldexp(weights, 1 - exponent)))
 
 
 def scale_ratio(data: Dataset) -> float:
-    """Largest over smallest deviation among the features that vary at all."""
+    """Returns the largest over the smallest deviation of the features that are not constant."""
     deviation = _mean_and_deviation(data)[1]
     varying = deviation[deviation > 0]
     return float(varying.max() / varying.min()) if varying.size else 1.0
 
 
 _FEW_STEPS = 64
-"""Neighbouring numbers of a type in a feature's range, below which it hardly tells them apart."""
+"""A feature is indistinct if its range has fewer representable numbers than this."""
 
 
 def indistinct_features(inputs: str, data: Dataset) -> list[int]:
-    """Numbers of the features of which training sees few values: they are large and vary little."""
+    """Returns the features that take few distinct values, since they are large and vary little."""
     x = data.original.reshape(len(data), -1)
-    # normalised inputs keep the digits that are known
+    # normalised inputs are computed from the exact numbers
     dtype = data.x.dtype if inputs == "raw" else x.dtype
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     step = np.spacing(np.maximum(abs(low), abs(high)).astype(dtype)).astype(np.float64)
@@ -96,17 +96,17 @@ def indistinct_features(inputs: str, data: Dataset) -> list[int]:
 
 
 def _blocks(num_rows: int) -> Iterator[slice]:
-    """A few rows at a time: all in float64 would go through memory again and again."""
+    """Returns slices of a few rows, so that their float64 copies stay in the cache."""
     return (slice(start, start + 16) for start in range(0, num_rows, 16))
 
 
 def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Of each feature, by weight, in float64; the deviation of a constant feature is exactly 0."""
+    """Returns each feature's weighted mean and deviation in float64; 0 if it is constant."""
     data = data.counted()
     weights = data.host_weights().astype(np.float64)
     x, share = data.original, weights / weights.sum()
     low, high = x.min(axis=0), x.max(axis=0)
-    # by a power of two, so that no square is too large or small; it changes no other bits
+    # divided by a power of two, which changes no mantissa, so that no square over- or underflows
     _, exponent = np.frexp(high.astype(np.float64) - low)
     size = np.ldexp(1.0, exponent)
     mean, variance = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
@@ -114,27 +114,28 @@ def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
         mean += np.tensordot(share[block], x[block].astype(np.float64), axes=1)
     for block in _blocks(len(x)):
         variance += np.tensordot(share[block], ((x[block] - mean) / size) ** 2, axes=1)
-    # rounding would leave a constant feature a little
+    # rounding would give a constant feature a small deviation
     return mean, np.where(low == high, 0, size * np.sqrt(variance))
 
 
 class RowSpace(NamedTuple):
     """The directions that the training inputs span.
 
-    A first layer only ever meets these: Z = W x, and dW = dZ X^T is a combination of training
-    inputs. With an orthonormal basis Q (F, R), inputs x' = Q^T x and weights W' = W Q give the same
-    Z, and R is at most the number of examples: 1,080 instead of 12,288 for SIGNS.
+    Only these directions matter to a first layer: Z = W x, and dW = dZ X^T is a combination of
+    training inputs. With an orthonormal basis Q (F, R), inputs x' = Q^T x and weights W' = W Q give
+    the same Z, and R is at most the number of examples: 1,080 instead of 12,288 for SIGNS.
 
-    Gradient descent and momentum from first weights W = W' Q^T take the same path either way, to
-    rounding, with l2 or without. Adam and RMSprop divide element by element, so theirs is another
-    path: in the data's principal axes, along which Q is chosen, instead of pixels.
+    Gradient descent and momentum from first weights W = W' Q^T train the same network either way,
+    up to rounding, with l2 or without. Adam and RMSprop divide element by element, so they train
+    another one: Q consists of the data's principal axes, and they divide along these instead of
+    pixels.
     """
 
     basis: np.ndarray
-    """Q (F, R) in float64, on the host: a device may multiply with less than float32's digits."""
+    """Q (F, R) in float64, on the host: a device may multiply with less than float32 precision."""
 
     def project(self, data: Dataset) -> Dataset:
-        """Inputs (N, ...) as (N, R)."""
+        """Returns the set with its inputs (N, ...) as (N, R)."""
         flat = np.asarray(data.x).reshape(len(data), -1)
         # a few rows at a time: no copy of the whole set in float64
         blocks = (
@@ -145,17 +146,17 @@ class RowSpace(NamedTuple):
         return Dataset._unchecked(x, data.y, data.num_classes, data.weights)
 
     def lift(self, params: Params) -> Params:
-        """The first kernel (H, R) as the (H, F) of an ordinary network: W = W' Q^T."""
+        """Returns params with the first kernel (H, R) as (H, F), for raw inputs: W = W' Q^T."""
         first = params[0]
         kernel = np.asarray(first["kernel"], np.float64) @ self.basis.T
         return ({**first, "kernel": kernel.astype(first["kernel"].dtype)}, *params[1:])
 
 
 def row_space(train: Dataset) -> RowSpace | None:
-    """The row space of normalised training inputs; None unless there are fewer examples than F.
+    """Returns the row space of normalised training inputs; None unless N < F.
 
-    By a decomposition in float64; directions whose singular value is of the size of the inputs'
-    rounding are left out. Examples of weight 0 do not count.
+    It is computed in float64. Directions whose singular value is as small as the inputs' rounding
+    errors are left out, and so are examples of weight 0.
 
     >>> data = Dataset(np.array([[3.0, 0.0, 4.0], [6.0, 0.0, 8.0]]), [0, 1])
     >>> space = row_space(data)
@@ -173,13 +174,13 @@ def row_space(train: Dataset) -> RowSpace | None:
     axes = find(x.astype(np.float64), noise)
     if not len(axes):
         return None
-    # the decomposition leaves the signs open
+    # a decomposition does not determine the signs of the axes
     largest = np.abs(axes).argmax(axis=1)
     return RowSpace((axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]).T)
 
 
 def _axes_by_svd(x: np.ndarray, noise: float) -> np.ndarray:
-    """Principal axes (R, F) of inputs (N, F) whose singular value is above noise x the largest."""
+    """Returns principal axes (R, F) of inputs (N, F) with singular values > noise x the largest."""
     # slow to import
     from scipy.linalg import svd
 
@@ -188,10 +189,10 @@ def _axes_by_svd(x: np.ndarray, noise: float) -> np.ndarray:
 
 
 def _axes_by_products(x: np.ndarray, noise: float) -> np.ndarray:
-    """The same from the eigenvectors of X X^T: 1,080 x 12,288 in 0.7 s instead of 2.6.
+    """Computes the same from the eigenvectors of X X^T: 1,080 x 12,288 in 0.7 s instead of 2.6.
 
-    Squares halve the digits: the axes are orthonormal to eps / noise^2, with the noise of float32
-    inputs 1e-6 for the smallest directions that are kept, and far less for others.
+    X X^T has half the correct digits: the axes are orthonormal to eps / noise^2, which for float32
+    inputs is 1e-6 for the smallest directions that are kept, and far less for the others.
     """
     from scipy.linalg import eigh
 
@@ -202,12 +203,12 @@ def _axes_by_products(x: np.ndarray, noise: float) -> np.ndarray:
 
 
 class Treatment(NamedTuple):
-    """What is done to inputs before they meet a network's first layer."""
+    """The treatment of inputs before a network's first layer."""
 
     statistics: InputStatistics | None
     space: RowSpace | None
     num_features: int
-    """After it."""
+    """The number of features after the treatment."""
 
     def treated(self, data: Dataset) -> Dataset:
         data = with_small_weights(data.normalised(self.statistics))
@@ -219,7 +220,7 @@ class Treatment(NamedTuple):
 
 
 def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
-    """The treatment named by a setting's `inputs`, from the training part alone."""
+    """Returns the treatment for a setting's `inputs`, computed from the training part alone."""
     statistics = input_statistics(inputs, train)
     space = row_space(train.normalised(statistics)) if in_row_space else None
     num_features = math.prod(train.x.shape[1:]) if space is None else space.basis.shape[1]
@@ -227,10 +228,10 @@ def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
 
 
 def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> list[Treatment]:
-    """Those of several training parts, after which all have as many features."""
+    """Returns the treatments of several training parts, with the same number of features."""
     found = [treatment(inputs, train, in_row_space) for train in parts]
     most = max(one.num_features for one in found)
-    # a direction of zeros adds nothing to what a first layer meets
+    # directions of zeros add nothing to the first layer's outputs
     return [
         one
         if one.num_features == most or one.space is None

@@ -16,7 +16,7 @@ Classes = tuple[int | str, ...]
 
 
 def load_signs(folder: StrPath) -> tuple[Dataset, Dataset, Classes]:
-    """The course's SIGNS pictures: hands that show 0 to 5.
+    """Loads the course's SIGNS pictures: hands that show 0 to 5.
 
     Args:
       folder: holds `train_signs.h5` and `test_signs.h5`, as the course hands them out.
@@ -38,17 +38,17 @@ def load_hdf5(
     test_keys: tuple[str, str] = ("test_set_x", "test_set_y"),
     classes_key: str = "list_classes",
 ) -> tuple[Dataset, Dataset, Classes]:
-    """A training and a test set from HDF5 files; the names are the course's unless given.
+    """Loads a training and a test set from HDF5 files; the default names are the course's.
 
-    uint8 inputs are scaled by 1/255; other real types are left as they are, and must be on one
+    uint8 inputs are scaled by 1/255; other real types are left as they are, and must have the same
     scale in both sets. Labels may be whole numbers (N,), (1, N) or (N, 1), or one-hot as (N, C) or,
     in the course's orientation, (C, N). Pictures keep their axes; a model flattens them in C order.
 
     Args:
       train_path, test_path: the files, which may be the same one. They are only read.
-      train_keys, test_keys: where inputs and labels stand in them.
-      classes_key: where the training file lists the classes (C,), numbers or names. Without it
-        the classes are 0 to the largest label of either set, at most 2^16 of them.
+      train_keys, test_keys: names of the inputs and labels in them.
+      classes_key: name of the list of classes (C,), numbers or names, in the training file. If it
+        is missing, the classes are 0 to the largest label of either set, at most 2^16 of them.
 
     Returns:
       train, test, classes.
@@ -56,8 +56,8 @@ def load_hdf5(
     Raises:
       FileNotFoundError: there is no such file.
       ValueError: naming the file and key, what came and what was expected. Links, virtual data
-        sets and external storage are refused, since they can read other files; and so is what
-        comes to far more bytes than are stored of it, see `claims`.
+        sets and external storage are refused, since they can read other files. So are data sets
+        that expand to far more bytes than the file stores, see `jaxnn.disk.claims`.
     """
     train_path, test_path = as_path("train_path", train_path), as_path("test_path", test_path)
     for name, keys in (("train_keys", train_keys), ("test_keys", test_keys)):
@@ -88,7 +88,7 @@ def load_hdf5(
 
 
 def _read(path: StrPath, read: Callable[[h5py.File], Result]) -> Result:
-    """Opens a file for reading only; what the HDF5 library cannot read becomes a ValueError."""
+    """Reads from a file; raises ValueError if the HDF5 library cannot."""
     check_is_file(path)
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is not an HDF5 file")
@@ -126,10 +126,10 @@ def _class(where: str, value: Any) -> int | str:
 def on_one_scale(
     train_x: np.ndarray, test_x: np.ndarray, train_name: str, test_name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The inputs with uint8 scaled by 1/255; other types are left as they are.
+    """Scales uint8 inputs by 1/255; other types are left as they are.
 
     Raises:
-      ValueError: one set would have, say, 0..255 where the other one has 0..1.
+      ValueError: the sets have different scales, such as 0..255 and 0..1.
 
     >>> x = np.array([[0, 255]])
     >>> [scaled.max().item() for scaled in on_one_scale(x.astype(np.uint8), x / 255, "a", "b")]
@@ -139,8 +139,8 @@ def on_one_scale(
         sets = ((train_name, train_x), (test_name, test_x))
         found = ", ".join(f"{name} got {x.dtype} from {x.min()} to {x.max()}" for name, x in sets)
         raise ValueError(
-            f"{found}, which are two scales; expected one: uint8 in both, which is scaled by "
-            "1/255, or real numbers in 0..1 beside it, or another type in both"
+            f"{found}, which are two scales; expected one: uint8 in both sets (scaled by 1/255), "
+            "uint8 and real numbers in 0..1, or another type in both"
         )
     return _scaled(train_x), _scaled(test_x)
 
@@ -150,11 +150,11 @@ def _have_one_scale(one: np.ndarray, other: np.ndarray) -> bool:
         return True
     if np.uint8 in (one.dtype, other.dtype):
         pictures, rest = (one, other) if one.dtype == np.uint8 else (other, one)
-        # resampled pictures reach a little beyond 0..1; uint8 of 0 and 1 alone is no brightness
+        # resampled pictures reach a little beyond 0..1; uint8 up to 1 is a mask, not a picture
         is_in_range = rest.min() >= -0.5 and rest.max() <= 1.5
         return bool(rest.dtype.kind in "bf" and is_in_range and pictures.max() != 1)
     low, high = sorted(max(abs(float(x.min())), abs(float(x.max()))) for x in (one, other))
-    # of one type, large numbers may also be outliers
+    # with one type in both sets, large numbers may be outliers
     is_far = 100 * low < high if one.dtype != other.dtype else low <= 1 and high > 100
     return low == 0 or not is_far
 

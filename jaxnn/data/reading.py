@@ -1,4 +1,4 @@
-"""Inputs, labels and weights as they come, checked and made plain arrays on the host."""
+"""Checks of inputs, labels and weights, which become plain arrays on the host."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +11,7 @@ from jaxnn.system.checks import whole_number
 def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
     """Checks inputs (N, ...) on the host: real, finite, at least one example and one feature.
 
-    They come back in their own type, in which they may have more digits than in the default one.
+    They keep their type, which may be more precise than the default float type.
     """
     x = host_array(x, name)
     if x.dtype.kind not in "buif":
@@ -32,11 +32,11 @@ def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
 
 
 _MOST_LOST = 2.0**-14
-"""Of half a feature's range: what rounding may take before the numbers are kept as they came."""
+"""Rounding errors above this share of half a feature's range make the set keep exact numbers."""
 
 
 def exact_or_none(x: np.ndarray) -> np.ndarray | None:
-    """Inputs in float64 if the default float type rounds away how one of the features varies."""
+    """Returns inputs in float64 if the default float type is too coarse for them, else None."""
     limits = np.finfo(jnp.result_type(float))
     if np.can_cast(x.dtype, limits.dtype, "safe"):
         return None
@@ -47,13 +47,13 @@ def exact_or_none(x: np.ndarray) -> np.ndarray | None:
 
 
 def _as_floats(array: np.ndarray) -> np.ndarray:
-    """In the default float type; what is too large there becomes infinite."""
+    """Returns an array in the default float type; numbers too large for it become infinite."""
     with np.errstate(over="ignore"):
         return array.astype(jnp.result_type(float), copy=False)
 
 
 MOST_INFERRED = 2**16
-"""Classes that labels alone may stand for: a damaged label shall not become a layer of billions."""
+"""The most classes inferred from labels: a damaged label must not become a layer of billions."""
 
 
 def as_labels(
@@ -134,7 +134,7 @@ def as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
     weights = _as_floats(weights)
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise ValueError("weights got a negative or infinite number, or only zeros; expected >= 0")
-    # a device takes numbers below 1.2e-38 for 0
+    # devices flush numbers below 1.2e-38 to 0
     if weights.max() < _LEAST_WEIGHT:
         raise ValueError(
             f"weights got {weights.max():.3g} at most; expected {_LEAST_WEIGHT:.0e} or more: only "
@@ -144,4 +144,4 @@ def as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
 
 
 _LEAST_WEIGHT = 1e-30
-"""That the largest weight of a set has at least."""
+"""The least value of the largest weight of a set."""

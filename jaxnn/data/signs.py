@@ -40,7 +40,7 @@ _LIGHT_SKIN, _DARK_SKIN = np.array([[0.80, 0.58, 0.45], [0.44, 0.28, 0.20]])
 
 
 def generated_signs(seed: int = 0) -> tuple[Dataset, Dataset, tuple[int, ...]]:
-    """1,080 training and 120 test pictures of hands, in place of the course's SIGNS files.
+    """Draws 1,080 training and 120 test pictures of hands, in place of the course's SIGNS files.
 
     Args:
       seed: a whole number >= 0; the same seed draws the same pictures.
@@ -85,7 +85,7 @@ def generated_pictures(
     >>> x_train.shape, x_train.dtype, np.bincount(y_train)
     ((12, 64, 64, 3), dtype('uint8'), array([2, 2, 2, 2, 2, 2]))
     """
-    # Streams of their own, so that the test pictures are the same for every num_train.
+    # Two streams, so that the test pictures do not depend on num_train.
     train, test = np.random.default_rng(whole_number("seed", seed)).spawn(2)
     return *_pictures(train, num_train), *_pictures(test, num_test)
 
@@ -126,7 +126,7 @@ def _direction(degrees: np.ndarray) -> np.ndarray:
 def _placed(
     rng: np.random.Generator, joints: np.ndarray, radii: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The hands as left or right ones, tilted, turned, and in pixels: x to the right, y down."""
+    """Mirrors, tilts, turns and scales the hands to pixels: x to the right, y down."""
     n = len(joints)
     side, tilt = rng.choice([-1.0, 1.0], n), rng.uniform(0.8, 1.05, n)
     size, place = rng.uniform(17, 21, n), rng.uniform([28, 37], [36, 43], (n, 2))
@@ -138,7 +138,7 @@ def _placed(
 
 
 def _photographed(rng: np.random.Generator, joints: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """The pictures, uint8 (N, 64, 64, 3), of hands in front of a wall."""
+    """Returns pictures, uint8 (N, 64, 64, 3), of hands in front of a wall."""
     n = len(joints)
 
     def uniform(low: float, high: float) -> np.ndarray:
@@ -173,7 +173,7 @@ def _photographed(rng: np.random.Generator, joints: np.ndarray, radii: np.ndarra
 def _painted(
     joints: np.ndarray, radii: np.ndarray, light: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The brightness of the hands' skin, and the distance to the hands, both (N, 64, 64)."""
+    """Returns the brightness of the skin and the distance to the hands, both (N, 64, 64)."""
     shade = np.ones((len(joints), _SIZE, _SIZE), np.float32)
     distance = np.full_like(shade, np.inf)
     for part in range(len(_PARTS)):
@@ -190,7 +190,7 @@ def _painted(
 
 
 def _capsule(ends: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each pixel's signed distance to a capsule, and its x and y from the bone in radii."""
+    """Returns each pixel's signed distance to a capsule, and its x and y from the bone in radii."""
     (x0, y0), (x1, y1) = ends.transpose(1, 2, 0)[..., None, None]
     r0, r1 = radii.T[..., None, None]
     pixel = np.arange(_SIZE, dtype=np.float32)

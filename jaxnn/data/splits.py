@@ -11,9 +11,9 @@ from jaxnn.system.checks import check_fits, whole_number
 
 
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Splits off `fraction` of every class (stratified, at random): (the rest, the held-out part).
+    """Splits off a random, stratified part: returns (the rest, the held-out part).
 
-    Examples of weight 0 are in neither.
+    The held-out part has `fraction` of every class. Examples of weight 0 are in neither part.
 
     >>> data = Dataset(np.arange(20.0).reshape(10, 2), [0] * 5 + [1] * 5)
     >>> rest, held_out = hold_out(data, 0.2)
@@ -41,17 +41,17 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
 
 
 def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple[Dataset, Dataset]]:
-    """Splits for cross-validation: num_folds pairs (training part, held-out part).
+    """Returns the splits of a cross-validation: num_folds pairs (training part, held-out part).
 
-    Each example that counts is held out once; of every class the folds hold out as many, to within
-    one. All
-    training parts have the same shape, and all held-out parts: one that is an example short is
-    filled up with a copy of weight 0. So the folds of a search share its compiled programs.
+    Each example with a weight is held out once. The numbers of examples of a class in the held-out
+    parts differ by at most one. All training parts have the same shape, and so have all held-out
+    parts: one that is an example short is filled up with a copy of weight 0. The folds of a search
+    therefore share its compiled programs.
 
     Args:
-      data: the examples, N of them.
+      data: N examples.
       num_folds: from 2 to N.
-      seed: of the split.
+      seed: the seed of the split.
 
     Raises:
       ValueError: num_folds is not a whole number from 2 to N.
@@ -65,13 +65,13 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     data = data.counted()
     if whole_number("num_folds", num_folds, 2) > len(data):
         raise ValueError(f"num_folds got {num_folds}; expected at most the {len(data)} examples")
-    # each fold has the data once
+    # each fold is a copy of the data
     check_fits(num_folds * data.x.nbytes, f"num_folds got {num_folds:,}: as many copies of x")
     rng = np.random.default_rng(whole_number("seed", seed))
     labels = np.asarray(data.y)
     rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     fold = np.empty(len(data), int)
-    # dealt out like cards, class after class
+    # examples are dealt to the folds in turn, class after class
     fold[np.concatenate(rows)] = np.arange(len(data)) % num_folds
     numbers = range(num_folds)
     trains = of_one_size(data, [np.flatnonzero(fold != number) for number in numbers])
@@ -80,9 +80,9 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
 
 
 def of_one_size(data: Dataset, parts: Sequence[np.ndarray]) -> list[Dataset]:
-    """Parts of the data, by rows; shorter ones end with copies of weight 0.
+    """Returns parts of the data, given by rows; shorter ones end with copies of weight 0.
 
-    So all of them can be trained by one compiled program.
+    All parts have the same shape, so one compiled program can train on them.
     """
     longest = max(map(len, parts))
     filled = [data[np.pad(rows, (0, longest - len(rows)), mode="wrap")] for rows in parts]
@@ -97,9 +97,9 @@ def of_one_size(data: Dataset, parts: Sequence[np.ndarray]) -> list[Dataset]:
 def checked_data(
     train: Dataset, valid: Dataset | float | None, order_seed: int
 ) -> tuple[Dataset, Dataset | None]:
-    """Training and validation set without examples of weight 0.
+    """Returns the training and validation set without examples of weight 0.
 
-    A fraction is held out of `train`, drawn from `order_seed`.
+    If `valid` is a fraction, it is held out of `train` at random by `order_seed`.
     """
     if not isinstance(train, Dataset):
         raise ValueError(f"train got {type(train).__name__}; expected jaxnn.Dataset(x, y)")
@@ -116,10 +116,9 @@ def checked_data(
 
 
 def _counted(name: str, data: Dataset) -> Dataset:
-    """The examples that count: one of weight 0 is not there, and no split shall deal it out."""
+    """Returns the examples with a weight above 0; equal weights are dropped."""
     if not data.host_weights().any():
         raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
     data = data.counted()
     weights = data.host_weights()
-    # equal weights are none
     return data if (weights != weights[0]).any() else data.weighted(None)
