@@ -1,4 +1,4 @@
-"""The cost model of a plan: what lanes and compilations take on a kind of device."""
+"""The cost model of a plan: seconds of lanes and compilations on a kind of device."""
 
 import math
 from numbers import Real
@@ -11,20 +11,20 @@ from jaxnn.system.checks import brief
 
 
 class Rates(NamedTuple):
-    """What a kind of device does in a second, with all its cores, and what compiling takes.
+    """Speed of a kind of device, with all its cores, and the time it takes to compile.
 
     Attributes:
-      products: operations of matrix products with mini-batches (a multiplication and an addition
-        are two).
-      bandwidth: bytes of weights, gradients and moments.
-      activations: activations, forward and back, with what a layer does to each.
-      draws: random numbers, for dropout.
-      convolutions: operations of XLA's convolutions in a training loop, lanes one after another.
-      grouped_convolutions: the same of vmapped lanes, whose convolutions XLA groups.
-      step: seconds that a step takes at least, whatever its lanes.
-      lane: seconds that a lane's step takes beside all that.
-      compile: seconds to compile a mixed program, and `compile_layer` for each layer; a program of
-        one structure takes half.
+      products: operations a second of matrix products with mini-batches (a multiplication and an
+        addition are two).
+      bandwidth: bytes a second of weights, gradients and moments.
+      activations: activations a second, forward and backward, with all elementwise work of a layer.
+      draws: random numbers a second, for dropout.
+      convolutions: operations a second of XLA's convolutions, lanes one after another.
+      grouped_convolutions: operations a second of vmapped convolutions, which XLA groups.
+      step: least seconds of a step, however few lanes it has.
+      lane: further seconds of a lane's step.
+      compile: seconds to compile a mixed program; a program of one structure takes half.
+      compile_layer: further seconds of compiling for each layer.
     """
 
     products: float
@@ -82,15 +82,21 @@ RATES = {
         compile_layer=1.5,
     ),
 }
-"""Kind of device -> rates. Part of the package, so that the same call gives the same plan."""
+"""Kind of device -> rates. They ship with the package, so that a call always gives the same plan."""
 
 
 class Work(NamedTuple):
-    """The cost model: seconds of a program's lanes over all epochs, and of compiling it.
+    """The cost model: seconds to train a program's lanes over all epochs, and to compile it.
 
     Attributes:
-      seeds, folds: lanes of a setting, and data sets that it is trained on.
-      rungs: stretches of training, each the share of the settings that are in it and its epochs.
+      rates: the speed of the device.
+      seeds: repetitions of each setting.
+      folds: data sets that each setting is trained on.
+      rungs: (share of the settings that are trained, epochs) of each stretch of training.
+      num_examples: N of the training set.
+      input_shape: the shape of an example.
+      device: the device.
+      fixed_chunk: the chunk size that the user gave, or None.
     """
 
     rates: Rates
@@ -103,11 +109,12 @@ class Work(NamedTuple):
     fixed_chunk: int | None
 
     def chunk(self, program: Program, num_settings: int) -> int:
-        """The device's own; for a mixed program a half or quarter of it, if that saves fillers.
+        """Returns the chunk size of a program with some settings.
 
-        Where settings are dropped on the way, the chunk may be smaller still: the last ones left
-        should fill theirs. A program of one structure that trains all to the end always has the
-        device's: its lanes' bits must not depend on how many they are.
+        It is the device's chunk size; for a mixed program a half or quarter of it, if fewer lanes
+        are then wasted on filling up the last chunk. In a halving the chunk may be smaller still,
+        since few settings are left at the end. A program of one structure whose lanes all train to
+        the end always uses the device's size: a lane's bits must not depend on the number of lanes.
         """
         if self.fixed_chunk:
             return self.fixed_chunk
@@ -119,7 +126,7 @@ class Work(NamedTuple):
         return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
 
     def full_chunk(self, program: Program) -> int:
-        """The device's own; one lane where those of a convolution are faster one after another."""
+        """Returns the device's chunk size, or 1 where convolutions run faster lane by lane."""
         if self.is_one_by_one(program):
             return 1
         return default_chunk(program, self.device, self.input_shape)
@@ -133,7 +140,7 @@ class Work(NamedTuple):
         return step.has_convolutions
 
     def epoch_seconds(self, program: Program, chunk: int) -> float:
-        """Of one lane in a full chunk."""
+        """Returns the seconds of an epoch of one lane in a full chunk."""
         counts = program.step_counts(chunk, self.input_shape)
         rates, products = self.rates, self.rates.products
         if self._has_convolutions(program):
@@ -144,13 +151,13 @@ class Work(NamedTuple):
         return per_step * math.ceil(self.num_examples / program.batch_size)
 
     def real_seconds(self, program: Program, num_settings: int = 1) -> float:
-        """Of full chunks of the device's size, none of whose lanes is thrown away."""
+        """Returns the seconds of the settings' lanes in full chunks of the device's size."""
         epochs = sum(share * epochs for share, epochs in self.rungs)
         per_epoch = self.epoch_seconds(program, self.full_chunk(program))
         return num_settings * self.seeds * self.folds * epochs * per_epoch
 
     def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
-        """Of all chunks; the last one of a rung is filled up."""
+        """Returns the seconds of all chunks; the last chunk of a rung is filled up."""
         chunk = chunk or self.chunk(program, num_settings)
         lanes = num_settings * self.seeds
         executed = sum(
@@ -159,7 +166,7 @@ class Work(NamedTuple):
         return self.folds * executed * self.epoch_seconds(program, chunk)
 
     def num_chunks(self, lanes: float, chunk: int) -> int:
-        # shares are rounded: a lane too many is none
+        # a share times a number of lanes may be a rounding error too large
         return max(1, math.ceil(lanes / chunk - 1e-9))
 
     def compile_seconds(self, program: Program) -> float:
@@ -167,22 +174,22 @@ class Work(NamedTuple):
         return mixed if program.is_mixed else mixed / 2
 
     def total(self, program: Program, num_settings: int) -> float:
-        """What joining programs is to make less: training, and compiling as a mixed program.
+        """Returns the objective that joining programs minimises: seconds to train and compile.
 
-        At the true price two programs of one structure would cost as much as their union, and the
-        first step towards joining many of them would never pay.
+        Compiling counts as for a mixed program. With the true seconds, two programs of one
+        structure would cost as much to compile as their union, and joining would never begin.
         """
         halves = 1 if program.is_mixed else 2
         return halves * self.compile_seconds(program) + self.seconds(program, num_settings)
 
 
 def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, ...] = ()) -> int:
-    """How many lanes a device trains at a time: a function of structure and kind of device alone.
+    """Returns a device's chunk size: a function of structure and kind of device alone.
 
-    A power of two. On a CPU at most 32, and `lane_bytes` of at most 40 MB together, so that they
-    have a chance to stay in its cache (measured on 64-32-16-10 and 12288-25-12-6: more lanes are
-    not faster, and a short sweep would train more that are thrown away). Elsewhere at
-    most 8,192, in an eighth of the memory.
+    It is a power of two. On a CPU at most 32 lanes with `lane_bytes` of at most 40 MB together, so
+    that they may stay in the cache. (Measured on 64-32-16-10 and 12288-25-12-6: more lanes are not
+    faster, and a short sweep would waste more lanes on filling up.) On other devices at most 8,192
+    lanes, in an eighth of the memory.
     """
     if device.platform == "cpu":
         most, memory = 32, 40e6
@@ -198,7 +205,7 @@ def check_rates(rates: Rates) -> None:
     for name, value in rates._asdict().items():
         may_be_zero = name in ("step", "lane", "compile", "compile_layer")
         is_zero = may_be_zero and isinstance(value, Real) and value == 0
-        # within these no time that a plan tells is infinite
+        # within these bounds all times of a plan are finite
         if not is_zero and not (isinstance(value, Real) and 1e-30 <= value <= 1e30):  # type: ignore[operator]
             expected = ">= 0" if may_be_zero else "> 0"
             raise ValueError(f"rates got {name} {brief(value)}; expected a number {expected}")

@@ -1,4 +1,4 @@
-"""The plan: which settings share a compiled program, and how many lanes it trains at a time."""
+"""Planning: which settings share a compiled program, and the size of its chunks."""
 
 import itertools
 import math
@@ -19,11 +19,12 @@ from jaxnn.system.checks import whole_number
 from jaxnn.training.recipes import Recipe, recipes
 
 MOST_PROGRAMS = 12
-"""Beyond these, programs are joined even at a loss: each holds two cores for seconds and stays in
-memory. (256 settings of mixed structure on SIGNS: 22 programs would train 9 % faster.)"""
+"""Above this number, programs are joined even at a loss: each takes two cores seconds to compile
+and stays in memory. (256 settings of mixed structure on SIGNS: 22 programs would train 9 %
+faster.)"""
 
 _MOST_PAIRED = 256
-"""Structures of which every pair is compared; more are first joined with their neighbours."""
+"""The most groups whose pairs are all compared; more are first joined with their neighbours."""
 
 
 def plan(
@@ -38,25 +39,24 @@ def plan(
 ) -> Plan:
     """Decides which settings share a compiled program.
 
-    Settings may share one if they have mini-batch size and `inputs` in common, and hidden layers or
-    none: what differs otherwise is padded, or computed for all and chosen by lane. From a program
-    for each structure, the two whose union saves most time are joined, until none saves any and
-    there are no more than MOST_PROGRAMS: a compilation less, against what the union's lanes work
-    more in all epochs, by `rates`.
+    Settings can share a program if they have the same mini-batch size and `inputs`, and either all
+    or none of them have hidden layers. Other differences are padded, or computed for all lanes and
+    chosen by lane. Planning starts with a program for each structure and joins the two whose union
+    saves most time, until no union saves time and there are at most MOST_PROGRAMS. A union saves a
+    compilation and costs padded work in every epoch; `rates` says how much.
 
     Args:
       settings: dicts, as from `sample`.
-      train: the training set; its shape alone matters.
-      epochs: of the sweep; the more there are, the more programs are worth their compilation.
+      train: the training set; only its shape matters.
+      epochs: epochs of the sweep; the more there are, the more programs are worth compiling.
       seeds: repetitions of each setting.
       model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
       row_space: whether the sweep trains in the row space of the data.
-      rates: the device's, measured by you; None takes those shipped for its kind. `sweep(...,
-        plan=plan)` trains by this plan.
+      rates: rates that you measured for the device; None takes the shipped ones of its kind.
 
     Returns:
-      a `Plan`: a pure function of the arguments, the kind of device (and its memory, where that is
-      not a CPU) and the default float type.
+      a `Plan`: a pure function of the arguments, the kind of device (and its memory, unless it is a
+      CPU) and the default float type. `sweep(..., plan=plan)` trains by it.
 
     Raises:
       ValueError: bad input.
@@ -91,11 +91,13 @@ def plan_recipes(
     chunk: int | None = None,
     known: Sequence[PlannedProgram] = (),
 ) -> Plan:
-    """`plan` for settings that were checked.
+    """Makes the plan of checked settings; arguments as for `plan`, and:
 
     Args:
-      rungs: share of the settings and epochs of each stretch; None trains all of them to the end.
-      known: programs that are there already; settings that fit into one need no other.
+      folds: data sets that each setting is trained on.
+      rungs: (share of the settings, epochs) of each stretch; None trains all settings to the end.
+      chunk: the size of all chunks; None chooses.
+      known: programs that exist already; a setting that fits into one needs no other.
     """
     device = jax.local_devices()[0]
     kind = device.platform if device.platform in RATES else "gpu"
@@ -175,16 +177,16 @@ class _Shared(NamedTuple):
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Puts side by side what is cheap to join."""
+        """A sort key: groups that are cheap to join come next to each other."""
         program, hidden = self.program, self.program.networks.hidden
         block = (self.inputs, program.batch_size, program.num_moments, program.has_dropout)
         return (block, len(hidden), hidden, repr(program))
 
 
 def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
-    """Joins the pair that saves most time, again and again, until none does.
+    """Joins the pair of groups that saves most time, repeatedly, until no pair saves any.
 
-    Where there are still more than MOST_PROGRAMS, those that lose least are joined as well.
+    If more than MOST_PROGRAMS are left, the pairs that lose least are joined as well.
     """
     groups.sort(key=lambda group: group.order)
     while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
@@ -214,7 +216,7 @@ def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
 
 
 def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
-    """Each second group joined with the one before it, where they can be."""
+    """Joins groups pairwise, the first with the second and so on, where they can be joined."""
     halved: list[_Shared] = []
     for first, second in itertools.zip_longest(groups[::2], groups[1::2]):
         together = first.joined(second) if second else None
@@ -225,7 +227,7 @@ def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
 def _advice(
     programs: list[PlannedProgram], work: Work, num_examples: int, num_features: int
 ) -> str:
-    """The line about what would train faster, if there is something."""
+    """Returns advice on how to train faster, or ""."""
     if any(work.is_one_by_one(planned.program) and planned.chunk == 1 for planned in programs):
         return (
             "Lanes with convolutions are trained one after another: vmapped, as grouped "

@@ -1,4 +1,4 @@
-"""Plans: the record of which settings share a compiled program, and how it is shown."""
+"""`Plan`, the table of programs and the settings that share them, and how it is printed."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from jaxnn.system.terminal import as_html, as_text, counted, duration
 from jaxnn.training.recipes import Recipe
 
 MOST_ROWS = 200
-"""Programs that the table of a plan shows, the longest ones."""
+"""The most programs in a printed plan; the longest are shown."""
 
 
 @recorded(
@@ -34,16 +34,17 @@ class PlannedProgram:
     """Settings that share a compiled program.
 
     Attributes:
-      program: its structure.
-      inputs: their treatment of the inputs.
-      settings: their numbers.
+      program: the structure of the program.
+      inputs: the settings' treatment of inputs.
+      settings: the numbers of the settings.
       num_lanes: settings x repetitions x folds.
       chunk: lanes trained at a time; the last chunk is filled up.
-      seconds: expected for all epochs, compiling left out.
-      real_seconds: what the same lanes would take without padding, each in its own structure.
-      compile_seconds: expected.
-      memory: bytes of a chunk's weights, gradients and moments, and about those of a foreign
-        model's activations.
+      seconds: expected seconds of all epochs, without compiling.
+      real_seconds: expected seconds of the same lanes without padding, each in its own structure.
+      compile_seconds: expected seconds of compiling.
+      memory: bytes of a chunk's weights, gradients and moments, and an estimate of those of a
+        foreign model's activations.
+      num_chunks: the number of chunks.
     """
 
     program: Program
@@ -64,7 +65,7 @@ class PlannedProgram:
 
     def accepts(self, recipe: Recipe) -> bool:
         """Whether a setting can be trained by this program."""
-        # the features may be those of the whole set, and the recipe's those of a part of it
+        # num_features is ignored: in row space it differs between a set and a part of it
         own, program = (one.with_features(1) for one in (recipe.program, self.program))
         return self.inputs == recipe.setting["inputs"] and own.merged(program) == program
 
@@ -89,8 +90,8 @@ class Plan:
       device: kind of device, "cpu", "gpu" or "tpu".
       programs: the compiled programs.
       num_settings, seeds, folds, epochs, num_examples, num_features, row_space: what was planned
-        for; the features after rotation, if there is one.
-      note: what the user may want to know, or "".
+        for; `num_features` counts the features of the row space, if it is used.
+      note: advice to the user, or "".
     """
 
     device: str
@@ -106,17 +107,17 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Expected wall time of training on one device, compiling left out."""
+        """Expected wall time of training on one device, without compiling."""
         return sum(planned.seconds for planned in self.programs)
 
     @property
     def compile_seconds(self) -> float:
-        """Expected time of compiling, summed over programs."""
+        """Expected seconds of compiling, summed over programs."""
         return sum(planned.compile_seconds for planned in self.programs)
 
     @property
     def padded_share(self) -> float:
-        """1 - real / executed seconds: padding, lanes that fill up, moments that not all need."""
+        """1 - real / executed seconds: padding, filled-up lanes and moments that go unused."""
         real = sum(planned.real_seconds for planned in self.programs)
         # a part of a study may have no programs
         return max(0.0, 1 - real / self.seconds) if self.programs else 0.0
@@ -173,7 +174,7 @@ class Plan:
 
 
 def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:
-    """ValueError unless the plan was made for these settings, in this space."""
+    """Raises ValueError unless the plan fits these settings and `row_space`."""
     if plan.row_space != row_space:
         raise ValueError(
             f"plan got one for row_space={plan.row_space}; expected one for row_space={row_space}"
