@@ -1,5 +1,7 @@
 """One network, watched and corrected by hand: a `Run` is `fit` in stretches, with a journal.
 
-What `fit` does without a journal or a directory lies in `training`, and many networks at a time in
-`engine`.
+Training itself belongs to `jaxnn.training`, and many networks at a time to `jaxnn.engine`.
+
+Files, in reading order: `runs` (`Run`), `journals` (what was done and can be undone), `sessions`
+(the directory of a run), `run_files` (a run as a file), `run_results` (a run as a study).
 """

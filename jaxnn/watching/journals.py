@@ -1,4 +1,4 @@
-"""The journal of a run: all that was done to a network, and what of it can be undone."""
+"""The journal of a run: every action on its network, and which of them can be undone."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 UNDO_LEVELS = 20
-"""How many steps a run can go back: each keeps a copy of weights and moments."""
+"""How many actions a run can undo; each keeps a copy of weights and moments."""
 
 
 class Entry(NamedTuple):
     """A line of a run's journal.
 
     Attributes:
-      epoch: epochs that were done when it was written.
+      epoch: epochs trained when it was written.
       action: "train", "set", "undo" or "branch".
-      detail: what came of it, in words.
-      curves: of a stretch of training, name -> (epochs of the stretch,); otherwise empty.
+      detail: the result of the action, in words.
+      curves: name -> (epochs of the stretch,) for "train"; otherwise empty.
     """
 
     epoch: int
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What `undo` brings back. Its arrays are never given away: training works on a copy."""
+    """A state that `undo` restores. Its arrays are never donated: training uses a copy."""
 
     train_state: TrainState
     given: dict[str, Any]
@@ -51,13 +51,13 @@ class Moment(NamedTuple):
 
 
 def may_be_set(name: str) -> bool:
-    """Whether `Run.set` may change it; a name that is none of ours is another check's."""
+    """Whether `Run.set` may change a hyperparameter; unknown names are refused elsewhere."""
     rule = HYPERPARAMETERS.get(name)
     return rule is None or rule.is_number or name == "decay_schedule"
 
 
 class Clock(NamedTuple):
-    """When a run began, and the seconds that it trained; those of compiling are among them."""
+    """When a run began, and its seconds of training, which include those of compiling."""
 
     began: datetime
     seconds: float = 0.0
@@ -68,15 +68,15 @@ class Clock(NamedTuple):
 
 
 class Journal:
-    """Where a run is, and all that led there; some of it may be undone.
+    """The current state of a run and the actions that led to it.
 
     Attributes:
-      names: of the curves that stretches of training have.
-      now: where the run is.
-      clock: how long it took to train what is kept and what was undone.
-      entries: all that was done, what was undone as well.
-      stands: indices of the entries that could be undone, and were not.
-      past: what was before the last of these.
+      names: names of the curves of a stretch of training.
+      now: the current state.
+      clock: the time of training, including what was undone.
+      entries: every action, including those that were undone.
+      stands: indices of the "train" and "set" entries that were not undone.
+      past: the states before the last of these entries.
     """
 
     def __init__(self, names: Sequence[str], now: Moment, clock: Clock):
@@ -86,7 +86,7 @@ class Journal:
         self.past: deque[Moment] = deque(maxlen=UNDO_LEVELS)
 
     def copy(self) -> "Journal":
-        """A journal of its own that goes on from here."""
+        """Returns an independent copy."""
         other = Journal(self.names, self.now, self.clock)
         other.entries, other.stands = self.entries.copy(), self.stands.copy()
         other.past = self.past.copy()
@@ -99,19 +99,19 @@ class Journal:
         curves: dict[str, np.ndarray] | None = None,
         after: Moment | None = None,
     ) -> None:
-        """Adds an entry; `after` is where the run is from then on, until that is undone."""
+        """Adds an entry; `after` is the new state of the run, if the action can be undone."""
         if after is not None:
             self.past.append(self.now)
             self.stands.append(len(self.entries))
             self.now = after
         kept = {name: values.copy() for name, values in (curves or {}).items()}
-        # whoever looks at the journal does not change the run
+        # read-only, so that a user of the journal cannot change the run
         for values in kept.values():
             values.setflags(write=False)
         self.entries.append(Entry(self.now.epoch, action, detail, kept))
 
     def undo(self) -> None:
-        """Goes back to what was before the last entry that stands, which from now on does not.
+        """Restores the state before the last "train" or "set" that was not undone.
 
         Raises:
           ValueError: nothing is left to undo.
@@ -126,12 +126,12 @@ class Journal:
 
     @property
     def standing(self) -> list[Entry]:
-        """The entries that stand."""
+        """The "train" and "set" entries that were not undone."""
         return [self.entries[index] for index in self.stands]
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
-        """Name -> (epochs,): the curves of the stretches that stand, one after the other."""
+        """Name -> (epochs,): the curves of the stretches that were not undone, joined."""
         stretches = [entry.curves for entry in self.standing if entry.curves]
         return {
             name: np.concatenate([np.empty(0), *(curves[name] for curves in stretches)])
@@ -139,7 +139,7 @@ class Journal:
         }
 
     def picture(self, curve: str | None, axes: "Axes | None") -> "Figure":
-        """One curve, or both costs, with every edit marked, and what was undone dotted.
+        """Draws one curve, or both costs, with edits marked and undone stretches dotted.
 
         Raises:
           ValueError: there is no such curve.
@@ -161,7 +161,7 @@ class Journal:
         return draw_run(stretches, edits, axes)
 
     def table(self) -> Table:
-        """A line for each entry, with the last values of its curves."""
+        """Returns a table of the entries, with the last values of their curves."""
         names, table = self.names, Table(header_style="bold")
         for name in ("epoch", *(name.replace("_", " ") for name in names)):
             table.add_column(name, justify="right")
@@ -181,13 +181,13 @@ class Journal:
 
 
 Stretch = tuple[int, Mapping[str, np.ndarray], bool]
-"""Epochs that were done at its end, curves by name, and whether it stands or was undone."""
+"""Epochs trained at the end of the stretch, curves by name, and whether it was not undone."""
 
 
 def draw_run(
     stretches: Sequence[Stretch], edits: Sequence[tuple[int, str]], axes: "Axes | None" = None
 ) -> "Figure":
-    """The curves of one network that was trained in stretches, with the edits between them."""
+    """Draws the curves of one network's stretches of training, with the edits between them."""
     axes = new_figure(8, 4.5).subplots() if axes is None else axes
     for end, curves, stands in stretches:
         for name, values in curves.items():
@@ -208,7 +208,7 @@ def draw_run(
     if is_cost and finite.size:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
-        # one stretch that blew up must not squash the others
+        # a stretch that diverged must not flatten the others
         axes.set_ylim(finite.min() * 0.8, min(finite.max() * 1.3, 20 * np.median(finite)))
     texts: dict[int, list[str]] = {}
     for epoch, text in edits:

@@ -1,4 +1,4 @@
-"""A run on disk: the network as it is, its journal, and what `undo` would bring back."""
+"""A run as a file: the network, its journal, and the states that `undo` restores."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def write_run(commits: Commits, identity: Mapping[str, Any], journal: Journal) -
     if not commits.is_on:
         return
     moments = [*journal.past, journal.now]
-    # `set` leaves the state alone: one that several moments have in common is written once
+    # `set` does not change the state: one that several moments share is written once
     states = list({id(one.train_state): one.train_state for one in moments}.values())
     place = {id(state): index for index, state in enumerate(states)}
 
@@ -57,7 +57,7 @@ def write_run(commits: Commits, identity: Mapping[str, Any], journal: Journal) -
 def restore_run(
     commit: Commit, journal: Journal, recipe_of: Callable[[dict[str, Any]], Recipe]
 ) -> None:
-    """Fills an empty journal, whose state has the shapes of all, from a commit.
+    """Fills an empty journal from a commit; its state gives the expected shapes.
 
     Raises:
       ValueError: the commit does not fit the run.
@@ -94,7 +94,7 @@ def restore_run(
 
 
 def _check_structure(moment: Moment, fresh: Moment) -> None:
-    """ValueError where `set` could not have come from the run's setting to a moment's."""
+    """Raises ValueError if a moment's setting differs in more than `set` can change."""
     own, first = moment.recipe.setting, fresh.recipe.setting
     for name, value in first.items():
         if not may_be_set(name) and own[name] != value:
@@ -105,7 +105,7 @@ def _check_structure(moment: Moment, fresh: Moment) -> None:
 
 
 def _check_journal(journal: Journal, moments: Sequence[Moment]) -> None:
-    """ValueError unless the entries that stand are what led to the last moment."""
+    """Raises ValueError unless the entries that were not undone lead to the last moment."""
     entries, stands = journal.entries, journal.stands
     if sorted({*stands}) != stands or max(stands, default=-1) >= len(entries):
         raise ValueError(f"the run has stands {brief(stands)}; expected rising places of entries")
@@ -128,5 +128,5 @@ def _check_journal(journal: Journal, moments: Sequence[Moment]) -> None:
 
 
 def _with_key_data(state: TrainState) -> TrainState:
-    """NumPy has no keys: their numbers in place of them."""
+    """Replaces the key by its words, since NumPy has no keys."""
     return state._replace(dropout_key=jax.random.key_data(state.dropout_key))

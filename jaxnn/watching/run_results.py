@@ -15,7 +15,7 @@ from jaxnn.watching.journals import Journal
 
 
 def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
-    """Where a run is as a study of one setting, see `Run.study`."""
+    """Returns the current state of a run as a study of one setting, see `Run.study`."""
     if setup.valid is None:
         raise ValueError("study got a run without validation data; expected Run(..., valid)")
     now, clock = journal.now, journal.clock

@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A network in training: train a stretch, look, change a number, go on.
+    """A network in training: train for some epochs, look, change a number, go on.
 
-    Stretches of training are together what `fit` does in one go, to the bit. Between them `set`
+    Without edits, several calls of `train` give the same bits as one `fit`. Between them `set`
     changes numbers (`learning_rate`, `momentum`, `l2`, ...). They are data to the compiled program,
-    so nothing is compiled anew.
+    so nothing is compiled again.
 
     Args: those of `fit`, without `epochs`, and
-      directory: where the run is saved after each `train`, `set` and `undo`, and while it trains. A
-        run that is there comes back as it was, with its journal, so what a script did before it was
-        killed is not to be done again: `run.train(200 - run.epoch)`. See `commits`.
+      directory: where the run is saved after each `train`, `set` and `undo`, and while it trains,
+        see `jaxnn.disk.directories`. A run found there is restored with its journal, so a script
+        that was killed should train the missing epochs only: `run.train(200 - run.epoch)`.
       commit_interval: least seconds between two commits while it trains, as for `sweep`.
 
     Raises:
@@ -95,17 +95,17 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Epochs trained."""
         return self._journal.now.epoch
 
     @property
     def journal(self) -> list[Entry]:
-        """All that was done, what was undone as well; `print(run)` shows it."""
+        """All actions, including those that were undone; `print(run)` shows them."""
         return [entry._replace(curves=dict(entry.curves)) for entry in self._journal.entries]
 
     @property
     def setting(self) -> dict[str, Any]:
-        """Every hyperparameter as it is now, defaults written out."""
+        """The current value of every hyperparameter, including defaults."""
         return dict(self._journal.now.recipe.setting)
 
     @property
@@ -115,15 +115,15 @@ class Run:
 
     @property
     def curves(self) -> dict[str, np.ndarray]:
-        """Name -> (epochs done,): the curves of `fit`, without what was undone."""
+        """Name -> (epochs trained,): the curves of `fit`, without undone stretches."""
         return self._journal.curves
 
     def train(self, epochs: int) -> None:
-        """Trains on for some epochs.
+        """Trains for some more epochs.
 
         Raises:
           ValueError: the network has diverged.
-          TrainingInterrupted: on Ctrl-C or SIGTERM; the run keeps what was reached, and can go on.
+          TrainingInterrupted: on Ctrl-C or SIGTERM; the run keeps what was trained and can go on.
         """
         check_fork("train")
         epochs = whole_number("epochs", epochs, 1)
@@ -137,7 +137,7 @@ class Run:
             is_ended = train_stretch(
                 self._setup,
                 before.recipe,
-                # a copy, which compiles nothing: what is given is consumed
+                # a copy, since training donates its input; device_put compiles nothing
                 jax.device_put(before.train_state, may_alias=False),
                 epochs,
                 given=before.given,
@@ -154,7 +154,7 @@ class Run:
         return interrupted_after(self.epoch, self.fitted())
 
     def _keep(self, before: Moment, reached: Reached) -> None:
-        """Takes what a stretch has reached, and tells of it."""
+        """Stores the result of a stretch of training in the journal and the directory."""
         epoch, detail = before.epoch + reached.epochs, f"{reached.epochs} epochs"
         step = diverged_at(reached.train_state)
         if step is not None:
@@ -165,13 +165,13 @@ class Run:
         self._session.save(self._journal)
 
     def set(self, **numbers: Any) -> None:
-        """Changes hyperparameters from here on: any number, and `decay_schedule`.
+        """Changes hyperparameters from now on: any number, and `decay_schedule`.
 
-        Only an `l2` or `dropout` from 0 to more compiles, once. Weights, moments and the count of
-        epochs, which a decay schedule goes by, stay.
+        Nothing is compiled, except once when `l2` or `dropout` becomes positive. Weights, moments
+        and the count of epochs, on which a decay schedule depends, stay.
 
         Raises:
-          ValueError: an unknown name, a value out of range, or one that belongs to the structure.
+          ValueError: an unknown name, a value out of range, or a part of the structure.
         """
         if not numbers:
             raise ValueError("set got nothing; expected numbers such as set(learning_rate=3e-4)")
@@ -188,42 +188,42 @@ class Run:
         new = {name: changed.setting[name] for name in numbers}
         details = [f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in numbers]
         after = before._replace(given={**before.given, **new}, recipe=changed)
-        # no signal comes between a network and what is known of it
+        # no signal may come between changing the journal and saving it
         with held_signals():
             self._journal.write("set", ", ".join(details), after=after)
             self._session.save(self._journal)
 
     def undo(self) -> None:
-        """Takes the last `train` or `set` back, and the one before it if called again.
+        """Takes back the last `train` or `set`; called again, the one before it.
 
         Raises:
-          ValueError: nothing is left; the last 20 are kept.
+          ValueError: nothing is left to take back; the last 20 actions are kept.
         """
         with held_signals():
             self._journal.undo()
             self._session.save(self._journal)
 
     def branch(self) -> "Run":
-        """A run of its own that starts from here; this one stays as it is, with its directory."""
+        """Returns an independent copy of the run; the directory stays with this run."""
         other = object.__new__(type(self))
-        # what is shared does not change, but for the hook: there is one function to tell
+        # the shared parts do not change, except the hook, which reports to one function
         other._setup, other._hook, other._progress = self._setup, self._hook, self._progress
         other._journal, other._session = self._journal.copy(), Session()
         other._journal.write("branch", f"from a run of {self.epoch} epochs")
         return other
 
     def close(self) -> None:
-        """Gives the directory back, as the end of the process does; the run goes on in memory."""
+        """Releases the directory, as the end of the process does; the run goes on in memory."""
         with held_signals():
             self._session.close()
 
     def fitted(self) -> Fitted:
-        """The network as it is now, as `fit` returns it."""
+        """Returns the network in its current state, as `fit` returns it."""
         now = self._journal.now
         return fitted_of(self._setup, now.recipe, now.train_state, self.curves)
 
     def study(self, metric: str = ACCURACY.name) -> Study:
-        """The run as a study of one setting, with the table, pictures and values of a sweep's.
+        """Returns the run as a study of one setting, with the table and plots of a sweep.
 
         Raises:
           ValueError: there is no validation data, or nothing was trained.
@@ -231,7 +231,7 @@ class Run:
         return study_of_run(self._setup, self._journal, metric)
 
     def plot(self, curve: str | None = None, axes: "Axes | None" = None) -> "Figure":
-        """The learning curve with every edit marked, and what was undone dotted.
+        """Draws the learning curve, with edits marked and undone stretches dotted.
 
         Args:
           curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is both costs.

@@ -1,4 +1,4 @@
-"""Sessions: the directory that a run writes to, from its opening until it is given back."""
+"""Sessions: the directory of a run, from when it is locked until it is released."""
 
 import contextlib
 import weakref
@@ -20,12 +20,12 @@ from jaxnn.watching.run_files import restore_run, write_run
 
 
 class Session:
-    """What a run writes to its directory, which is its own until `close`, or while this lives.
+    """Writes a run to its directory, which stays locked until `close` or the end of this object.
 
     Args:
-      commits: of the directory; without them nothing is written.
-      identity: of the call that began the run, which every commit has.
-      give_back: gives the directory back.
+      commits: the commits of the directory; None writes nothing.
+      identity: the identity of the call that started the run, which every commit holds.
+      give_back: releases the directory.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Session:
         self._give_back = weakref.finalize(self, give_back)
 
     def save(self, journal: Journal) -> None:
-        """Writes a commit; the first that fails is told of in a warning."""
+        """Writes a commit, and warns of the first that fails."""
         had_failed = bool(self._commits.failure)
         write_run(self._commits, self._identity, journal)
         if self._commits.failure and not had_failed:
@@ -47,7 +47,7 @@ class Session:
     def save_if_due(
         self, journal: Journal, state: TrainState, curves: dict[str, np.ndarray]
     ) -> None:
-        """Writes one in the middle of a stretch of training, as if the stretch ended there."""
+        """Writes a commit during a stretch of training, as if the stretch ended there."""
         if self._commits.is_due():
             then, epochs = journal.copy(), len(curves[COST.name])
             now = then.now._replace(train_state=state, epoch=then.now.epoch + epochs)
@@ -55,7 +55,7 @@ class Session:
             self.save(then)
 
     def close(self) -> None:
-        """Gives the directory back, and writes nothing more."""
+        """Releases the directory; nothing more is written."""
         self._commits = Commits(None, 0.0)
         self._give_back()
 
@@ -67,14 +67,14 @@ def open_session(
     journal: Journal,
     recipe_of: Callable[[dict[str, Any]], Recipe],
 ) -> Session:
-    """The session of a directory, whose last commit fills the empty journal of a new run.
+    """Locks a directory and fills the empty journal of a new run from its last commit.
 
     Args:
-      call: that begins the run.
+      call: the call that starts the run.
       recipe_of: makes the recipe of a setting.
 
     Raises:
-      ValueError: it holds something else; see `commits_in`.
+      ValueError: the directory holds something else; or as for `commits_in`.
     """
     with contextlib.ExitStack() as opened:
         commits = opened.enter_context(commits_in(directory, interval))
