@@ -26,15 +26,15 @@ from jaxnn.with_optuna.exporting import to_optuna as to_optuna
 from jaxnn.with_optuna.leases import Leases
 from jaxnn.with_optuna.ledgers import CALL, Ledger, has_ended, owners
 from jaxnn.with_optuna.parameters import Parameter as Parameter
-from jaxnn.with_optuna.parameters import parameters
+from jaxnn.with_optuna.parameters import check_parameters, parameters
 from jaxnn.with_optuna.storages import import_optuna, open_study, refused_or
-from jaxnn.with_optuna.workers import Result, Worker, check_parameters, samplers_in
+from jaxnn.with_optuna.workers import Result, Worker, samplers_in
 
 _BEGUN = "jaxnn: begun with"
-"""An attribute of a study: the call that its settings are trained by."""
+"""Attribute of a study: the call that started it."""
 
 _PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
-"""Samplers that import a package when they draw their first settings from what they were told."""
+"""Samplers that need a package only after some values were told, and the package."""
 
 
 def _check_sampler(sampler: Any) -> None:
@@ -56,11 +56,11 @@ class OptunaSearch:
     """A study of Optuna, whose sampler proposes the settings that are trained.
 
     Args:
-      call: of `search`.
+      call: the call of `search`.
 
     Raises:
       ModuleNotFoundError: the sampler needs a package that is missing.
-      ValueError: the storage cannot be opened, or has a study that another call has begun.
+      ValueError: the storage cannot be opened, or has a study that another call started.
     """
 
     def __init__(self, call: Call):
@@ -72,7 +72,7 @@ class OptunaSearch:
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                # a batch's settings are asked before any of it is told: the liar keeps them apart
+                # a batch is asked before any value is told: the liar makes its settings differ
                 sampler = optuna.samplers.TPESampler(seed=arguments["seed"], constant_liar=True)
         self._space, self._parameters = space, parameters(space)
         self._distributions = {one.name: one.distribution for one in self._parameters.values()}
@@ -83,7 +83,7 @@ class OptunaSearch:
             self._check_call()
 
     def _check_call(self) -> None:
-        """ValueError unless the study was begun with this call, as far as that is known."""
+        """Raises ValueError if the study was started by another call."""
         name, now = self._study.study_name, call_of_values(self._begun)
         self._call = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()
         asked = lambda call: refused_or(self._arguments["storage"], call)
@@ -102,12 +102,11 @@ class OptunaSearch:
         batch: int,
         train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
     ) -> None:
-        """Asks a batch, trains it in one sweep, tells it in one go, until all have ended.
+        """Asks for a batch, trains it in one sweep and tells its values, until all settings ended.
 
         Raises:
-          TrainingInterrupted: the sampler or the storage has failed; its study has what was
-            trained before.
-          ValueError: the same before anything was trained.
+          TrainingInterrupted: the sampler or the storage failed; `study` holds what was trained.
+          ValueError: the same, before anything was trained.
         """
         storage = self._study._storage
         heeds = storage.is_given_up, storage.say = job.is_interrupted, job.monitor.say
@@ -122,11 +121,11 @@ class OptunaSearch:
                     storage.attempt(lambda: stack.enter_context(leases))
                     job.lost_if(leases.is_lost)
                     if not leases.is_alone or worker.meets_others():
-                        # with one seed they would all draw the same
+                        # workers with the same seed would draw the same settings
                         self._study.sampler.reseed_rng()
             stack.callback(worker.leave)
             num_refused = 0
-            # alone in a storage a signal counts at once, in a job when all have heard of it
+            # with a storage a signal counts at once; in a job, when all processes know of it
             is_over = job.is_interrupted if self._is_shared else lambda: job.is_over
             while not is_over():
                 with self._rescued(job):
@@ -163,9 +162,9 @@ class OptunaSearch:
 
     @contextlib.contextmanager
     def _rescued(self, job: Job) -> Iterator[None]:
-        """What was trained outlives an error of the sampler or the storage."""
+        """Raises an error of the sampler or the storage so that what was trained is kept."""
         try:
-            # in a job of several processes all ask, and one alone may fail
+            # in a job all processes ask, and it may fail in one of them
             with job.team.hosts.raised_together("what Optuna does"):
                 yield
         except Exception as error:
@@ -183,7 +182,7 @@ class OptunaSearch:
     def _check_settings(
         self, worker: Worker, job: Job, asked: Sequence[Any], settings: Sequence[dict[str, Any]]
     ) -> None:
-        """ValueError if a setting cannot be trained; nobody shall try it again."""
+        """Raises ValueError if a setting cannot be trained, and gives that setting up."""
         for trial, setting in zip(asked, settings, strict=True):
             try:
                 recipe(setting, job.feed.train, job.record.model)
@@ -198,7 +197,7 @@ class OptunaSearch:
         return {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
 
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
-        """Tells what came of settings; returns how many had gone to others."""
+        """Tells the results of settings; returns how many other workers had taken over."""
         study, results = job.record, []
         for number, trial in asked.items():
             value = float(study.values[number].mean())
@@ -208,11 +207,11 @@ class OptunaSearch:
                 results.append(Result(trial, None, last_finite(study, number)))
             elif not was_lost and not job.is_over:
                 worker.give_up(trial, "memory was short")
-            # otherwise it is trained again, by whoever is there
+            # otherwise some worker trains it again
         return worker.tell(results).count(False)
 
     def _share(self, ledger: Ledger, name: str) -> str:
-        """Says what others have trained; or ""."""
+        """Returns a note on what other processes have trained, or ""."""
         ended = [trial for trial in ledger.lasts if has_ended(trial)]
         others = sum(owners(trial) != {name} for trial in ended)
         if not others:
@@ -226,15 +225,15 @@ class OptunaSearch:
                 text += f" One of theirs, trial {best.number}, has the best value, {best.value:.4f}"
                 if best.user_attrs.get(CALL) == self._call:
                     return f"{text}: {self._again(self._setting(best))} trains that network again."
-                # such as one of an earlier version
+                # such as a trial of an earlier version
                 text += f", with {best.params}; how it was trained is not recorded."
         return text
 
     def _again(self, setting: Mapping[str, Any]) -> str:
-        """The call that trains a setting again just as here, as text."""
+        """Returns, as text, the call that trains a setting again to the same network."""
         given = self._arguments
         is_one = given["seeds"] == given["folds"] == 1
-        # `fit` trains one network to its last epoch; else it is a search of a single setting
+        # `fit` trains one network to its last epoch; otherwise search for a single setting
         is_fit = is_one and given["keep"] == "last" and given["patience"] is None
         name, options = "fit", {"epochs": given["max_epochs"], "seed": given["seed"]}
         if not is_fit:
@@ -258,11 +257,11 @@ class OptunaSearch:
 _OF_ALL = ("order_seed", "row_space")
 
 _OF_SEARCH = ("folds", "seeds", "patience", "seed", "select", "keep", "metric")
-"""Arguments of a search that change its networks, or how they are valued."""
+"""Arguments of a search that change its networks or their values."""
 
 
 def last_finite(study: Record, number: int) -> dict[int, float]:
-    """Epoch -> mean validation metric, for the last epoch at which all repetitions have one."""
+    """Returns {epoch: mean validation metric} of the last epoch that all repetitions reached."""
     values = study.curves[study.ranked_by[0].valid][number].mean(axis=0)
     known = np.flatnonzero(np.isfinite(values))
     return {int(known[-1]) + 1: float(values[known[-1]])} if known.size else {}

@@ -1,4 +1,4 @@
-"""A study of ours written as one of Optuna's, for its dashboard, plots and importances."""
+"""A study exported to Optuna, for its dashboard, plots and importances."""
 
 import json
 import math
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 
 
 _COMPLETE = "jaxnn: complete"
-"""An attribute of a study that `to_optuna` has written to its end."""
+"""Attribute of a study: whether `to_optuna` wrote it completely."""
 
 _DROPPED = "dropped at epoch"
 
 
 def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "optuna.study.Study":
-    """A study as one of Optuna's, for its dashboard, plots and importances.
+    """Returns a study as a study of Optuna, for its dashboard, plots and importances.
 
-    Every setting is a trial with its value, its learning curve as intermediate values, and in its
-    user attributes the values of the repetitions and their standard error. Settings that diverged
-    are pruned, those that were cut off have failed. Needs the extra "optuna".
+    Every setting becomes a trial with its value, its learning curve as intermediate values, and the
+    values of its repetitions and their standard error as user attributes. A setting that diverged
+    is a pruned trial, one whose training was interrupted a failed trial. Needs the extra "optuna".
 
-    Optuna's plots and importances know complete trials alone. So a setting that a search dropped is
-    one, with the value that it had reached; it has the attribute "dropped at epoch", and a
-    constraint that it violates, by the epochs that it was not trained for. Pictures of slices,
-    contours and the history show it as infeasible, parallel coordinates from Optuna 5 on, and it is
-    never the best trial. Importances, ranks and the empirical distribution do not tell it from
-    others: they compare values that were reached after different numbers of epochs.
+    Optuna's plots and importances use complete trials only. A setting that a search dropped is
+    therefore a complete trial with its last value. It has the attribute "dropped at epoch" and
+    violates a constraint by the number of epochs that it was not trained. Plots of slices, contours
+    and the history show it as infeasible, parallel coordinates since Optuna 5, and it is never the
+    best trial. Importances, ranks and the empirical distribution do not make this difference: they
+    compare values after different numbers of epochs.
 
-    Optuna's best trial is ours: of settings of equal values the others have one that is worse in
-    its last bit. With `select="lower_bound"`, which Optuna does not know, it is the one of the best
-    mean.
+    Optuna's best trial is `study.best_trial`: where other settings have the same value, theirs is
+    written one bit worse. With `select="lower_bound"`, which Optuna lacks, it is the trial of the
+    best mean.
 
     Args:
-      study: of `sweep` or `search`.
+      study: a study of `sweep` or `search`.
       storage: None for memory, or a URL or a storage of Optuna.
-      name: of the study in the storage; None lets Optuna find one.
+      name: the name of the study in the storage; None lets Optuna choose one.
 
     Returns:
-      Optuna's study. Either all is written or nothing: what a write left that broke off is deleted,
-      at once or, after a kill, by the next call with that name.
+      Optuna's study. It is written completely or not at all: an incomplete one is deleted at once,
+      or after a kill by the next call with that name.
 
     Raises:
       ValueError: the storage cannot be opened, or has a study of that name already.
@@ -85,14 +85,14 @@ def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "o
     except BaseException:
         optuna.delete_study(study_name=there.study_name, storage=opened)
         raise
-    # what is the user's from here on is Optuna's alone
+    # the user gets a plain study, without the wrapper of its storage
     return optuna.load_study(study_name=there.study_name, storage=opened.plain)
 
 
 def _values(study: Record) -> np.ndarray:
-    """(S,): as our trials have them; those that equal the best one's are worse by their last bit.
+    """Returns the trials' values (S,); others equal to the best are made worse by one bit.
 
-    Among equal values Optuna takes any, and we go on by the other metric.
+    Optuna chooses any of equal values, whereas a study then compares the other metric.
     """
     values = np.array([trial.value for trial in study.trials])
     if study.ranked.size:
@@ -119,7 +119,7 @@ def _frozen(
         state = states.FAIL
     else:
         state = states.COMPLETE if is_finite else states.PRUNED
-    # Optuna takes a trial without constraints for infeasible where others have some
+    # Optuna counts a trial without constraints as infeasible if other trials have some
     constraints = [float(study.num_epochs - dropped if dropped else 0)]
     frozen = optuna.trial.create_trial(
         state=state,

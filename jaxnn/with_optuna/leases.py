@@ -1,13 +1,13 @@
-"""Leases: which of the workers that share a study are alive, and whether ours are still our trials.
+"""Leases: which workers of a shared study are alive, and whether a worker still owns its trials.
 
-Every worker counts, in an attribute of the study, every few seconds. One whose count stands still
-for longer than the grace is dead to the others, which take its trials. They measure that by their
-own clocks, and only while they reach the storage themselves, so clocks of different machines need
-not agree, and a server that is away for a minute kills nobody.
+Every few seconds each worker increases a count in an attribute of the study, its heartbeat. Workers
+whose count stays the same for GRACE seconds count as dead, and others take over their trials. Each
+worker measures this by its own clock, and only while it reaches the storage itself. So the clocks
+of different machines need not agree, and a server that is away for a minute kills no worker.
 
-A worker may be dead to others and wake again, such as a laptop or a virtual machine that was
-suspended. It looks whether its trials are still its own, at every beat, and before it trains on
-when its last beat is too long ago.
+A worker that counted as dead may wake up again, such as a suspended laptop or virtual machine. At
+every heartbeat a worker checks whether it still owns its trials; it also does so before it goes on
+training after a long silence.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from typing import Any
 from jaxnn.with_optuna import storages
 
 BEAT = 5.0
-"""Seconds between two counts."""
+"""Seconds between two heartbeats."""
 
 GRACE = 30.0
-"""Seconds of silence after which a worker is dead."""
+"""Seconds without a heartbeat after which a worker counts as dead."""
 
 POLL = 1.0
 """Seconds between two looks of one that waits."""
@@ -34,11 +34,17 @@ _GONE = "gone"
 
 
 class Leases:
-    """Beats in a thread of its own while it is open.
+    """Sends heartbeats in a thread while it is open, as a context manager.
+
+    Args:
+      storage: the storage of Optuna.
+      study_id: the study that the workers share.
+      is_interrupted: tells whether the user wants to stop.
+      say: shows a message to the user.
 
     Attributes:
-      worker: the name of this one, by chance.
-      is_alone: whether no other was heard of at the start.
+      worker: the random name of this worker.
+      is_alone: whether no other worker was alive at the start.
     """
 
     def __init__(
@@ -57,11 +63,11 @@ class Leases:
         self._count, self._tried = 0, 0.0
         self._contact = self._heard_at = time.monotonic()
         self._lock, self._stop = threading.Lock(), threading.Event()
-        # a storage that hangs must not keep the process from its end
+        # a daemon: a storage that hangs must not keep the process from ending
         self._thread = threading.Thread(target=self._beat_on, name="jaxnn leases", daemon=True)
 
     def __enter__(self) -> "Leases":
-        # first said, then heard: of two that start together one at least hears the other
+        # write first, then read: of two workers that start together at least one sees the other
         self._say(self._count)
         self._hear()
         counts = {worker: count for worker, (count, _) in self._heard.items()}
@@ -72,14 +78,14 @@ class Leases:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join(GRACE)
-        # who cannot say so is dead after the grace
+        # if this cannot be written, the worker counts as dead after GRACE seconds
         with contextlib.suppress(Exception):
             self._say(_GONE)
 
     def hold(self, trials: Sequence[Any]) -> None:
-        """Says which trials are in training from now on."""
+        """Sets the trials that are in training from now on."""
         with self._lock:
-            # others take them in the order of their numbers: one tells of all
+            # others take trials over in the order of their numbers: checking the first is enough
             self._held = min(trials, key=lambda trial: trial.number, default=None)
             self._is_lost = False
 
@@ -88,9 +94,9 @@ class Leases:
         return count == _GONE or silent >= GRACE
 
     def is_lost(self) -> bool:
-        """Whether the trials that are held are not ours any more.
+        """Whether other workers have taken over the trials in training.
 
-        It waits while that cannot be known: others may have taken them.
+        It waits while the storage cannot be reached, since they may have been taken over.
         """
         while not self._is_lost and self._silence() > GRACE / 2:
             self.beat(POLL)
@@ -109,17 +115,17 @@ class Leases:
         time.sleep(POLL)
 
     def beat(self, at_least: float = 0.0) -> None:
-        """Counts, hears the others and looks at what is held; no error leaves it.
+        """Sends a heartbeat, reads those of others and checks the held trial; raises nothing.
 
         Args:
-          at_least: seconds since the last try, without which there is none.
+          at_least: seconds since the last try; if fewer have passed, nothing is done.
         """
         with self._lock:
             start = time.monotonic()
             if start - self._tried < at_least:
                 return
             self._tried = start
-            # the next beat tries again, and `is_lost` knows how long there was none
+            # after an error the next beat tries again; `is_lost` measures the silence
             with contextlib.suppress(Exception):
                 self._say(self._count + 1)
                 self._count += 1
@@ -127,7 +133,7 @@ class Leases:
                 if self._held is not None:
                     held = self._storage.get_trial(self._held._trial_id)
                     self._is_lost |= held.state.is_finished()
-                # what is true now was so when it was begun to be asked
+                # the contact counts from the start: the answers may be as old as that
                 self._contact, self._has_told = start, False
 
     def _beat_on(self) -> None:
@@ -142,7 +148,7 @@ class Leases:
 
     def _hear(self) -> None:
         attrs = self._storage.get_study_user_attrs(self._study_id)
-        # what went by without a word from the storage says nothing of the others
+        # time without contact to the storage does not count as silence of the others
         now = time.monotonic()
         passed, self._heard_at = min(now - self._heard_at, 2 * BEAT), now
         for key, count in attrs.items():

@@ -1,19 +1,19 @@
-"""Ledgers: what has become of each setting of a study that several workers share.
+"""Ledgers: the state of each setting of a study that several workers share.
 
-A worker is a process that searches. What it does is in the storage as trials alone, one step after
-another, and each step leaves something that the others can go on from: so a kill between any two
-of them loses nothing.
+A worker is a process that searches. All that workers know of each other is in the storage's trials.
+After each step of a worker, others can go on from these, so a kill between any two steps loses
+nothing.
 
-| step of a worker | what is there then |
+| step of a worker | state of the trial |
 | --- | --- |
-| inserts a trial with all its parameters and its name | RUNNING: the worker trains it |
-| tells its value, or that it has diverged | COMPLETE or PRUNED: the setting has ended |
-| fails the trial of a dead worker, or of its own | FAIL: nobody trains it, somebody may repeat it |
-| inserts a trial that repeats a failed one, whose number it has | RUNNING, with another worker |
-| takes a trial that a user enqueued | WAITING, then RUNNING, then the worker's by its name |
+| inserts a trial with all its parameters and the worker's name | RUNNING: the worker trains it |
+| tells its value, or that it diverged | COMPLETE or PRUNED: the setting has ended |
+| fails the trial of a dead worker, or its own | FAIL: nobody trains it, any worker may retry it |
+| inserts a retry, which holds the failed trial's number | RUNNING: the retrying worker trains it |
+| takes a trial that a user enqueued | WAITING, then RUNNING, then with the worker's name |
 
-Two workers may do the same at once. Trials are numbered by the storage, so the lower number counts,
-and the other trial is superfluous: its worker fails it without training it.
+Two workers may take the same step at the same time. The storage numbers trials, so the trial with
+the lower number counts. The other is superfluous: its worker fails it without training it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,20 +23,20 @@ WORKER = "jaxnn: worker"
 """Attribute of a trial: the worker that trains it."""
 
 RETRY_OF = "jaxnn: retry of"
-"""Attribute of a trial: the number of the failed one that it repeats."""
+"""Attribute of a trial: the number of the failed trial that it repeats."""
 
 ENDED = "jaxnn: ended"
-"""Attribute of a failed trial that nobody shall repeat: why."""
+"""Attribute of a failed trial that must not be repeated: the reason."""
 
 CALL = "jaxnn: call"
-"""Attribute of a trial: SHA-256 of what its value depends on beside its parameters."""
+"""Attribute of a trial: SHA-256 of everything but its parameters that its value depends on."""
 
 TAKER = "jaxnn: taken by "
-"""Attribute of an enqueued trial, with the worker's name: whether it is about to take it."""
+"""Prefix of an attribute of an enqueued trial: whether the worker of that name is taking it."""
 
 
 def owners(trial: Any) -> set[str]:
-    """The worker that has a trial; while it is being taken, all that may have it."""
+    """Returns the worker that owns a trial, or all workers that are about to take it."""
     if WORKER in trial.user_attrs:
         return {trial.user_attrs[WORKER]}
     takers = {key: is_set for key, is_set in trial.user_attrs.items() if key.startswith(TAKER)}
@@ -44,20 +44,20 @@ def owners(trial: Any) -> set[str]:
 
 
 def has_ended(trial: Any) -> bool:
-    """Whether the trial's setting needs nothing more."""
+    """Whether the trial's setting needs no more training."""
     state = trial.state.name
     return state in ("COMPLETE", "PRUNED") or (state == "FAIL" and ENDED in trial.user_attrs)
 
 
 class Ledger:
-    """What has become of the first settings of a study, by nothing but its trials.
+    """The state of the first `num_settings` settings of a study, derived from its trials alone.
 
-    A setting is a trial of ours that repeats none, or one that a user has enqueued; its chain are
-    the trials that repeat it one after another. Other trials are only knowledge for the sampler.
+    A setting is a worker's trial that repeats no other, or a trial that a user enqueued. The trials
+    that repeat it one after another form its chain. Other trials only inform the sampler.
 
     Attributes:
       lasts: the last trial of each chain, in the order of the settings.
-      num_missing: how many settings there are still to draw; none once a sampler has ended that.
+      num_missing: settings still to draw; 0 once the sampler has ended the study.
     """
 
     def __init__(self, trials: Iterable[Any], num_settings: int):
@@ -79,7 +79,7 @@ class Ledger:
 
     @property
     def left(self) -> list[Any]:
-        """Trials that nobody has: failed ones to repeat, and enqueued ones to take."""
+        """Trials that no worker owns: failed ones to repeat, and enqueued ones to take."""
         return [
             trial
             for trial in self.lasts
@@ -87,7 +87,7 @@ class Ledger:
         ]
 
     def held_by(self, worker: str, trials: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Running trials of a worker: those that it is to train, and the superfluous ones."""
+        """Returns a worker's running trials: (those to train, superfluous ones)."""
         counted = {trial.number for trial in self.lasts}
         running = [
             trial

@@ -1,17 +1,20 @@
-"""Domains as parameters of Optuna's, and values of one as values of the other."""
+"""Domains as parameters of Optuna, conversion of their values, and checks of a study's."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.sampling import Space
+from jaxnn.with_optuna.ledgers import WORKER
 from jaxnn.with_optuna.storages import import_optuna
 
 
 class Parameter:
-    """A domain as a parameter of Optuna's.
+    """A domain as a parameter of Optuna.
 
-    Optuna has no reverse logarithmic scale: momentum from 0.9 to 0.999 is its "1 - momentum", from
-    0.001 to 0.1 on a logarithmic one. Units of hidden layers are text, such as "25-12".
+    Optuna has no reverse logarithmic scale: momentum from 0.9 to 0.999 becomes the parameter "1 -
+    momentum", from 0.001 to 0.1 on a logarithmic scale. Units of hidden layers become text, such as
+    "25-12".
     """
 
     def __init__(self, name: str, domain: Domain):
@@ -35,7 +38,7 @@ class Parameter:
             )
 
     def from_optuna(self, value: Any) -> Any:
-        """The hyperparameter's value."""
+        """Returns the hyperparameter's value for a value of Optuna."""
         if isinstance(self._domain, Choice):
             return self._domain.options[self._labels.index(value)]
         if self._domain.scale == "reverse log":
@@ -44,6 +47,7 @@ class Parameter:
         return value
 
     def to_optuna(self, value: Any) -> Any:
+        """Returns Optuna's value for a value of the hyperparameter."""
         if isinstance(self._domain, Choice):
             return self._labels[self._domain.options.index(value)]
         if self._domain.scale == "reverse log":
@@ -59,5 +63,34 @@ def _label(option: Any) -> Any:
 
 
 def parameters(space: Space) -> dict[str, Parameter]:
-    """Of each domain of a space, by the hyperparameter's name."""
+    """Returns hyperparameter -> parameter, for each domain of a space."""
     return {n: Parameter(n, domain) for n, domain in space.items() if isinstance(domain, Domain)}
+
+
+def check_parameters(trials: Sequence[Any], distributions: Mapping[str, Any], name: str) -> None:
+    """Raises ValueError if a study's trials have other parameters than the space.
+
+    Parameters may differ in kind or options, or be more or fewer. Trials that a user added by hand
+    only inform the sampler, and need not have all parameters.
+    """
+    optuna = import_optuna()
+    for trial in trials:
+        for parameter in trial.distributions.keys() & distributions.keys():
+            before, now = trial.distributions[parameter], distributions[parameter]
+            try:
+                optuna.distributions.check_distribution_compatibility(before, now)
+            except ValueError as error:
+                raise ValueError(
+                    f"name got {name!r}, a study whose parameter {parameter!r} is {before}, and "
+                    f"now it is {now}; expected the space that it was begun with, or another name"
+                ) from error
+        more = trial.params.keys() - distributions.keys()
+        # a trial that is being taken or was never trained gets the others later
+        fewer = distributions.keys() - trial.params.keys() if trial.values else set()
+        if WORKER in trial.user_attrs and (more or fewer):
+            raise ValueError(
+                f"name got {name!r}, a study whose settings "
+                + (f"have {sorted(more)}, too" if more else f"lack {sorted(fewer)}")
+                + f": trial {trial.number} has {sorted(trial.params)}; expected the space that it "
+                "was begun with, or another name"
+            )

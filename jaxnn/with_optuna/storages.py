@@ -1,4 +1,4 @@
-"""Storages: Optuna's, opened or refused before work starts, and asked again where they fail."""
+"""Optuna's storages: opened or refused before work starts, and retried where they fail."""
 
 import contextlib
 import importlib.util
@@ -10,14 +10,14 @@ from jaxnn.with_optuna.urls import Secrets, named
 from jaxnn.with_optuna.urls import shown as shown
 
 PATIENCE = 120.0
-"""Seconds for which a storage that cannot be reached is asked again; then the search ends."""
+"""Seconds for which failing calls of a storage are retried; then the search ends."""
 
 _RETRY_AFTER = 1.0
 
 _OPENING = 5.0
 
 _IDLE = 30
-"""Seconds after which a server ends the transaction of a process that is frozen in it."""
+"""Seconds after which a server ends the idle transaction of a frozen process."""
 
 
 def import_optuna() -> Any:
@@ -29,17 +29,17 @@ def import_optuna() -> Any:
 
 
 class Patient:
-    """A storage of Optuna that is asked again, for a while, when a call fails.
+    """A storage of Optuna whose failing calls are retried for a while.
 
-    A call that failed may have been carried out all the same, such as when the connection broke
-    on the way back. Then a trial is there twice, of which `Ledger` finds one superfluous, or is
-    finished already, which its worker looks at. No error that leaves it shows hidden parts of a
-    URL.
+    A failed call may have been carried out nevertheless, such as when the connection broke before
+    the answer came. A retry may then insert a trial twice, one of which is superfluous to `Ledger`,
+    or finish a trial twice, for which `Worker` checks. No error that it raises shows hidden parts
+    of a URL.
 
     Attributes:
       plain: the storage itself.
-      is_given_up: a function that says when to ask no more.
-      say: a function that tells the user.
+      is_given_up: a function that tells when to stop retrying.
+      say: a function that shows a message to the user.
     """
 
     def __init__(self, storage: Any):
@@ -55,7 +55,7 @@ class Patient:
         return lambda *arguments, **options: self.attempt(lambda: found(*arguments, **options))
 
     def attempt(self, call: Callable[[], Any]) -> Any:
-        """Calls, again and again if need be."""
+        """Makes a call, and retries it while the storage fails."""
         optuna, start, has_told = import_optuna(), time.monotonic(), False
         answers = (
             optuna.exceptions.UpdateFinishedTrialError,
@@ -68,14 +68,14 @@ class Patient:
             try:
                 return call()
             except Exception as error:
-                # every kind of storage has errors of its own
+                # every kind of storage raises its own errors
                 failure, is_answer = error, isinstance(error, answers)
                 self._has_failed |= not is_answer and time.monotonic() - start > PATIENCE
                 is_last = is_answer or self._has_failed or self.is_given_up()
                 if is_last and not self._secrets.are_shown_by(error):
                     raise
             if is_last:
-                # out of the handler, where Python keeps what is handled with it
+                # outside the handler, which would attach the original error
                 raise optuna.exceptions.StorageInternalError(self._secrets.told(failure))
             if not has_told:
                 cause = self._secrets.told(failure.__cause__ or failure)
@@ -86,7 +86,7 @@ class Patient:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Has Optuna say nothing of a study that is only ours."""
+    """Silences Optuna's messages about a study that the user does not see."""
     optuna = import_optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -97,7 +97,7 @@ def quiet() -> Iterator[None]:
 
 
 def open_study(storage: Any, name: str | None, sampler: Any, direction: str) -> Any:
-    """A study of a storage, made or gone on with.
+    """Creates a study in a storage, or loads the one of that name.
 
     Raises:
       ModuleNotFoundError: the URL's driver is missing.
@@ -116,14 +116,14 @@ def open_study(storage: Any, name: str | None, sampler: Any, direction: str) -> 
     directions = refused_or(storage, lambda: [one.name.lower() for one in study.directions])
     if directions != [direction]:
         raise ValueError(
-            f"name got {name!r}, a study of the direction {directions[0]!r}; "
-            f"expected another name, or the metric that it was begun with: ours is to {direction}"
+            f"name got {name!r}, a study of the direction {directions[0]!r}; expected the "
+            f"direction {direction!r}: give the metric that it was begun with, or another name"
         )
     return study
 
 
 def open_storage(storage: Any) -> Patient:
-    """A storage that is asked once, whose errors show no hidden part of a URL.
+    """Opens a storage without retries, whose errors show no hidden parts of a URL.
 
     Raises:
       ModuleNotFoundError, ValueError: as `open_study` does.
@@ -134,11 +134,11 @@ def open_storage(storage: Any) -> Patient:
 
 
 def refused_or(storage: Any, call: Callable[[], Any]) -> Any:
-    """What the call makes of a storage; where it fails, a sentence for the user.
+    """Returns the result of a call that opens a storage; turns its errors into messages.
 
     Raises:
       ModuleNotFoundError: the URL's driver is missing.
-      ValueError: anything else; neither it nor what Python prints with it shows hidden parts.
+      ValueError: any other error; neither it nor its traceback shows hidden parts of the URL.
     """
     optuna, start, secrets = import_optuna(), time.monotonic(), Secrets(storage)
     while True:
@@ -148,7 +148,7 @@ def refused_or(storage: Any, call: Callable[[], Any]) -> Any:
             raise
         except Exception as error:
             failure = error
-        # processes that start together may all want to make the tables
+        # processes that start together may all try to create the tables
         if time.monotonic() - start > _OPENING or not _is_race(failure):
             break
         time.sleep(_RETRY_AFTER / 4)
@@ -181,7 +181,7 @@ def _opened(storage: Any) -> Any:
 
 
 def _with_driver(storage: Any) -> Any:
-    """A URL that names no driver with one that is there: SQLAlchemy's versions differ in theirs."""
+    """Adds an installed driver to a URL without one, since SQLAlchemy's default varies."""
     if isinstance(storage, str) and storage.startswith("postgresql://"):
         for driver in ("psycopg2", "psycopg"):
             if importlib.util.find_spec(driver) is not None:
@@ -190,7 +190,7 @@ def _with_driver(storage: Any) -> Any:
 
 
 def _release_locks(engine: Any) -> None:
-    """Has the server not wait for a process that is frozen, for whose lock all others wait."""
+    """Makes the server end idle transactions, so that a frozen process blocks nobody."""
     import sqlalchemy
 
     def limit(connection: Any, record: Any) -> None:
@@ -199,5 +199,5 @@ def _release_locks(engine: Any) -> None:
         connection.commit()
 
     sqlalchemy.event.listen(engine, "connect", limit)
-    # those that are open have no limit
+    # connections that are open already have no limit
     engine.dispose()

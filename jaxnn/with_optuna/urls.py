@@ -1,7 +1,7 @@
-"""URLs of storages: which parts may be shown, and which words of others repeat a part that may not.
+"""URLs of storages: which parts may be shown, and which messages repeat a hidden part.
 
-Shown is what is known to be harmless, and not what is not known to be secret: people misspell URLs,
-and drivers take passwords in many places.
+Only parts that are known to be harmless are shown: people misspell URLs, and drivers accept
+passwords in many places.
 """
 
 import re
@@ -16,7 +16,7 @@ _DRIVERS = (
     "mysqldb|oracledb|oracledb_async|pg8000|psycopg|psycopg2|psycopg2cffi|psycopg_async|pymssql|"
     "pymysql|pyodbc|pysqlcipher|pysqlite"
 )
-"""Those of SQLAlchemy; another word may be a password at the wrong place."""
+"""Drivers of SQLAlchemy; any other word may be a misplaced password."""
 
 _URL = re.compile(
     rf"(?P<kind>(?:{_KINDS})(?:\+(?:{_DRIVERS}))?)://"
@@ -25,7 +25,7 @@ _URL = re.compile(
     r"(?:/(?P<database>[^?#@]*))?(?:\?(?P<query>[^\s]*))?",
     re.IGNORECASE,
 )
-"""One that can be read without doubt: what else a password may hold has to be quoted in a URL."""
+"""A URL without ambiguity; other characters in a password have to be quoted."""
 
 _NAME = re.compile(r"[\w.$-]*")
 
@@ -34,11 +34,11 @@ _FILE = re.compile(r"(?:/?[A-Za-z]:(?=[/\\]))?[\w ./\\~+,()-]*|:memory:")
 _ADDRESS = re.compile(r"localhost|.*[.:].*", re.IGNORECASE)
 
 _OPTIONS = {"user", "password", "passwd", "host", "port", "sslmode", "charset", "driver", "timeout"}
-"""Names in a query that messages are full of; their values may be anything."""
+"""Names in a query that many messages contain, so they are not secret; their values are."""
 
 
 def shown(storage: Any) -> Any:
-    """A storage as it may be shown and saved: of a URL what is known to be harmless.
+    """Returns a storage as it may be shown and saved: only the harmless parts of a URL.
 
     >>> shown("postgresql://me:secret@host/trials?sslmode=require")
     'postgresql://me:***@host/trials?***'
@@ -49,13 +49,13 @@ def shown(storage: Any) -> Any:
 
 
 def named(storage: Any) -> str:
-    """A storage in a message; of objects the kind alone, for their text may show anything."""
+    """Returns a storage for a message; only the type of an object, whose text may be secret."""
     is_plain = storage is None or isinstance(storage, str | bool | int | float)
     return repr(shown(storage)) if is_plain else f"<{type(storage).__name__}>"
 
 
 def _parts(url: str) -> tuple[str, list[str]]:
-    """A URL as it may be shown, and the parts that are left out."""
+    """Returns a URL as it may be shown, and its hidden parts."""
     found = _URL.fullmatch(url)
     if found is not None:
         pattern = _FILE if found["kind"].lower().startswith("sqlite") else _NAME
@@ -67,13 +67,13 @@ def _parts(url: str) -> tuple[str, list[str]]:
         return f"{url[:start]}:***" if kind else "***", [url[start:]]
     text, hidden = found["kind"] + "://", []
     if found["at"]:
-        # alone it may as well be a token, which some write as "token:"
+        # without a password it may be a token, sometimes written as "token:"
         is_user = len(found["password"] or "") > 1
         text += f"{found['user']}:***@" if is_user else "***@"
         hidden.append(found["password"][1:] if is_user else found["user"])
     text += found["host"]
     if found["port"]:
-        # after a mere word it may be the password of a URL whose host was forgotten
+        # after a plain word it may be the password of a URL without a host
         is_port = found["at"] or _ADDRESS.fullmatch(found["host"])
         text += f":{found['port']}" if is_port else ":***"
         hidden += [] if is_port else [found["port"]]
@@ -88,17 +88,17 @@ def _parts(url: str) -> tuple[str, list[str]]:
 
 
 class Secrets:
-    """The parts of a storage that are not shown, and what to make of texts that may repeat them.
+    """The hidden parts of a storage's URL, and checks whether a text repeats one of them.
 
     Args:
-      storage: a URL, or a storage of Optuna that was made of one.
+      storage: a URL, or a storage of Optuna that was made from one.
     """
 
     def __init__(self, storage: Any):
         forms = {
             form for part in _hidden(storage) for form in (part, unquote(part), unquote_plus(part))
         }
-        # libraries take URLs apart in ways of their own
+        # libraries split URLs in different ways
         words = {word for form in forms for word in re.findall(r"\w+", form)}
         self._texts = sorted({text.casefold() for text in forms | words if text.strip()})
 
@@ -106,14 +106,14 @@ class Secrets:
         for form in (text, unquote(text)):
             folded = form.casefold()
             for secret in self._texts:
-                # short ones are parts of many words
+                # a short secret is part of many words, so only whole words count
                 edges = ("(?<!\\w)", "(?!\\w)") if len(secret) < 4 else ("", "")
                 if re.search(re.escape(secret).join(edges), folded):
                     return True
         return False
 
     def are_shown_by(self, error: BaseException | None) -> bool:
-        """Whether an error shows them, or one that Python prints or keeps with it."""
+        """Whether an error shows a hidden part, or its cause, context or notes do."""
         seen: list[BaseException] = []
         waiting = [error]
         while waiting:
@@ -127,7 +127,7 @@ class Secrets:
         return False
 
     def told(self, error: BaseException) -> str:
-        """What an error says, or only its kind where its text repeats a part that is not shown."""
+        """Returns an error's text, or only its type if the text repeats a hidden part."""
         text = " ".join(_text(error).split())
         if self.are_in(text):
             return f"{type(error).__name__}, whose text repeats hidden parts of the URL"
@@ -154,7 +154,7 @@ def _hidden(storage: Any) -> list[str]:
 
 
 def _strings(value: Any) -> list[str]:
-    """All text in nested arguments; an option's name is none."""
+    """Returns all text in nested arguments, without the names of options."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):

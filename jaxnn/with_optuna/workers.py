@@ -1,7 +1,7 @@
-"""Workers: processes that search one study together, each of which asks batches and tells them.
+"""Workers: processes that search one study together; each asks for batches and tells values.
 
-What is asked is drawn in memory, from a copy of the study, and inserted when it is complete: a
-storage is reached once a setting, not once a parameter, and no trial in it is half made.
+Settings are drawn from a copy of the study in memory, and inserted when they are complete. The
+storage is called once per setting, not once per parameter, and never holds an incomplete trial.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from jaxnn.with_optuna.storages import import_optuna, quiet
 
 
 class Result(NamedTuple):
-    """What came of a trial: its value, or None if it diverged; epoch -> what it had reached."""
+    """The result of a trial: its value, or None and {epoch: last finite value} if it diverged."""
 
     trial: Any
     value: float | None
@@ -28,24 +28,24 @@ class Result(NamedTuple):
 
     @property
     def values(self) -> list[float] | None:
-        """As Optuna keeps them: of a pruned trial what it had reached."""
+        """The values for Optuna; for a pruned trial its last finite value."""
         known = [*self.reached.values()][-1:]
         return known or None if self.value is None else [self.value]
 
 
 class Worker:
-    """One process of a search; see `ledgers` for what it leaves in the storage.
+    """One process of a search; `jaxnn.with_optuna.ledgers` describes its trials in the storage.
 
     Args:
-      study: of Optuna.
-      distributions: of all parameters, by name.
-      num_settings: of the study, over all its workers.
-      name: of this worker.
-      is_dead: tells of another one whether it has died.
-      call: SHA-256 of what values depend on beside the parameters.
+      study: the study of Optuna.
+      distributions: parameter -> distribution.
+      num_settings: settings of the study, over all its workers.
+      name: the name of this worker.
+      is_dead: tells whether another worker is dead.
+      call: SHA-256 of everything but the parameters that values depend on.
 
     Attributes:
-      has_stopped: whether the sampler has ended the study by `Study.stop`, or has no setting more.
+      has_stopped: whether the sampler called `Study.stop` or has no more settings.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Worker:
         self.name, self._is_dead, self._call = name, is_dead, call
         self._drawn_before: dict[str, Any] = {}
         self.has_stopped = False
-        # Optuna's own works inside of its `optimize` alone
+        # Optuna's own `stop` works only inside of `optimize`
         study.stop = self._stop
 
     def trials(self) -> list[Any]:
@@ -85,12 +85,13 @@ class Worker:
         return any(owners(trial) - {self.name} for trial in self.trials())
 
     def ask(self, count: int) -> list[Any] | None:
-        """Trials to train, about as many as `count`.
+        """Returns about `count` trials to train.
 
-        They are what this worker still has, what is left by others, then new settings.
+        These are trials that this worker still owns, then trials that no worker owns, then new
+        settings.
 
         Returns:
-          [] while others train all that is left, None when all settings have ended.
+          trials; [] while others train all that is left, None when all settings have ended.
         """
         trials = self.trials()
         if self._fail_those_of_the_dead(trials):
@@ -111,13 +112,13 @@ class Worker:
         return None if ledger.is_done else held
 
     def tell(self, results: Sequence[Result]) -> list[bool]:
-        """Ends settings by what came of them; of each, whether its trial was still ours."""
+        """Tells results; returns for each whether this worker still owned the trial."""
         try:
             for one in results:
                 # as Study.tell does
                 self._study.sampler.after_trial(self._study, one.trial, one.state, one.values)
         finally:
-            # what was trained is told whatever the sampler makes of it
+            # values are told even if the sampler raises an error
             were_ours = [self._finish(result) for result in results]
         return were_ours
 
@@ -128,26 +129,26 @@ class Worker:
                 self._storage.set_trial_intermediate_value(number, step, reached)
             self._storage.set_trial_state_values(number, result.state, result.values)
         except self._finished:
-            # by ourselves, if the answer to the first try was lost
+            # not failed: this worker finished it itself, and the answer to the first try was lost
             return bool(self._storage.get_trial(number).state != self._states.FAIL)
         return True
 
     def give_up(self, trial: Any, why: str) -> None:
-        """Ends a setting that nobody shall try again."""
+        """Ends a setting that no worker may try again."""
         with contextlib.suppress(self._finished):
             self._storage.set_trial_user_attr(trial._trial_id, ENDED, why)
         self._fail(trial)
 
     def leave(self) -> None:
-        """Leaves to others what is not trained."""
-        # where that cannot be said, this worker is dead after the grace
+        """Fails this worker's running trials, so that others can take them over."""
+        # if the storage fails, this worker counts as dead after GRACE seconds
         with contextlib.suppress(Exception):
             for trial in self.trials():
                 if trial.state == self._states.RUNNING and self.name in owners(trial):
                     self._fail(trial)
 
     def _fail(self, trial: Any) -> None:
-        # another may be first
+        # another worker may be first
         with contextlib.suppress(self._finished):
             self._storage.set_trial_state_values(trial._trial_id, self._states.FAIL)
 
@@ -191,7 +192,7 @@ class Worker:
         )
 
     def _take(self, trial: Any, params: Mapping[str, Any]) -> None:
-        """Takes what a user has enqueued, unless another worker is first."""
+        """Takes a trial that a user enqueued, unless another worker is first."""
         number, storage = trial._trial_id, self._storage
         with contextlib.suppress(self._finished):
             storage.set_trial_user_attr(number, TAKER + self.name, True)
@@ -205,7 +206,7 @@ class Worker:
                 storage.set_trial_param(number, name, value, distribution)
 
     def _draw(self, trials: Sequence[Any], fixed: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
-        """Trials with all parameters, of which some may be fixed, as the sampler draws them."""
+        """Draws complete trials from the sampler; `fixed` holds each one's fixed parameters."""
         if not fixed:
             return iter(())
         memory = self._optuna.storages.InMemoryStorage()
@@ -238,16 +239,16 @@ class Worker:
         return iter(drawn)
 
     def _is_repeated(self, drawn: Any, trials: Sequence[Any]) -> bool:
-        """Whether a sampler that goes through all settings once has drawn one again.
+        """Whether an exhaustive sampler has drawn a setting again.
 
-        Then it has no other one, or waits for those that are running to have ended.
+        It then has no other setting, or none until running trials have ended.
         """
         samplers = self._optuna.samplers
         exhaustive = (samplers.BruteForceSampler, samplers.GridSampler)
         if not any(isinstance(one, exhaustive) for one in samplers_in(self._study.sampler)):
             return False
         others = [trial for trial in trials if trial.number != drawn.number]
-        # in a grid two places may have equal values
+        # two points of a grid may have equal values
         place = lambda trial: trial.system_attrs.get("grid_id", trial.params)
         if not any(place(trial) == place(drawn) for trial in others):
             return False
@@ -256,7 +257,7 @@ class Worker:
         return True
 
     def _as_running(self, trial: Any) -> Any:
-        """An enqueued trial is nothing that the mirror may hand out."""
+        """Returns an enqueued trial as a running one, so that the copy does not hand it out."""
         if trial.state == self._states.WAITING:
             trial = copy.copy(trial)
             trial.state, trial.datetime_start = self._states.RUNNING, datetime.now()
@@ -264,7 +265,7 @@ class Worker:
 
 
 def samplers_in(sampler: Any) -> Iterator[Any]:
-    """A sampler, and those that it asks for some of the parameters."""
+    """Yields a sampler and the samplers that it uses for some parameters."""
     yield sampler
     for name in ("_base_sampler", "_independent_sampler"):
         inner = getattr(sampler, name, None)
@@ -272,37 +273,9 @@ def samplers_in(sampler: Any) -> Iterator[Any]:
             yield from samplers_in(inner)
 
 
-def check_parameters(trials: Sequence[Any], distributions: Mapping[str, Any], name: str) -> None:
-    """ValueError if trials have other parameters: of another kind or options, more, or fewer.
-
-    What a user has added by hand is knowledge for the sampler, and need not have them all.
-    """
-    optuna = import_optuna()
-    for trial in trials:
-        for parameter in trial.distributions.keys() & distributions.keys():
-            before, now = trial.distributions[parameter], distributions[parameter]
-            try:
-                optuna.distributions.check_distribution_compatibility(before, now)
-            except ValueError as error:
-                raise ValueError(
-                    f"name got {name!r}, a study whose parameter {parameter!r} is {before}, and "
-                    f"now it is {now}; expected the space that it was begun with, or another name"
-                ) from error
-        more = trial.params.keys() - distributions.keys()
-        # of one that is being taken or was never trained the rest is still to be drawn
-        fewer = distributions.keys() - trial.params.keys() if trial.values else set()
-        if WORKER in trial.user_attrs and (more or fewer):
-            raise ValueError(
-                f"name got {name!r}, a study whose settings "
-                + (f"have {sorted(more)}, too" if more else f"lack {sorted(fewer)}")
-                + f": trial {trial.number} has {sorted(trial.params)}; expected the space that it "
-                "was begun with, or another name"
-            )
-
-
 def _common(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """What samplers of all workers have in common, such as the place in a sequence.
+    """Returns what the samplers of all workers share, such as the position in a sequence.
 
-    Lists hold identifiers of trials, which are others in the mirror.
+    Lists are left out: they hold identifiers of trials, which differ in the copy.
     """
     return {key: value for key, value in attrs.items() if isinstance(value, int)}
