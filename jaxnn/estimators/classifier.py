@@ -38,14 +38,14 @@ _SETTING_NAMES = {
 """Option -> name in a setting."""
 
 _WORDS = {"logistic": "sigmoid", "sgd": "momentum"}
-"""scikit-learn's words -> ours."""
+"""scikit-learn's values -> those of a setting."""
 
 
 class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
     """A network of dense layers; options are spelled as in scikit-learn's MLPClassifier.
 
-    It trains for max_iter epochs, and "sgd" is momentum without Nesterov's look-ahead. Of
-    MLPClassifier's options these are not there: learning_rate (a schedule), power_t, shuffle, tol,
+    It always trains for max_iter epochs, and "sgd" is momentum without Nesterov's look-ahead. These
+    options of MLPClassifier are missing: learning_rate (a schedule), power_t, shuffle, tol,
     verbose, warm_start, nesterovs_momentum, early_stopping, validation_fraction, n_iter_no_change,
     max_fun, and the solver "lbfgs".
 
@@ -53,11 +53,12 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
       hidden_layer_sizes: units of the hidden layers.
       activation: "relu", "tanh", "logistic" or any other of `jaxnn.layers`.
       solver: "adam", "sgd", "gd" or "rmsprop".
-      alpha: the cost has alpha / 2 times the sum of squared weights over the mini-batch's size.
+      alpha: l2; alpha / 2 times the sum of squared weights, divided by the mini-batch's size, is
+        added to the cost.
       batch_size: "auto" is min(200, N).
-      learning_rate_init, momentum, beta_1, beta_2, epsilon: of the solver.
-      max_iter: epochs.
-      random_state: of weights, dropout and mini-batches.
+      learning_rate_init, momentum, beta_1, beta_2, epsilon: numbers of the solver.
+      max_iter: the number of epochs.
+      random_state: the seed of weights, dropout and mini-batches.
       dropout, batch_norm, inputs: as in a setting of `fit`.
 
     Attributes:
@@ -109,16 +110,16 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
         self.inputs = inputs
 
     def setting(self, num_examples: int) -> dict[str, Any]:
-        """The options as a setting of `fit`, for a training set of so many examples.
+        """Returns the options as a setting of `fit` for a training set of some size.
 
         Raises:
-          ValueError: naming the option that is bad.
+          ValueError: naming the bad option.
         """
         setting = {name: self._checked(option) for option, name in _SETTING_NAMES.items()}
         setting["batch_size"] = min(setting["batch_size"], num_examples)
         setting["l2"] = setting["l2"] / setting["batch_size"]
         if self.solver == "sgd":
-            # ours averages gradients, scikit-learn sums them
+            # `fit` averages gradients, v = beta v + (1 - beta) dW; scikit-learn sums them
             setting["learning_rate"] = setting["learning_rate"] / (1 - setting["momentum"])
         for option, name in _SETTING_NAMES.items():
             if HYPERPARAMETERS[name].is_number:
@@ -126,7 +127,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
         return setting
 
     def _checked(self, option: str) -> Any:
-        """An option in our words; ValueError in scikit-learn's."""
+        """Returns an option's value for a setting; its ValueError uses scikit-learn's names."""
         given, rule = getattr(self, option), HYPERPARAMETERS[_SETTING_NAMES[option]]
         value, allowed = given, rule.allowed
         if isinstance(given, str):
@@ -154,7 +155,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
             ) from None
 
     def fit(self, X: Any, y: Any) -> "JaxMLPClassifier":
-        """Trains the network; a ConvergenceWarning says where it diverged."""
+        """Trains the network; warns with ConvergenceWarning if it diverged."""
         x, labels = classification_data(self, X, y)
         seed = seed_of(self.random_state)
         data = Dataset(x, labels, num_classes=len(self.classes_))
@@ -171,7 +172,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
         if self.fitted_.diverged is not None:
             warn_caller(
                 f"the network diverged: its cost stopped being finite at step "
-                f"{self.fitted_.diverged}, and it was not trained on; consider a lower "
+                f"{self.fitted_.diverged}, and training ended there; consider a lower "
                 'learning_rate_init, or inputs="standardised"',
                 category=ConvergenceWarning,
             )
@@ -186,7 +187,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
         """The likeliest class (N,).
 
         Raises:
-          ValueError: the network makes something else than finite numbers of these inputs.
+          ValueError: the network's outputs for these inputs are not finite.
         """
         probabilities = self.predict_proba(X)
         if not np.isfinite(probabilities).all():
@@ -199,7 +200,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
 
 
 def classification_data(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels 0..C-1, checked as scikit-learn does; sets the estimator's `classes_`."""
+    """Returns inputs and labels 0..C-1, checked as in scikit-learn; sets `classes_`."""
     x, y = validate_data(estimator, unmasked(X, "X"), unmasked(y, "y"))
     check_classification_targets(y)
     estimator.classes_, labels = np.unique(y, return_inverse=True)
@@ -209,12 +210,12 @@ def classification_data(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.
 
 
 def unmasked(values: Any, name: str) -> Any:
-    """What scikit-learn would take without its mask; ValueError if that hides values."""
+    """Removes a mask, which scikit-learn would ignore; raises ValueError if it hides values."""
     return host_array(values, name) if isinstance(values, np.ma.MaskedArray) else values
 
 
 def seed_of(random_state: Any) -> int:
-    """A seed of ours: the number itself, or one drawn from what scikit-learn takes besides."""
+    """Returns a seed for `fit`: the number itself, or one drawn from a random state."""
     if random_state is None or isinstance(random_state, np.random.RandomState):
         return int(check_random_state(random_state).randint(2**31 - 1))
     if random_state is np.random:

@@ -32,25 +32,25 @@ _has_best = available_if(lambda search: search.refit)
 
 
 class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """What RandomizedSearchCV does for a `JaxMLPClassifier`, in a few compiled programs.
+    """RandomizedSearchCV for a `JaxMLPClassifier`, trained in a few compiled programs.
 
-    Candidates and folds are scikit-learn's own: the same for the same arguments. All candidates
-    train on all folds at once, each as the estimator alone would; only a fold without examples of a
-    class has an output for it all the same.
+    The same arguments give the same candidates and folds as in scikit-learn. All candidates train
+    on all folds at once, each as the estimator alone would. One difference remains: a network has
+    an output for every class, even if its fold has no example of the class.
 
     Args:
       estimator: a `JaxMLPClassifier`; None is one with its defaults.
       param_distributions: name -> list of values, or distribution of SciPy; or a list of such.
       n_iter: candidates; if all are lists, no more than there are combinations.
       cv: a number of folds, a splitter, or an iterable of (train, test) rows; None is 5 folds.
-      refit: trains the best anew on all data.
-      random_state: of the candidates.
+      refit: whether to train the best candidate again on all data.
+      random_state: the seed of the candidates.
 
     Attributes:
-      cv_results_: a dict of arrays with the names of RandomizedSearchCV's, accuracy as score. Times
-        are the search's, divided by its networks.
-      best_index_, best_params_, best_score_, n_splits_, classes_: as there.
-      best_estimator_, refit_time_: with refit.
+      cv_results_: a dict of arrays with RandomizedSearchCV's names; the score is the accuracy, and
+        times are those of the search divided by the number of networks.
+      best_index_, best_params_, best_score_, n_splits_, classes_: as in RandomizedSearchCV.
+      best_estimator_, refit_time_: with refit only.
       study_: the `jaxnn.Study` of all candidates.
 
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
@@ -81,12 +81,12 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> "SweepSearchCV":
         """Trains all candidates on all folds.
 
-        Candidates of which a network diverged have the score NaN and the last rank; a warning shows
-        the scores.
+        A candidate with a network that diverged has the score NaN and the last rank; a warning
+        shows the scores.
 
         Raises:
-          ValueError: bad input; or with refit, of every candidate a network diverged. Then
-            `cv_results_` and `study_` are there.
+          ValueError: bad input; or with refit, all candidates diverged. `cv_results_` and `study_`
+            are set in that case.
         """
         x, labels = classification_data(self, X, y)
         estimator = JaxMLPClassifier() if self.estimator is None else self.estimator
@@ -123,8 +123,8 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self.refit and not np.isfinite(scores).any():
             raise ValueError(
                 f"of each of the {len(scores)} candidates a network diverged, so there is no best "
-                "one to train anew; expected lower values of learning_rate_init, or inputs of "
-                'smaller size (inputs="standardised")'
+                "one to train again; expected lower values of learning_rate_init, or smaller "
+                'inputs (inputs="standardised")'
             )
         warn_caller(
             "One or more of the test scores are non-finite, since networks diverged: "
@@ -134,14 +134,14 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _scores(
         self, candidates: list[Any], data: Dataset, rows: list[Any], seeds: list[int]
     ) -> np.ndarray:
-        """Accuracies (candidates, folds) on what each fold leaves out."""
+        """Returns accuracies (candidates, folds) on each fold's held-out part."""
         rows = [[_rows(len(data), part, fold) for part in parts] for fold, parts in enumerate(rows)]
         trains, tests = (of_one_size(data, parts) for parts in zip(*rows, strict=True))
         parts: Any = list(zip(trains, tests, strict=True))
         train, sizes = trains[0], [len(part) for part, _ in rows]
         ends = [whole_number("max_iter", one.max_iter, 1) for one in candidates]
         options = Options(folds=len(parts), progress=False)
-        # a fold's mini-batches, and what depends on their size, are those of its own examples
+        # mini-batch sizes, and numbers that depend on them, follow the size of each fold
         of_size = {
             size: [
                 one._replace(seed=seed)
@@ -175,12 +175,12 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def _candidate(estimator: Any, params: dict[str, Any]) -> Any:
-    """The estimator with some parameters, copied as scikit-learn does: none is shared."""
+    """Returns a clone of the estimator with cloned parameters, as in scikit-learn."""
     return clone(estimator).set_params(**clone(params, safe=False))
 
 
 def _rows(num_examples: int, part: Any, fold: int) -> np.ndarray:
-    """One part of a split as row numbers."""
+    """Returns one part of a split as rows."""
     try:
         rows = np.arange(num_examples)[part]
     except IndexError as error:
@@ -197,7 +197,7 @@ def _rows(num_examples: int, part: Any, fold: int) -> np.ndarray:
 
 
 def _seeds(candidates: list[Any], params: list[dict[str, Any]]) -> list[int]:
-    """Of each candidate: its own, where it is among its parameters, or one for all others."""
+    """Returns each candidate's seed: its own if it is searched, otherwise a common one."""
     shared: int | None = None
     seeds = []
     for one, own in zip(candidates, params, strict=True):
@@ -210,7 +210,7 @@ def _seeds(candidates: list[Any], params: list[dict[str, Any]]) -> list[int]:
 
 
 def _for_seeds(plan: Plan, seeds: list[int]) -> Plan:
-    """The plan with chunks no larger than the lanes that have mini-batches in common."""
+    """Returns the plan with chunks no larger than the number of lanes that share a seed."""
     if len({*seeds}) == 1:
         return plan
     programs = []
