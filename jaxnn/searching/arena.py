@@ -1,4 +1,4 @@
-"""The arena of a search method: settings are added, trained to an epoch, kept or dropped."""
+"""The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from jaxnn.training.recipes import Recipe, recipes
 
 
 class Drawn(NamedTuple):
-    """Settings that were drawn before the search began, and the plan for them."""
+    """Settings drawn before the search began, and the plan for them."""
 
     settings: Settings
     recipes: list[Recipe]
@@ -27,14 +27,14 @@ class Drawn(NamedTuple):
 
 
 class Arena:
-    """What a search method can do; settings are known by their row in the record.
+    """The operations of a search method; a setting is given by its row in the record.
 
     Attributes:
-      record: all that was trained so far.
-      job: that trains; a method of one's own needs it for nothing but messages.
-      space: that settings are drawn from.
-      budget: how much is to be trained.
-      begun: what the method made of the call before training, see `Method.begin`.
+      record: the table of all settings so far.
+      job: the job that trains; a user's method needs it only for messages.
+      space: the space that settings are drawn from.
+      budget: how much to train.
+      begun: what `Method.begin` returned.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class Arena:
         return self.job.record
 
     def is_called_off(self) -> bool:
-        """Whether the search, or what is being trained, ends here: by an interrupt, say."""
+        """Whether to stop now, for example after an interrupt."""
         return self.job.is_called_off()
 
     def add_drawn(self) -> list[int]:
-        """Adds the settings that were drawn before the search began; returns their rows."""
+        """Adds the settings drawn before the search began; returns their rows."""
         settings, prepared, plan = self._drawn
         return self.job.add(settings, prepared, plan)
 
     def add(self, settings: Sequence[Setting]) -> list[int]:
-        """Adds further settings, to programs that are there where they fit; returns their rows."""
+        """Adds further settings, to existing programs where they fit; returns their rows."""
         job, train, hosts = self.job, self.job.feed.train, self.job.team.hosts
-        # a sampler without a seed draws other settings in each process
+        # a sampler without a seed draws different settings in each process
         settings = of_first(hosts, "the settings", [dict(one) for one in settings])
         new = recipes(settings, train, self._options.model)
         plan = self._options.plan(
@@ -73,9 +73,9 @@ class Arena:
         return job.add(settings, new, plan)
 
     def train(self, rows: Sequence[int], until: int, stage: str = "training") -> None:
-        """Trains all repetitions of some settings from where they are to an epoch.
+        """Trains all repetitions of some settings on, up to the epoch `until`.
 
-        What has diverged, or stopped since it became no better (`patience`), stays as it is.
+        Networks that diverged, or that `patience` stopped, are not trained.
         """
         record, patience = self.record, self.budget.patience
         done = min(self._done.get(row, 0) for row in rows)
@@ -95,14 +95,15 @@ class Arena:
         self._done |= dict.fromkeys(rows, done)
 
     def keep(self, rows: Sequence[int], count: int) -> list[int]:
-        """The best of some settings that were trained equally far; drops the others.
+        """Returns the best `count` of settings that were trained equally long; drops the others.
 
-        Ranked by the last third of their epochs: a single one is so noisy that late in a search,
-        where the settings left are alike, it would drop them nearly by chance.
+        They are ranked by the mean over the last third of their epochs. A single epoch is so noisy
+        that late in a search, when the remaining settings are alike, it would choose almost by
+        chance.
         """
         record, done = self.record, self._done[rows[0]]
         first, second = record.losses(slice(done - max(1, done // 3), done))
-        # a setting that has no value any more is dropped even where there is room
+        # a setting without a finite value is dropped even if there is room
         fine = [row for row in rows if np.isfinite(first[row])] or [*rows]
         kept = sorted(sorted(fine, key=lambda row: (first[row], second[row], row))[:count])
         is_complete = np.all(record.is_complete, axis=1)
@@ -112,7 +113,7 @@ class Arena:
 
 
 def _stop(record: Record, lanes: list[tuple[int, int]], done: int, patience: int) -> None:
-    """Ends networks whose best epoch is `patience` epochs ago."""
+    """Stops lanes whose best epoch was `patience` epochs ago."""
     curve = record.curves[record.ranked_by[0].valid]
     for lane in lanes:
         values = curve[lane][:done]

@@ -1,4 +1,4 @@
-"""The budget of a search: how many settings are trained, and for how long."""
+"""The budget of a search: the number of settings and epochs."""
 
 import sys
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from jaxnn.system.checks import brief, whole_number
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much a search trains, and in what portions; see `search`.
+    """The numbers that say how much a search trains, see `search`.
 
     Raises:
-      ValueError: a number is bad.
+      ValueError: a number is out of range.
     """
 
     num_settings: int
@@ -33,7 +33,7 @@ class Budget:
             raise ValueError(
                 f"min_epochs got {self.min_epochs}; expected at most max_epochs, {self.max_epochs}"
             )
-        # as a float: whole numbers beyond its range exist
+        # whole numbers may exceed the range of floats
         if not isinstance(self.factor, Real) or not 1 < self.factor <= sys.float_info.max:
             raise ValueError(f"factor got {brief(self.factor)}; expected a number > 1 such as 3")
         if self.patience is not None:
@@ -43,5 +43,5 @@ class Budget:
 
     @classmethod
     def among(cls, arguments: Mapping[str, Any]) -> "Budget":
-        """The budget among a function's arguments, which have the same names."""
+        """Returns the budget from a function's arguments, which have the same names."""
         return cls(**{field.name: arguments[field.name] for field in fields(cls)})

@@ -1,4 +1,4 @@
-"""`load`: networks and studies from files."""
+"""`load`: reads networks and studies from files."""
 
 from typing import Any
 
@@ -14,22 +14,23 @@ from jaxnn.system.checks import as_path, brief, check_fork
 
 
 def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
-    """Reads what `Fitted.save` or `Study.save` wrote, or the last commit of a directory.
+    """Loads a network or a study from a file, or the last commit from a directory.
 
     Args:
-      path: the file, or the directory that a `sweep` or `search` commits to, finished or not; of
-        networks in the middle of their training it has the curves alone.
-      model: what it was trained with, for networks that were not made by `mlp`. A study without it
-        shows all but its networks.
+      path: a file of `Fitted.save` or `Study.save`, or the directory of a `sweep` or `search`,
+        finished or not. Of networks that are still in training, only the curves are loaded.
+      model: the model that was trained, if it is not `mlp`. Without it a study has everything but
+        its networks.
 
     Returns:
       a `Fitted` or a `Study`.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is damaged, not one of ours, of another version, or holds what does not fit:
-        arrays the structure that it names, values what they may be (see `schemas`), sizes what is
-        there (see `claims`). No code comes from a file.
+      ValueError: the file is damaged, jaxnn did not write it, its version is unknown, or its
+        contents are inconsistent: arrays must have the shapes of the structure that the file names,
+        values must be allowed (see `jaxnn.formats.schemas`), and declared sizes must be the stored
+        ones (see `jaxnn.disk.claims`). No code is loaded from a file.
 
     >>> import tempfile
     >>> from jaxnn import Dataset, fit
@@ -53,7 +54,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
     if kind == format_of("run"):
         raise ValueError(
             f"{path} is a commit of a Run; expected Run(setting, train, ..., directory=...), which "
-            "goes on with it"
+            "resumes it"
         )
     if kind not in (NETWORK, STUDY):
         raise ValueError(

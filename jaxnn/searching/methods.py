@@ -1,7 +1,7 @@
-"""Search methods: what is drawn, how long it is trained, and what goes on.
+"""Search methods: which settings are drawn, how long they train, and which are kept.
 
-A method is a row of METHODS. Its function is given an `Arena`, in which it adds settings, trains
-them to an epoch and keeps the best; it may stop at any time when the arena is called off.
+A method is a row of METHODS. Its function gets an `Arena`, in which it adds settings, trains them
+to an epoch and keeps the best. It should return soon after `Arena.is_called_off` becomes true.
 """
 
 import math
@@ -17,22 +17,22 @@ from jaxnn.settings.sampling import Settings, sample
 from jaxnn.with_optuna.brain import OptunaSearch
 
 PROBES = 256
-"""Settings that programs are planned for where the true ones are not known yet."""
+"""Settings that the plan is made for while the true ones are not known yet."""
 
 Rungs = list[tuple[float, int]]
-"""How many settings are trained for how many more epochs: what a plan expects."""
+"""(number of settings, further epochs) of each stretch of training."""
 
 
 class Method(NamedTuple):
-    """A way to search.
+    """A search method.
 
     Attributes:
-      run: trains what it chooses.
-      rungs: what it will train, for the plan and the display.
-      draw: how its first settings are drawn from the space, see `sample`.
-      is_drawn_at_once: whether these are all; otherwise they stand for those to come.
-      begin: looks at the call before anything is trained, and may refuse it; `run` finds what it
-        returns as `arena.begun`.
+      run: chooses settings and trains them.
+      rungs: the expected amount of training, for the plan and the display.
+      draw: how the first settings are drawn from the space, see `sample`.
+      is_drawn_at_once: whether these are all settings; otherwise they only serve for the plan.
+      begin: checks the call before anything is trained and may raise ValueError; its result is
+        `arena.begun`.
     """
 
     run: Callable[[Arena], None]
@@ -43,17 +43,17 @@ class Method(NamedTuple):
 
 
 def train_all(arena: Arena) -> None:
-    """Trains all settings to the end."""
+    """Trains all settings to `max_epochs`."""
     arena.train(arena.add_drawn(), arena.budget.max_epochs)
 
 
 def halving(arena: Arena) -> None:
-    """Trains all settings a little, the best 1 / factor of them further, and so on."""
+    """Trains all settings for `min_epochs`, the best 1 / factor of them longer, and so on."""
     climb(arena, arena.add_drawn(), _steps(arena.budget))
 
 
 def coarse_to_fine(arena: Arena) -> None:
-    """Trains rounds of settings, each drawn from what the best so far leave of the space."""
+    """Trains settings in rounds, each drawn from the part of the space around the best so far."""
     budget, record = arena.budget, arena.record
     edges = [round(budget.num_settings * step / budget.rounds) for step in range(budget.rounds + 1)]
     part = arena.space
@@ -61,7 +61,7 @@ def coarse_to_fine(arena: Arena) -> None:
         if arena.is_called_off():
             return
         if step:
-            # half a setting less: rounding must not make it one more
+            # half a setting less, so that rounding up cannot add one
             top = (max(2, math.ceil(TOP * edges[1])) - 0.5) / len(record.given)
             enough = len(record.ranked) > 1
             part = zoom(arena.space, record, min(1.0, top)) if enough else arena.space
@@ -81,7 +81,7 @@ def ask_optuna(arena: Arena) -> None:
 
 
 def climb(arena: Arena, rows: Sequence[int], steps: Sequence[tuple[int, int]]) -> None:
-    """Trains settings rung by rung: as many as a step says, to the epoch that it says."""
+    """Trains settings rung by rung, by steps (number of settings, epoch)."""
     for step, (count, until) in enumerate(steps):
         if step:
             rows = arena.keep(rows, count)
@@ -96,7 +96,7 @@ def climb(arena: Arena, rows: Sequence[int], steps: Sequence[tuple[int, int]]) -
 def halving_steps(
     num_settings: int, min_epochs: int, max_epochs: int, factor: float
 ) -> list[tuple[int, int]]:
-    """How many settings are trained up to which epoch, rung by rung.
+    """Returns the rungs of a halving as (number of settings, last epoch).
 
     >>> halving_steps(128, 1, 40, 3)
     [(128, 1), (43, 3), (15, 9), (5, 27), (2, 40)]

@@ -1,4 +1,4 @@
-"""Resuming: a search gone on with from its directory alone."""
+"""`resume`: goes on with a sweep or search, given its directory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,22 +30,23 @@ def resume(
     progress: bool | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Study:
-    """Goes on with the `sweep` or `search` of a directory, as the same call would.
+    """Resumes the `sweep` or `search` of a directory, as the same call would.
 
-    The directory knows all of the call but the data, of which it knows the SHA-256, and code.
+    The directory holds all arguments of the call except the data, of which it holds the SHA-256,
+    and code.
 
     Args:
-      directory: that the call was given.
-      train, valid: the same data; valid may be left out where it was a fraction or None.
-      model, sampler: where the call had them: they are code, which no file holds.
+      directory: the directory of the call.
+      train, valid: the same data; `valid` may be left out if it was a fraction or None.
+      model, sampler: must be given if the call had them, since files hold no code.
       commit_interval, progress, on_epoch: as for `sweep`; they may differ.
 
     Returns:
-      the study, to the bit as if it had never been broken off; a finished one as it is.
+      the study, with the same bits as without an interruption. A finished study is only loaded.
 
     Raises:
       FileNotFoundError: there are no commits.
-      ValueError: other data, another version or machine, damaged commits, or code that is missing.
+      ValueError: other data, another version or machine, damaged commits, or missing code.
       TrainingInterrupted: as for `sweep`.
 
     >>> import tempfile, numpy as np
@@ -62,7 +63,7 @@ def resume(
     if about.get("format") != STUDY:
         raise ValueError(
             f"{path} has the format {about.get('format')!r}; expected a commit of sweep or search. "
-            "A Run is gone on with by Run(..., directory=...)"
+            "Run(..., directory=...) resumes a Run"
         )
     with complete_or_refused(path):
         identity = about["identity"]
@@ -72,7 +73,9 @@ def resume(
         call = calls[identity["function"]]
         arguments = {name: decode(value) for name, value in identity["arguments"].items()}
         if {*arguments} != {*argument_names(call)}:
-            raise ValueError(f"it holds the arguments {brief([*arguments])} of {call.__name__}")
+            raise ValueError(
+                f"it holds the arguments {brief([*arguments])}; expected those of {call.__name__}"
+            )
         space, plan = decode(about["space"]), decode(about["plan"])
         is_given = {name: identity[f"has_{name}"] for name in ("model", "sampler")}
         known_valid = identity["valid"]
@@ -90,7 +93,7 @@ def resume(
     if call is sweep:
         del code["sampler"]
         if model is None:
-            # which may have been given
+            # the call may have been given a plan
             arguments["plan"] = plan
     return call(
         train=train,

@@ -1,4 +1,4 @@
-"""`search`: from a space to its best setting, in rounds and rungs of sweeps."""
+"""`search`: looks for the best setting of a space by one of several methods."""
 
 from typing import Any
 
@@ -58,61 +58,63 @@ def search(
     progress: bool | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Study:
-    """Looks for the best setting of a space; all networks are lanes of a few compiled programs.
+    """Searches a space for the best setting; all networks are lanes of a few compiled programs.
 
     | method | what is trained |
     | --- | --- |
-    | "random", "sobol" | num_settings drawn by chance, or more evenly; all to max_epochs |
-    | "grid" | evenly spaced values of every range with every option: people ask for it. Of n \
-      settings of d hyperparameters it tries only n^(1/d) values of the one that matters; "sobol" \
-      tries n |
-    | "coarse_to_fine" | in `rounds`: each draws its share of num_settings from what `zoom` \
-      leaves around the best so far |
-    | "halving" | num_settings for min_epochs; the best 1 / factor of them, by the mean over the \
-      last third of these epochs, go on from where they are to factor x as many, and so on; the \
-      last ones to max_epochs |
-    | "optuna" | a sampler of Optuna is asked for `batch` settings, which are trained in one sweep \
-      and told back, until there are num_settings; needs the extra "optuna" |
+    | "random", "sobol" | num_settings, drawn at random or more evenly; all to max_epochs |
+    | "grid" | evenly spaced values of every range with every option. Of n settings of d \
+      hyperparameters it tries only n^(1/d) values of the one that matters; "sobol" tries n |
+    | "coarse_to_fine" | `rounds` of equally many settings, together num_settings; each round \
+      draws from the part of the space that `zoom` finds around the best so far |
+    | "halving" | num_settings for min_epochs. The best 1 / factor of them, by the mean over the \
+      last third of these epochs, continue to factor x as many epochs, and so on; the last ones \
+      train to max_epochs |
+    | "optuna" | `batch` settings at a time, which a sampler of Optuna proposes and whose values \
+      it is told, until there are num_settings; needs the extra "optuna" |
 
-    Later rungs compile nothing: survivors are packed into fewer chunks of the programs that are
-    there. So do later rounds and batches, unless a structure comes that fits into none. The same
-    call gives the same study, to the bit, unless it shares one with other processes in a storage.
-    In a job of several processes, see `connect`, all make the call together.
+    Later rungs compile nothing: the remaining settings use fewer chunks of the same programs. Later
+    rounds and batches compile only for a structure that fits into no existing program. The same
+    call gives the same study, to the bit, unless other processes work on it through a storage. In a
+    job of several processes, see `connect`, all processes make the call together.
 
     Args:
       space: name -> domain or fixed value, as for `sample`.
-      train, valid: as for `sweep`; with folds valid is None.
-      num_settings: how many are tried; in a storage by all processes and calls of that name.
-      max_epochs: of a setting that is trained to the end.
-      min_epochs, factor: of a halving: the first rung, and the ratio of the rungs.
-      rounds: of coarse_to_fine.
-      batch, sampler, storage, name: of optuna: settings asked at a time; None is its TPE sampler,
-        seeded, with the constant liar; None keeps the study in memory, otherwise a URL or a storage
-        of Optuna; the study's name, under which an existing one is gone on with, by any number of
-        processes at once (see `ledgers`), whose samplers are seeded anew. It goes on by the call
-        that it was begun with: only num_settings, batch, sampler and chunk may differ. A sampler
-        that ends the study, such as Optuna's of a grid, ends the search.
-      folds: of a stratified cross-validation: each setting is trained `folds` times, and each
+      train, valid: as for `sweep`; with folds, valid is None.
+      method: see the table.
+      num_settings: the number of settings; in a storage, over all processes and calls of that name.
+      max_epochs: epochs of a setting that is trained to the end.
+      min_epochs: epochs of the first rung of a halving.
+      factor: ratio of the epochs of two rungs of a halving.
+      rounds: rounds of coarse_to_fine.
+      batch: settings that Optuna's sampler proposes at a time.
+      sampler: a sampler of Optuna; None is its TPE sampler with this seed and the constant liar.
+      storage: a URL or a storage of Optuna, which any number of processes may search at once (see
+        `jaxnn.with_optuna.ledgers`); their samplers get new seeds. None keeps the study in memory.
+      name: the name of Optuna's study. An existing one is continued, with the arguments that it was
+        started with: only num_settings, batch, sampler and chunk may differ. A sampler that ends
+        the study, such as Optuna's grid sampler, ends the search.
+      folds: folds of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.
-      patience: a network stops after so many epochs without a better validation metric; looked at
+      patience: stops a network after so many epochs without a better validation metric, checked
         every patience / 2 epochs. None trains all to the end.
-      seed: of the settings that are drawn, weights and dropout.
-      order_seed: of mini-batches, folds and a hold-out.
+      seed: the seed of settings, weights and dropout.
+      order_seed: the seed of mini-batches, folds and a hold-out.
       select: "mean" ranks settings by their mean value, "lower_bound" by the worse end of its 95 %
         interval over repetitions or folds.
       keep, metric, model, row_space, chunk, directory, commit_interval, progress, on_epoch: as for
         `sweep`.
 
     Returns:
-      a `Study`; settings that were dropped on the way have the value that they had reached, the
-      state "PRUNED", and come after those that were trained to the end.
+      a `Study`. Dropped settings keep their last value, have the state "PRUNED" and are ranked
+      after those that were trained to the end.
 
     Raises:
-      ValueError: bad input, or a study of that name that was begun with another call, before
+      ValueError: bad input, or a study of that name that was started by another call; before
         anything is compiled.
-      TrainingInterrupted: on Ctrl-C or SIGTERM, or where Optuna's sampler or storage fails after
-        something was trained, with what was reached in its `study`.
+      TrainingInterrupted: on Ctrl-C or SIGTERM, or if Optuna's sampler or storage fails after some
+        training; its `study` holds what was trained.
 
     Sources: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012;
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving).
@@ -134,11 +136,11 @@ def search(
         _check_storage(storage, directory, hosts)
         parts = options.parts(train, valid)
         training_part, space = parts[0][0], checked_space(space)
-        # what is drawn later comes from the same space: enough settings tell its programs
+        # settings drawn later come from the same space: enough samples show which programs it needs
         count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
         first = sample(space, count, seed, method=how.draw)
         prepared = recipes(first, training_part, options.model)
-        # a grid may have fewer
+        # a grid may have fewer settings
         rungs = [(min(count, len(first)), epochs) for count, epochs in how.rungs(budget)]
         shares = [(count / len(prepared), epochs) for count, epochs in rungs]
         plan = options.plan(prepared, training_part, budget.max_epochs, rungs=shares)

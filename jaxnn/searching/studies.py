@@ -1,4 +1,4 @@
-"""Studies: the record of a search, with what can be made of it."""
+"""`Study`: the record of a sweep or search, with methods that fit, save and report."""
 
 import copy
 import os
@@ -31,15 +31,19 @@ class Study(Record):
 
     @classmethod
     def of(cls, record: Record) -> Self:
-        """The study of a record, whose arrays it has in common."""
+        """Returns a study that shares the arrays of a record."""
         return cls(**vars(record))
 
     def fitted(self, number: int | None = None, repeat: int = 0) -> Fitted:
-        """A network of the study; without a number the best setting's.
+        """Returns a network of the study.
+
+        Args:
+          number: the number of the setting; None is the best setting.
+          repeat: the repetition, from 0.
 
         Raises:
           ValueError: there is no such setting or repetition, or its network is not here: it was
-            not trained to an end, or another process of the job has it.
+            not trained to the end, or another process of the job has it.
         """
         number = self.best_trial.number if number is None else whole_number("number", number)
         repeat = whole_number("repeat", repeat)
@@ -53,8 +57,8 @@ class Study(Record):
         if index < 0:
             raise ValueError(
                 f"setting {number} has no network here: it was not trained to an end (an "
-                "interrupt, short memory), or another process of the job has it, which shares "
-                "the best alone"
+                "interrupt, short memory), or another process of the job has it; processes share "
+                "only the networks of the best settings"
             )
         chunk = self.chunks[index]
         if not chunk.networks.is_here:
@@ -70,7 +74,7 @@ class Study(Record):
         done = int(self.epochs_done[number, repeat])
         return Fitted(
             model=chunk.networks.own_model(setting),
-            # copies: what is written to a network's arrays does not change the study
+            # copies, so that writing to a network's arrays does not change the study
             params=jax.tree.map(own, inputs.lifted(params)),
             state=jax.tree.map(own, state),
             inputs=copy.deepcopy(inputs.statistics),
@@ -85,14 +89,16 @@ class Study(Record):
         )
 
     def ensemble(self, top: int = 10) -> Ensemble:
-        """The networks of the best settings, the first repetition of each, as one.
+        """Returns the networks of the best settings, the first repetition of each, as an ensemble.
 
-        Settings that were dropped on the way do not count: after a halving there may be fewer.
+        Args:
+          top: the number of settings. Dropped settings do not count, so after a halving there may
+            be fewer.
 
         Raises:
           ValueError: no setting has a value.
         """
-        return Ensemble([self.fitted(number) for number in self._best(top)])
+        return Ensemble([self.fitted(row) for row in self._best_rows(top)])
 
     def refit(
         self,
@@ -103,14 +109,15 @@ class Study(Record):
         order_seed: int = 0,
         progress: bool | None = None,
     ) -> Any:
-        """The best setting trained anew, on all data that may be used: usually `train + valid`.
+        """Trains the best setting again, usually on `train + valid`.
 
-        For as many epochs as its value came from, in the same space of features.
+        It trains for as many epochs as the network that gave the setting's value, and in the row
+        space if the study did.
 
         Args:
           data: the examples.
-          top: None trains the best setting; a number that many of the best, in one sweep, or as
-            many as were trained to the end.
+          top: None trains the best setting; a number trains that many of the best in one sweep, or
+            as many as were trained to the end.
           seed, order_seed, progress: as in `fit`.
 
         Returns:
@@ -120,7 +127,7 @@ class Study(Record):
           ValueError: bad input, or no setting has a value.
           TrainingInterrupted: on Ctrl-C or SIGTERM.
         """
-        rows = self._best(1 if top is None else top)
+        rows = self._best_rows(1 if top is None else top)
         options = Options(
             model=self.model,
             seed=seed,
@@ -131,7 +138,7 @@ class Study(Record):
         parts: Folds = [checked_data(data, None, order_seed)]
         train, _ = parts[0]
         given = [self.given[row] for row in rows]
-        # for as long as what was kept was trained, on the mean
+        # the mean number of epochs of the networks that were kept
         ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
         prepared = recipes(given, train, options.model)
         plan = options.plan(prepared, train, max(ends))
@@ -141,20 +148,23 @@ class Study(Record):
         members = [study.fitted(index) for index in range(len(rows))]
         return members[0] if top is None else Ensemble(members)
 
-    def _best(self, top: int) -> list[int]:
-        """Rows of the best settings; ValueError if none has a value."""
+    def _best_rows(self, top: int) -> list[int]:
+        """Returns the rows of the best settings; raises ValueError if none has a value."""
         best = self.ranked[: whole_number("top", top, 1)]
         return best.tolist() or [self.best_trial.number]
 
     def compare(self, first: int, second: int) -> Comparison:
-        """Whether two settings differ, by their values on common seeds and folds.
+        """Tests whether two settings differ, by a paired t-test.
 
-        Repetitions of two settings share first seeds, mini-batches and folds, so their differences
-        are compared: a paired t-test. It tells nothing of how the validation set was drawn, except
-        with folds; and the winner of many is partly lucky.
+        Repetitions of two settings share seeds, mini-batches and folds, so the test uses their
+        differences. Without folds it ignores the variance due to the choice of validation set, and
+        it makes no correction for choosing the best of many settings.
+
+        Args:
+          first, second: the numbers of the settings.
 
         Raises:
-          ValueError: one has no value, or there is a single repetition.
+          ValueError: a setting has no value, or there is only one repetition.
         """
         values = self.values
         for number in (first, second):
@@ -171,12 +181,12 @@ class Study(Record):
         return found._replace(interval=(low, high))
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One flat dict a setting, with the columns of Optuna's `trials_dataframe`."""
+        """Returns a flat dict for each setting, with the columns of Optuna's `trials_dataframe`."""
         names = list(dict.fromkeys(name for setting in self.given for name in setting))
         return [trial.row(names) for trial in self.trials]
 
     def to_dataframe(self) -> Any:
-        """`to_dicts` as a pandas DataFrame; needs the extra "pandas"."""
+        """Returns `to_dicts` as a pandas DataFrame; needs the extra "pandas"."""
         try:
             import pandas as pd
         except ModuleNotFoundError:
@@ -191,25 +201,26 @@ class Study(Record):
         return f"<Study of {num_settings:,} settings x {num_repeats:,}; summary() prints the best>"
 
     def summary(self, top: int = 10) -> None:
-        """Prints the best settings, their spread over repetitions, and what to look at."""
+        """Prints the best settings, their spread over repetitions, and advice."""
         show(summary(self, top))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the study with all its networks to an HDF5 file; `load` brings it back.
+        """Writes the study with all its networks to an HDF5 file, which `load` reads.
 
         Raises:
-          OSError: the disk is full, or the folder cannot be written to; an older file stays.
+          OSError: the disk is full, or the folder cannot be written to; an existing file stays.
         """
         save_record(self, path)
 
     def report(self, path: str | os.PathLike[str]) -> None:
-        """Writes the study as one page that opens offline; needs the extra "report".
+        """Writes the study as one HTML page that works offline; needs the extra "report".
 
-        What `summary` prints, learning curves, parallel coordinates, a table of all settings that
-        sorts, why some have no value, the plan, the machine, and the call that made the study.
+        The page has the summary, learning curves, parallel coordinates, a sortable table of all
+        settings with the reasons for missing values, the plan, the machine, and the call that made
+        the study.
 
         Args:
-          path: of the page, such as "report.html".
+          path: the path of the page, such as "report.html".
 
         >>> import tempfile
         >>> from jaxnn import Dataset, sweep

@@ -1,4 +1,4 @@
-"""Caviar: many settings trained at once, as lanes of a few compiled programs."""
+"""`sweep`: trains many settings at once, as lanes of a few compiled programs ("Caviar")."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,20 +47,20 @@ def sweep(
     progress: bool | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Study:
-    """Trains all settings at once, and each network as `fit` would train it alone.
+    """Trains all settings at once, each network as `fit` would train it alone.
 
-    A network, setting x repetition, is a lane. Lanes share compiled programs, in which every number
-    (`learning_rate`, `momentum`, `l2`, `dropout`, ...) differs by lane, and so may the structure
-    (`hidden`, `activation`, `batch_norm`, `optimizer`, ...): the plan decides which settings are
-    padded and trained together, see `plan`. Each local device takes chunk after chunk of a
-    program's lanes. In a job of several processes, see `connect`, all make the call together, and
-    each has its share of the chunks.
+    A lane is one network: setting x repetition. Lanes share compiled programs. In a program every
+    number (`learning_rate`, `momentum`, `l2`, `dropout`, ...) may differ by lane, and so may the
+    structure (`hidden`, `activation`, `batch_norm`, `optimizer`, ...): the plan decides which
+    settings are padded and trained together, see `plan`. Each local device trains one chunk of a
+    program's lanes after another. In a job of several processes, see `connect`, all processes make
+    the call together, and each trains a share of the chunks.
 
     Repetition k of setting i equals `fit(settings[i], train, valid, epochs=epochs, seed=seed + k,
-    order_seed=order_seed)` up to rounding. A lane's bits depend on its program and the size of the
-    chunk, both of which are the plan's; not on the other lanes, their number or order, or the
-    number of devices. Settings of equal structure have the same plan however many they are; among
-    others, `plan` keeps it.
+    order_seed=order_seed)` up to rounding. A lane's bits depend on its program and its chunk's
+    size, which the plan decides. They do not depend on the other lanes, their number or order, or
+    the number of devices. For settings of one structure, the plan does not depend on their number;
+    for mixed settings it may, so pass `plan` to keep it.
 
     Args:
       settings: dicts, as from `sample`.
@@ -69,37 +69,37 @@ def sweep(
         (stratified, drawn from `order_seed`).
       epochs: passes over the training set, at least 1.
       seeds: K, repetitions of each setting.
-      seed: of weights and dropout, for the first repetition.
-      order_seed: of the mini-batches, common to all lanes.
+      seed: the seed of weights and dropout of the first repetition; repetition k has seed + k.
+      order_seed: the seed of the mini-batches, which all lanes share.
       model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
-      keep: "last" keeps each network as it ends; "best" keeps it as it was at its best validation
-        epoch, and values it by that epoch.
-      metric: "accuracy" or "cost" on the validation set: what ranks the settings.
-      row_space: where there are fewer examples than features, train in the row space of the
-        training inputs and lift the weights back at the end, see `fit`.
-      plan: which settings share a program, made by `plan` for the same settings; None makes it.
+      keep: "last" keeps each network of the last epoch; "best" keeps it and takes its value from
+        its best validation epoch.
+      metric: "accuracy" or "cost" on the validation set, by which settings are ranked.
+      row_space: if there are fewer examples than features, train in the row space of the training
+        inputs and convert the weights back at the end, see `fit`.
+      plan: a plan that `plan` made for the same settings; None makes it.
       chunk: lanes that a device trains at a time; None leaves it to the plan.
-      directory: where the state of every network is saved while it trains, so that the same call
-        goes on after a kill and ends with the same bits; a finished study is simply returned. See
-        `commits` and `resume`. A directory belongs to one search, and to one process or job at a
-        time, whose processes all share it.
-      commit_interval: least seconds between two commits; more where a commit takes more than 3 % of
-        that.
+      directory: where the state of every network is saved while it trains. After a kill, the same
+        call or `resume` continues and ends with the same bits; a finished study is only loaded. A
+        directory belongs to one search, and to one process or job at a time; all processes of a job
+        must see it. See `jaxnn.disk.directories`.
+      commit_interval: least seconds between two commits; it grows if a commit takes more than 3 %
+        of it.
       progress: False shows nothing; otherwise a live line on a terminal or in a notebook, and
         elsewhere a line every ten seconds.
-      on_epoch: a function that is called with an `EpochInfo` for every epoch of every network, from
-        the host after a compiled call of several epochs. One that raises is not called again, which
-        a warning says at the end; KeyboardInterrupt or SystemExit ends the training, as Ctrl-C
-        does: TrainingInterrupted has it as its cause.
+      on_epoch: a function that is called with an `EpochInfo` for every epoch of every network, on
+        the host after a compiled call of several epochs. If it raises, it is not called again, and
+        a warning at the end says so. KeyboardInterrupt or SystemExit ends training as Ctrl-C does:
+        it becomes the cause of a TrainingInterrupted.
 
     Returns:
-      a `Study`. A network whose cost stops being finite is frozen, marked with its step and ranked
-      last.
+      a `Study`. A network whose cost stops being finite is no longer trained, is marked with the
+      step, and is ranked last.
 
     Raises:
-      ValueError: bad input, before anything is compiled; a directory that holds another search or
-        only damaged commits, or that another process has.
-      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `study`.
+      ValueError: bad input, before anything is compiled; or a directory that holds another search
+        or only damaged commits, or that another process uses.
+      TrainingInterrupted: on Ctrl-C or SIGTERM; its `study` holds what was trained.
 
     >>> import numpy as np
     >>> from jaxnn import loguniform, sample

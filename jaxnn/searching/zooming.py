@@ -1,4 +1,4 @@
-"""Zooming: from coarse to fine, the part of a space where a study's best settings lie."""
+"""`zoom`: the part of a space where a study's best settings lie, for coarse-to-fine search."""
 
 import math
 from numbers import Real
@@ -12,24 +12,24 @@ from jaxnn.settings.sampling import Space
 
 
 def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
-    """The part of a space where a study's best settings lie, each range on its own scale.
+    """Returns the part of a space where a study's best settings lie.
 
-    Of a range on which the best k settings lie at positions a to b of 0..1, what is left goes from
-    a - m to b + m with m = (b - a) / (k - 1): k even draws from an interval leave that much at
-    each end on the mean. It stays within the range: the summary of a study says where to widen one
-    instead. Of a choice the options that the best settings have are left, in their order; fixed
-    values stay, and of a range of whole numbers a single one may be left, which is then fixed.
+    If the best k settings lie at positions a to b of a range, on its scale from 0 to 1, the new
+    range goes from a - m to b + m with m = (b - a) / (k - 1), which is the expected gap at each end
+    of k uniform draws. It never exceeds the old range; the summary of a study says which ranges to
+    widen. A choice keeps the options of the best settings, in their order. Fixed values stay. A
+    range of whole numbers may shrink to a single one, which is then fixed.
 
     Args:
-      space: the domains, by name.
+      space: name -> domain or fixed value.
       study: a sweep of settings from that space.
-      top: the share of its settings that counts as best, in (0, 1]; two settings at least.
+      top: the share of settings that count as best, in (0, 1]; at least two settings count.
 
     Returns:
-      a space, to `sample` from again.
+      a space to `sample` from.
 
     Raises:
-      ValueError: fewer than two settings have a value, or one lacks a name of the space.
+      ValueError: fewer than two settings have a value, or they lack a name of the space.
 
     >>> from jaxnn import Dataset, loguniform, sample, sweep
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
@@ -68,8 +68,8 @@ def _zoomed(name: str, domain: Range | Choice, values: list[Any], num_settings: 
         return Choice(left)
     positions = np.array([domain.position(value) for value in values])
     first, last = positions.min(), positions.max()
-    # where the best are equal, the distance to what was tried beside them is left
+    # if the best are equal, keep half the mean distance between settings
     margin = max((last - first) / (len(values) - 1), 1 / (2 * num_settings))
     low, high = domain.value(max(0.0, first - margin)), domain.value(min(1.0, last + margin))
-    # of whole numbers a single one may be left
+    # a range of whole numbers may shrink to one
     return Range(low, high, domain.scale, domain.is_whole) if low < high else low
