@@ -82,7 +82,7 @@ RATES = {
         compile_layer=1.5,
     ),
 }
-"""Kind of device -> rates. They ship with the package, so that a call always gives the same plan."""
+"""Kind of device -> rates. Shipped with the package, so that a call always gives the same plan."""
 
 
 class Work(NamedTuple):
