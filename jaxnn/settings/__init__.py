@@ -1,6 +1,7 @@
 """Hyperparameters: their names, defaults and ranges, and how settings are drawn from a space.
 
-Programs, plans and search methods do not belong here.
+Programs, plans and search methods do not belong here. Files, in reading order: `hyperparameters`
+(the table), `domains` (ranges and choices), `sampling` (`sample`).
 
 ## Traced or structure
 
@@ -11,17 +12,17 @@ A setting is a plain dict. A name that is missing has its default:
 | optimizer | "adam" | "gd", "momentum", "rmsprop" or "adam", see `jaxnn.optimizer` |
 | **learning_rate** | 1e-3 | alpha, any finite number > 0 |
 | **momentum** | 0.9 | beta of "momentum": v <- beta v + (1 - beta) dW |
-| **beta1** | 0.9 | of "adam" |
-| **beta2** | 0.999 | of "adam"; of "rmsprop", where the default is 0.9 |
-| **epsilon** | 1e-8 | of "adam" and "rmsprop" |
+| **beta1** | 0.9 | decay of the mean of gradients, for "adam" |
+| **beta2** | 0.999 | decay of the mean of squared gradients, for "adam" and "rmsprop" (0.9) |
+| **epsilon** | 1e-8 | added to the denominator of "adam" and "rmsprop" |
 | hidden | () | units of the hidden layers; () is softmax regression |
 | activation | "relu" | "relu", "tanh", "sigmoid", "leaky_relu" (slope 0.01) or "identity" |
 | init | "xavier_uniform" | "xavier_uniform", "xavier_normal", "he_uniform" or "he_normal" |
 | batch_size | 32 | the last, smaller mini-batch of an epoch is a step as well |
 | **l2** | 0 | adds l2 / 2 times the sum of squared kernels to the cost |
 | **dropout** | 0 | share of the hidden units that are dropped, below 1 |
-| batch_norm | False | on the hidden layers, before the activation |
-| **batch_norm_decay** | 0.9 | of the running averages |
+| batch_norm | False | batch norm in the hidden layers, before the activation |
+| **batch_norm_decay** | 0.9 | decay of batch norm's running averages |
 | inputs | "raw" | "centred" or "standardised", by mean and deviation of the training part |
 | **decay_schedule** | "none" | "inverse", "exponential", "inverse_sqrt" or "staircase", see \
 `jaxnn.decayed_learning_rate` |

@@ -1,4 +1,4 @@
-"""Domains: ranges of values on their own scales, and choices."""
+"""Domains: ranges of values on a scale, and choices."""
 
 import dataclasses
 import functools
@@ -12,7 +12,7 @@ from jaxnn.system.checks import brief, plain
 
 
 def _power(r: float) -> float:
-    """10^r; infinite where no float is as large, as beyond the end of a range."""
+    """Returns 10^r, and infinity where that overflows, as it may beyond the end of a range."""
     try:
         return 10.0**r
     except OverflowError:
@@ -33,11 +33,11 @@ _NAMES = {
     ("linear", True): "randint",
     ("log", True): "lograndint",
 }
-"""Scale, and whether it is of whole numbers -> the function that makes such a range."""
+"""(scale, whether values are whole numbers) -> the function that makes such a range."""
 
 
 def _bound(value: Any, is_whole: bool) -> float:
-    """The bound of a range as a plain number."""
+    """Returns the bound of a range as a plain number."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     try:
         is_fine = is_number and math.isfinite(value) and (not is_whole or value == int(value))
@@ -53,9 +53,9 @@ def _bound(value: Any, is_whole: bool) -> float:
 @recorded()
 @dataclasses.dataclass(frozen=True, repr=False)
 class Range:
-    """The numbers from `low` to `high`, evenly spread on a scale; see `uniform` and its siblings.
+    """The numbers from `low` to `high`, evenly spread on a scale; made by `uniform` and others.
 
-    A whole-number range contains both ends, and reaches half a unit beyond them before rounding.
+    A range of whole numbers includes both ends: before rounding it extends half a unit beyond them.
     """
 
     low: float
@@ -97,18 +97,21 @@ class Range:
         return to_r(self.low - margin), to_r(self.high + margin)
 
     def value(self, position: float) -> Any:
-        """The value at a position in 0..1 along the scale; positions beyond give values beyond."""
+        """Returns the value at a position on the scale, where 0 is `low` and 1 is `high`.
+
+        Positions outside of 0..1 give values outside of the range.
+        """
         first, last = self._ends()
         value = _SCALES[self.scale][1](first + position * (last - first))
         inside = 0 <= position <= 1
         if self.is_whole and math.isfinite(value):
-            # halves up, not to even: every whole number has the same share
+            # round half up, not to even, so that every whole number has the same share
             whole = math.floor(value + 0.5)
             return min(max(whole, int(self.low)), int(self.high)) if inside else whole
         return float(min(max(value, self.low), self.high)) if inside else value
 
     def position(self, value: float) -> float:
-        """Where a value lies, 0..1; the inverse of `value`. What lies outside is at an end."""
+        """Returns the position of a value in 0..1; values outside of the range are clipped."""
         value = min(max(value, self.low), self.high)
         first, last = self._ends()
         return (_SCALES[self.scale][0](value) - first) / (last - first)
@@ -117,7 +120,7 @@ class Range:
 @recorded()
 @dataclasses.dataclass(frozen=True, repr=False)
 class Choice:
-    """One of `options`, each as likely."""
+    """One of `options`, all equally likely."""
 
     options: tuple[Any, ...]
 
@@ -135,7 +138,7 @@ class Choice:
 
     @functools.cached_property
     def _places(self) -> dict[Any, int]:
-        # of equal options the first
+        # the first of equal options
         return {option: place for place, option in reversed([*enumerate(self.options)])}
 
     def position(self, value: Any) -> float:
@@ -146,7 +149,7 @@ Domain = Range | Choice
 
 
 def uniform(low: float, high: float) -> Range:
-    """Evenly from low to high.
+    """Returns the range of numbers from low to high, evenly spread.
 
     >>> uniform(0.0, 0.5).value(0.5)
     0.25
@@ -155,7 +158,10 @@ def uniform(low: float, high: float) -> Range:
 
 
 def loguniform(low: float, high: float) -> Range:
-    """10^r with r even: as much between 0.0001 and 0.001 as between 0.1 and 1. Bounds are values.
+    """Returns the range of 10^r with r evenly spread, such as for a learning rate.
+
+    Values between 0.0001 and 0.001 are as likely as values between 0.1 and 1. The bounds are
+    values, not exponents.
 
     >>> loguniform(1e-4, 1e0).value(0.5)
     0.01
@@ -164,10 +170,11 @@ def loguniform(low: float, high: float) -> Range:
 
 
 def reverseloguniform(low: float, high: float) -> Range:
-    """1 - 10^r with r even: as much between 0.9 and 0.99 as between 0.99 and 0.999.
+    """Returns the range of 1 - 10^r with r evenly spread, such as for momentum.
 
-    The course's scale for beta, whose averaging window 1 / (1 - beta) it spreads evenly in
-    magnitude. Bounds are values in [0, 1).
+    Values between 0.9 and 0.99 are as likely as values between 0.99 and 0.999. It is the course's
+    scale for beta, on which the averaging window 1 / (1 - beta) is spread logarithmically. The
+    bounds are values in [0, 1).
 
     >>> reverseloguniform(0.9, 0.999).value(0.5)
     0.99
@@ -176,7 +183,7 @@ def reverseloguniform(low: float, high: float) -> Range:
 
 
 def randint(low: int, high: int) -> Range:
-    """A whole number from low to high, both included.
+    """Returns the range of whole numbers from low to high, both included.
 
     >>> [randint(1, 3).value(position) for position in (0.0, 0.5, 1.0)]
     [1, 2, 3]
@@ -185,7 +192,9 @@ def randint(low: int, high: int) -> Range:
 
 
 def lograndint(low: int, high: int) -> Range:
-    """A whole number from low to high, both included, n with weight log((n + 1/2) / (n - 1/2)).
+    """Returns the range of whole numbers from low to high, both included, on a logarithmic scale.
+
+    The number n has the weight log((n + 1/2) / (n - 1/2)).
 
     >>> lograndint(1, 100).value(0.5)
     7
@@ -194,7 +203,7 @@ def lograndint(low: int, high: int) -> Range:
 
 
 def choice(options: Sequence[Any]) -> Choice:
-    """One of the options, each as likely.
+    """Returns a choice among options, all equally likely.
 
     >>> choice([16, 32, 64]).value(0.5)
     32

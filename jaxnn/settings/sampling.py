@@ -1,4 +1,4 @@
-"""Settings drawn from a space: at random, or from a sequence that fills it evenly."""
+"""Settings drawn from a space: at random, from a Sobol sequence, or on a grid."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.system.checks import brief, check_fits, plain, whole_number
 
 Space = Mapping[str, Any]
-"""Name of a hyperparameter -> its domain, or the plain value it is fixed at."""
+"""Name of a hyperparameter -> its domain, or a fixed value."""
 
 
 class Settings(list[dict[str, Any]]):
-    """A list of settings that remembers the space it was sampled from."""
+    """A list of settings with the space that they were sampled from."""
 
     space: dict[str, Any]
 
@@ -37,21 +37,21 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     Args:
       space: name -> domain (`uniform`, `loguniform`, `reverseloguniform`, `randint`, `lograndint`,
         `choice`), or a plain value, which is fixed.
-      n: how many.
-      seed: of the draw; with the same seed, the first settings of a larger n are those of a
-        smaller one.
-      method: "sobol": scrambled Sobol points, which fill the space more evenly than chance (200
-        searches of 16 settings each on the digits: mean best cost 0.103, against 0.113 +- 0.003);
-        "random": independent draws; "grid": every option of each choice, with as many evenly
-        spaced values of each range as n allows (both ends among them), which may give fewer than n.
+      n: the number of settings.
+      seed: the seed. With the same seed, a larger n begins with the settings of a smaller one.
+      method: "sobol": scrambled Sobol points, which fill the space more evenly than random ones
+        (200 searches of 16 settings each on the digits: mean best cost 0.103, against 0.113 +-
+        0.003); "random": independent draws; "grid": every option of each choice, combined with as
+        many evenly spaced values of each range as n allows (both ends included), which may give
+        fewer than n.
 
     Returns:
-      a list of dicts. It remembers the space, so that a study can say when its best setting lies
-      at an edge.
+      a list of dicts, with the space as an attribute, so that a study can tell whether its best
+      setting lies at an edge of the space.
 
     Raises:
-      ValueError: a bound or a fixed value that its hyperparameter does not allow; a grid of more
-        options than n.
+      ValueError: a bound or a fixed value that its hyperparameter does not allow; or a grid with
+        more combinations of options than n.
 
     >>> space = {"learning_rate": loguniform(1e-4, 1e0), "hidden": (25, 12)}
     >>> settings = sample(space, 4)
@@ -60,7 +60,7 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     """
     n, seed = whole_number("n", n, 1), whole_number("seed", seed)
     space = checked_space(space)
-    # a setting is a dict, of about as many bytes
+    # a setting is a dict of about 1,000 bytes
     check_fits(1000 * n, f"n got {n:,}: so many settings")
     names = [name for name, domain in space.items() if isinstance(domain, Domain)]
     if method == "random":
@@ -74,7 +74,7 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
         from scipy.stats import qmc
 
         points = qmc.Sobol(len(names), scramble=True, rng=np.random.default_rng(seed))
-        # a whole power of two, as Sobol's balance wants it, of which the first n are taken
+        # Sobol points are balanced for powers of two; take the first n
         positions = points.random_base2(math.ceil(math.log2(n)))[:n]
     else:
         positions = np.empty((n, 0))
@@ -86,7 +86,7 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
 
 
 def _grid(domains: Sequence[Domain], n: int) -> np.ndarray:
-    """Positions (at most n, domains) on a grid."""
+    """Returns positions (at most n, domains) on a grid."""
     options = {i: len(d.options) for i, d in enumerate(domains) if isinstance(d, Choice)}
     num_combinations = math.prod(options.values())
     if num_combinations > n:
@@ -95,21 +95,21 @@ def _grid(domains: Sequence[Domain], n: int) -> np.ndarray:
             "choice with the others"
         )
     num_ranges = len(domains) - len(options)
-    # the whole root: 3 for 27 settings of three ranges, whose floating-point root is below
-    places = max(k for k in range(1, n + 1) if num_combinations * k**num_ranges <= n)
+    # the exact integer root: 3 for 27 settings of three ranges; 27 ** (1 / 3) is below 3
+    num_values = max(k for k in range(1, n + 1) if num_combinations * k**num_ranges <= n)
     axes = []
     for index, domain in enumerate(domains):
         if isinstance(domain, Choice):
             axes.append((np.arange(options[index]) + 0.5) / options[index])
         else:
-            axes.append(np.linspace(0, 1, places) if places > 1 else np.array([0.5]))
+            axes.append(np.linspace(0, 1, num_values) if num_values > 1 else np.array([0.5]))
     if not axes:
         return np.empty((1, 0))
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
 def checked_space(space: Space) -> dict[str, Any]:
-    """The space in plain values of its own; what no hyperparameter's name stands for passes.
+    """Returns a copy of the space in plain values; unknown names are not checked.
 
     Raises:
       ValueError: a value that its hyperparameter does not allow, or that cannot be saved.
@@ -140,7 +140,7 @@ def _check(name: str, domain: Any) -> None:
 
 
 def course_space(tier: int = 1) -> dict[str, Any]:
-    """What the course tunes first, second and third; a dict to change at will.
+    """Returns the space that the course tunes first (tier 1), second or third, as a plain dict.
 
     | tier | adds |
     | --- | --- |
@@ -148,8 +148,8 @@ def course_space(tier: int = 1) -> dict[str, Any]:
     | 2 | momentum, 1 - 10^r; hidden units; mini-batch size |
     | 3 | number of layers; learning-rate decay |
 
-    From tier 2 on the optimizer is momentum or adam, whose own numbers are never tuned: they stay
-    at 0.9, 0.999 and 1e-8, and adam leaves `momentum` unused.
+    From tier 2 on the optimizer is momentum or adam. The numbers of adam are not tuned: they stay
+    at 0.9, 0.999 and 1e-8, and adam does not use `momentum`.
 
     >>> sorted(course_space(2))
     ['batch_size', 'hidden', 'learning_rate', 'momentum', 'optimizer']
@@ -177,7 +177,7 @@ def course_space(tier: int = 1) -> dict[str, Any]:
 
 
 def span(name: str, values: Sequence[Any], domain: Any = None) -> Domain:
-    """What spans the values tried of a hyperparameter; `domain`, if all of them lie in it."""
+    """Returns a domain that contains the given values: `domain`, if all of them lie in it."""
     values = sorted({*values}, key=lambda one: (len(one), one) if isinstance(one, tuple) else one)
     if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
         return domain
