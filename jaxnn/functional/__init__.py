@@ -1,5 +1,8 @@
 """Pure functions: layers, normalization, losses, models, optimizers.
 
-Read types, layers, normalization, losses, models and optimizers in this order to know
-what a network is. Training loops, settings and files do not belong here.
+Training loops, settings and files do not belong here.
+
+Files, in reading order: `types` (the contract of a model), `layers`, `normalization`, `losses`,
+`models` (`mlp`) and `optimizers`. After these you know what a network is. The rest are `course`
+(the course's W1, b1, ...), `convolutions` and `flax_models` (`from_flax`).
 """

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products, which lanes share a program for at full speed."""
+"""Convolutions as matrix products, which are fast for the lanes of a program."""
 
 import itertools
 from collections.abc import Sequence
@@ -23,33 +23,33 @@ def convolution(
     preferred_element_type: Any = None,
     out_sharding: None = None,
 ) -> Array:
-    """`lax.conv_general_dilated` as one matrix product, for Flax's convolutional layers.
+    """Computes `lax.conv_general_dilated` as one matrix product, for Flax's convolutional layers.
 
-    Y[b, i, o] = sum over k, c of X[b, i * stride + k * dilation, c] W[k, c, o]: what a kernel meets
-    at each place is laid side by side, K values for each channel, and multiplied with all of it at
-    once. Give it to a layer: `nn.Conv(32, (3, 3), conv_general_dilated=jaxnn.convolution)`, of
-    linen or of nnx.
+    Y[b, i, o] = sum over k, c of X[b, i * stride + k * dilation, c] W[k, c, o]. The K inputs of a
+    channel under the kernel are gathered for each output position (im2col) and multiplied with the
+    kernels in one product. Pass it to a layer of linen or nnx: `nn.Conv(32, (3, 3),
+    conv_general_dilated=jaxnn.convolution)`.
 
-    Why: in a sweep each lane has kernels of its own. XLA makes of these a grouped convolution, and
-    inside a loop, as training is one, its convolutions on a CPU do not reach the fast code at all;
-    a product does both (`benchmarks/convolutions.py`: 8 to 20 x faster there). It takes memory for
-    K copies of the inputs of a mini-batch, and of each lane.
+    In a sweep each lane has its own kernels, which XLA turns into a grouped convolution. On a CPU,
+    XLA's convolutions are slow inside a loop such as training. A matrix product is fast in both
+    cases (`benchmarks/convolutions.py`: 8 to 20 times). It needs memory for K copies of the inputs
+    of a mini-batch, for each lane.
 
     Args:
-      lhs: X, inputs (B, ..., C), channels last, with one axis or more in between.
+      lhs: X, inputs (B, ..., C), channels last, with at least one axis in between.
       rhs: W, kernels (..., C / groups, O).
-      window_strides, padding, rhs_dilation: as of `lax.conv_general_dilated`.
-      lhs_dilation: None or ones: a transposed convolution is not made here.
+      window_strides, padding, rhs_dilation: as for `lax.conv_general_dilated`.
+      lhs_dilation: None or ones; transposed convolutions are not supported.
       dimension_numbers: None, or those of channels last.
       feature_group_count: groups of channels, each with its part of the kernels.
-      precision, preferred_element_type: of the product.
+      precision, preferred_element_type: of the product, as for `jnp.einsum`.
       out_sharding: None.
 
     Returns:
       Y (B, ..., O).
 
     Raises:
-      ValueError: what is said not to be made here.
+      ValueError: an argument that is not supported.
 
     Source: Chellapilla, Puri and Simard, High Performance Convolutional Neural Networks for
     Document Processing, 2006.
@@ -81,15 +81,15 @@ def convolution(
         padding = lax.padtype_to_pads(x.shape[1:-1], reach, window_strides, padding)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
 
-    def met(place: Sequence[int]) -> Array:
-        """What one place of the kernel meets (B, ..., C)."""
-        starts = [index * step for index, step in zip(place, dilation, strict=True)]
+    def under(position: Sequence[int]) -> Array:
+        """Returns the inputs (B, ..., C) under one position of the kernel."""
+        starts = [index * step for index, step in zip(position, dilation, strict=True)]
         sizes = zip(starts, x.shape[1:-1], reach, strict=True)
         ends = [start + size - some + 1 for start, size, some in sizes]
         return x[:, *map(slice, starts, ends, window_strides)]
 
-    places = itertools.product(*map(range, sizes))
-    patches = jnp.concatenate([met(place) for place in places], axis=-1)
+    positions = itertools.product(*map(range, sizes))
+    patches = jnp.concatenate([under(position) for position in positions], axis=-1)
     groups = feature_group_count
     patches = patches.reshape(*patches.shape[:-1], -1, groups, num_channels)
     kernel = kernel.reshape(-1, num_channels, groups, num_filters // groups)

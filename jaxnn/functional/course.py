@@ -14,10 +14,10 @@ _COURSE_NAMES = {"kernel": "W", "bias": "b", "scale": "gamma", "offset": "beta"}
 
 
 def to_course(params: Params) -> dict[str, np.ndarray]:
-    """The parameters of an `mlp` in the course's form: W1 (H, F), b1 (H, 1), W2, b2, ...
+    """Returns the parameters of an `mlp` in the course's form: W1 (H, F), b1 (H, 1), W2, b2, ...
 
-    With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1. The arrays are copies,
-    which may be written to.
+    With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1. The arrays are writable
+    copies.
 
     >>> import jax
     >>> params, _ = mlp(12288, (25, 12), 6).init(jax.random.key(0))
@@ -33,10 +33,10 @@ def to_course(params: Params) -> dict[str, np.ndarray]:
 
 
 def from_course(parameters: Mapping[str, Any]) -> Params:
-    """The course's dict W1, b1, W2, ... as the parameters of an `mlp`; the inverse of `to_course`.
+    """Returns the course's dict W1, b1, W2, ... as parameters of an `mlp`: undoes `to_course`.
 
-    The structure is read from the shapes: `hidden` is the length of every W but the last. The
-    arrays are copied.
+    The shapes determine the structure: `hidden` is the length of every W but the last. The arrays
+    are copied.
 
     Raises:
       ValueError: naming the entry that is missing, unknown or of the wrong shape.
@@ -84,7 +84,7 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
 
 def _parameter(parameters: Mapping[str, Any], name: str) -> Array:
     array = parameters[name]
-    # a tracer has no values to look at
+    # arrays of JAX may be tracers, which have no values to check
     if not isinstance(array, jax.Array):
         array = host_array(array, name)
         if array.dtype.kind not in "buif":

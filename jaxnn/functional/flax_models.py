@@ -1,4 +1,4 @@
-"""Networks written in Flax, linen or nnx, as a pair of pure functions."""
+"""Networks written in Flax (linen or nnx) as pairs of pure functions."""
 
 import contextlib
 import functools
@@ -19,34 +19,32 @@ _TRAINING = ("train", "training", "is_training", "is_train")
 _NOT_TRAINING = (
     *("deterministic", "use_running_average", "eval", "is_eval", "inference", "is_inference"),
 )
-"""Arguments that tell a module whether it trains; the second kind says the opposite."""
+"""Arguments that tell a module whether it trains; these have the opposite meaning."""
 
 _NAMES = ", ".join(_TRAINING + _NOT_TRAINING)
 
 
 def from_flax(module: Any, example: ArrayLike) -> Model:
-    """A Flax network for `fit`, `sweep`, `search` and all that takes a `model`.
+    """Makes a `Model` for `fit`, `sweep`, `search` and others from a Flax network.
 
     Args:
-      module: a `flax.linen.Module`, or for `flax.nnx` a function `rngs -> nnx.Module`, which may be
-        the class. Its call takes inputs (B, ...) and returns logits (B, C). A module is told
-        whether it trains by the arguments that it has for that: `train`, `training`,
-        `is_training`, or the opposite, `deterministic`, `use_running_average`, ...; an nnx module
-        also by `train()` and `eval()`.
-      example: inputs (B, ...) of one example or more, whose shape initialises the module.
+      module: a `flax.linen.Module`, or for `flax.nnx` a function `rngs -> nnx.Module`, such as the
+        class. Its call takes inputs (B, ...) and returns logits (B, C). Whether it trains is passed
+        to it by whichever of these arguments it has: `train`, `training`, `is_training`, or with
+        the opposite meaning `deterministic`, `use_running_average`, ...; and to an nnx module by
+        `train()` and `eval()` as well.
+      example: inputs (B, ...) of one or more examples, whose shape initialises the module.
 
     Returns:
       a `Model`: `params` are the collection "params", or the `nnx.Param`s, as nested dicts; `state`
-      is all the rest (`batch_stats`, ...). Dropout draws from the key of the step, and so does each
-      other stream of random numbers, with keys of its own. An l2 penalty counts the leaves named
-      "kernel".
+      is everything else (`batch_stats`, ...). Every stream of random numbers, dropout's included,
+      is derived from the key of the step. An l2 penalty counts the leaves named "kernel".
 
-    Warns of batch norm and dropout (linen) that work as in evaluation while the module trains.
+    Warns if a batch norm or dropout of linen stays in evaluation mode while the module trains.
 
     Raises:
-      ValueError: the module is neither, does not return logits (B, C), cannot be called in training
-        or in evaluation, takes a flag of a name that is not one of the above, or has state that
-        changes its shape.
+      ValueError: the module is of neither kind, does not return logits (B, C), cannot be called in
+        training or in evaluation, takes a flag of another name, or has state whose shape changes.
 
     >>> from flax import linen as nn
     >>> model = from_flax(nn.Sequential([nn.Dense(8), nn.relu, nn.Dense(3)]), jnp.ones((1, 4)))
@@ -83,10 +81,10 @@ def from_flax(module: Any, example: ArrayLike) -> Model:
         params, state = jax.eval_shape(init, key)
     for is_training in (False, True):
         mode_name = "training" if is_training else "evaluation"
-        # training comes last: who works as in evaluation then is of interest
+        # training comes last, since `frozen` must list modules that do not train then
         frozen.clear()
         with _named(f"called in {mode_name}"), linen.intercept_methods(_watch(frozen)):
-            # the flag shapes what is traced
+            # the flag is static
             mode = functools.partial(apply, is_training=is_training, key=key)
             logits, new = jax.eval_shape(mode, params, state, example)
         shape = getattr(logits, "shape", None)
@@ -100,7 +98,7 @@ def from_flax(module: Any, example: ArrayLike) -> Model:
         changed = sorted(n for n in {*before, *after} if before.get(n) != after.get(n))
         raise ValueError(
             f"from_flax got a module whose state {', '.join(changed)} changes its shape or type in "
-            "a step; expected state that is made as large as it will be"
+            "a step; expected state of constant shape and type"
         )
     if frozen:
         warn_caller(
@@ -112,7 +110,7 @@ def from_flax(module: Any, example: ArrayLike) -> Model:
 
 @contextlib.contextmanager
 def _named(what: str) -> Iterator[None]:
-    """Errors of Flax, or of the module itself, become a ValueError that says where they came."""
+    """Turns errors of Flax or of the module into a ValueError that says what was attempted."""
     try:
         yield
     except Exception as error:
@@ -122,7 +120,7 @@ def _named(what: str) -> Iterator[None]:
 
 
 def _described(state: State) -> dict[str, str]:
-    """Name of each array -> its type and shape."""
+    """Returns name of an array -> its type and shape."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{leaf.shape}"
@@ -131,7 +129,10 @@ def _described(state: State) -> dict[str, str]:
 
 
 def _watch(frozen: dict[str, None]) -> Callable[..., Any]:
-    """An interceptor of linen's calls that lists batch norms and dropouts in evaluation mode."""
+    """Returns an interceptor of linen's calls that lists modules in evaluation mode.
+
+    Only batch norms and dropouts are listed.
+    """
     from flax import linen
 
     flags: dict[Any, str] = {linen.BatchNorm: "use_running_average", linen.Dropout: "deterministic"}
@@ -162,7 +163,7 @@ def _linen(module: Any, example: Array) -> tuple[Any, Any]:
         variables = {"params": params, **state}
         if not is_training:
             return module.apply(variables, x, **told(False)), state
-        # linen draws from "params" for every stream that it is not given
+        # linen derives streams that are not given from "params"
         rngs = None if key is None else {"dropout": key, "params": jax.random.fold_in(key, 1)}
         logits, new = module.apply(variables, x, **told(True), rngs=rngs, mutable=[*state])
         return logits, _in_default_type({**state, **new})
@@ -171,7 +172,7 @@ def _linen(module: Any, example: Array) -> tuple[Any, Any]:
 
 
 def _told(module: type) -> Callable[[bool], Mapping[str, bool]]:
-    """The arguments by which a module hears whether it trains, if it has any."""
+    """Returns a function is_training -> the arguments that tell it to the module."""
     # after the module itself and its inputs
     _, _, *arguments = inspect.signature(module.__call__).parameters.values()
     arguments = [one for one in arguments if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
@@ -195,7 +196,7 @@ def _is_flag(argument: inspect.Parameter) -> bool:
 
 
 def _in_default_type(tree: Any) -> Any:
-    """With all real numbers in the default float type, as ours are; Flax's statistics are not."""
+    """Casts real numbers to the default float type, which Flax's statistics do not have."""
     is_real = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, float) if is_real(leaf) else leaf, tree)
 
@@ -204,7 +205,7 @@ def _nnx(make: Callable[[Any], Any]) -> tuple[Any, Any]:
     from flax import nnx
 
     def split(module: Any) -> Any:
-        """Graph, parameters, streams of random numbers, and all the rest."""
+        """Splits a module into graph, parameters, streams of random numbers, and the rest."""
         return nnx.split(module, nnx.Param, nnx.RngState, ...)
 
     with _named("made"):
@@ -227,7 +228,7 @@ def _nnx(make: Callable[[Any], Any]) -> tuple[Any, Any]:
         param_shapes, rng_shapes, state_shapes = shapes
         leaves, tree = jax.tree.flatten(rng_shapes)
         key = jax.random.key(0) if key is None else key
-        # streams of random numbers start anew with the key of the step
+        # every step seeds the streams of random numbers from its key
         rngs = [
             jax.random.fold_in(key, index)
             if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,7 +1,7 @@
 """Layers in the course's orientation: units down, examples across, Z = W A + b.
 
-Feature-major activations (H, B) and kernels (units out, units in) are also what runs fastest on a
-CPU: both products of the first layer then read their large operands along rows.
+Activations are (H, B) and kernels are (units out, units in). This is also the fastest layout on a
+CPU: both products of the first layer read their large operands along rows.
 """
 
 import functools
@@ -64,9 +64,9 @@ def init_dense(
     | he_uniform | U(-a, a), a = sqrt(6 / num_in) | He et al. 2015 |
     | he_normal | N(0, 2 / num_in) | the same |
 
-    Row r comes from `fold_in(key, r)`, and its column c from that key alone. So the weights of a
-    layer are a corner of the weights of any larger one with the same deviation: padding a layer
-    does not change what is drawn for its real units.
+    Row r is drawn from `fold_in(key, r)`, and its first columns do not depend on how many follow.
+    The weights of a layer are therefore a corner of the weights of any larger layer with the same
+    deviation: padding a layer does not change the weights of its real units.
 
     >>> params = init_dense(jax.random.key(0), 12288, 25)
     >>> params["kernel"].shape, bool(abs(params["kernel"]).max() <= (6 / (12288 + 25)) ** 0.5)
@@ -81,22 +81,22 @@ def init_dense(
 
 
 def row_keys(key: Array, num_rows: int) -> Array:
-    """A key for each row of a kernel."""
+    """Returns a key for each row of a kernel."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_rows))
 
 
 def draw_kernels(
     distribution: Callable[..., Array], keys: Sequence[Array], num_in: Sequence[int]
 ) -> list[Array]:
-    """Draws of variance 1 for the kernels of several layers, as `init_dense` draws those of one.
+    """Draws the kernels of several layers with variance 1, as `init_dense` draws those of one.
 
-    The layers above the first are drawn together, as rows of the longest one's length that are
-    then cut: to compile another draw takes XLA longer than to compile all else of a layer.
+    The layers above the first are drawn together, as rows of the greatest length, and then cut: XLA
+    compiles a further draw longer than everything else of a layer.
 
     Args:
-      distribution: of INITIALIZERS, from a row's key and length.
-      keys: of each layer's rows, see `row_keys`.
-      num_in: columns of each layer's kernel.
+      distribution: draws a row from its key and length, see INITIALIZERS.
+      keys: the keys of each layer's rows, see `row_keys`.
+      num_in: the columns of each layer's kernel.
 
     >>> keys = [row_keys(jax.random.fold_in(jax.random.key(0), n), 3) for n in range(2)]
     >>> first, second = draw_kernels(INITIALIZERS["he_uniform"][0], keys, [8, 3])
@@ -124,8 +124,9 @@ def _product_forward(kernel: Array, a: Array) -> tuple[Array, tuple[Array, Array
 def _product_backward(residuals: tuple[Array, Array], dz: Array) -> tuple[Array, Array]:
     """The course's dW = dZ A^T and dA = W^T dZ.
 
-    A narrow W^T dZ as a sum over units, which fuses with the activation's derivative: as a product
-    over lanes it misses XLA's fast path on a CPU (measured: half of the time or less).
+    With few units, W^T dZ is computed as a sum over units, which fuses with the activation's
+    derivative. As a product over lanes it misses XLA's fast path on a CPU (measured: the sum takes
+    half of the time or less).
     """
     kernel, a = residuals
     if len(kernel) <= 32:
@@ -140,13 +141,13 @@ _product.defvjp(_product_forward, _product_backward)
 
 
 def dense(params: Params, a: Array, *, is_training: bool = False) -> Array:
-    """The affine part of a layer, Z = W A + b; without a bias, Z = W A.
+    """Returns the affine part of a layer, Z = W A + b; without a bias, Z = W A.
 
     Args:
       params: `kernel` (H, F), and `bias` (H,) if there is one.
       a: activations of the layer below, (F, B).
-      is_training: static; the same values with a faster backward pass, which in turn has no
-        forward-mode derivative (`jax.jvp` of it; of its gradient there is one).
+      is_training: static; the values are the same and the backward pass is faster, but `jax.jvp` of
+        the layer is not available (`jax.jvp` of its gradient is).
 
     Returns:
       z (H, B).
@@ -159,7 +160,7 @@ def dense(params: Params, a: Array, *, is_training: bool = False) -> Array:
 
 
 def columns(x: Array, num_features: int) -> Array:
-    """Inputs (B, ...) as the activations (F, B) below the first layer, flattened in C order.
+    """Returns inputs (B, ...) as activations (F, B), flattened in C order.
 
     Raises:
       ValueError: an example has another number of features.
@@ -168,15 +169,15 @@ def columns(x: Array, num_features: int) -> Array:
         raise ValueError(
             f"apply got inputs of shape {x.shape}; expected {num_features} features an example"
         )
-    # not len: a program may be exported for mini-batches of any size
+    # not len(x): in an exported program the size of a mini-batch may be symbolic
     return x.reshape(x.shape[0], num_features).T
 
 
 def has_dropout(is_training: bool, rate: float | Array, key: Array | None) -> bool:
-    """Whether masks are to be drawn: in training, unless the rate is known to be 0.
+    """Whether to draw masks: in training, unless the rate is the number 0.
 
     Raises:
-      ValueError: there is no key to draw them from.
+      ValueError: there is no key.
     """
     is_wanted = is_training and not (isinstance(rate, int | float) and rate == 0)
     if is_wanted and key is None:
@@ -185,13 +186,14 @@ def has_dropout(is_training: bool, rate: float | Array, key: Array | None) -> bo
 
 
 def dropout(key: Array, rate: float | Array, a: Array) -> Array:
-    """Inverted dropout: each activation is zeroed with probability `rate`, the others grow.
+    """Applies inverted dropout: zeroes each activation with probability `rate`, scales the others.
 
-    a -> a * keep / (1 - rate), keep ~ Bernoulli(1 - rate), so the expected value stays a. Unit u
-    draws from `fold_in(key, u)`: padding units or examples does not change the others' masks.
+    a -> a * keep / (1 - rate), keep ~ Bernoulli(1 - rate), so the expected value stays a. The mask
+    of unit u is drawn from `fold_in(key, u)`, so padding units or examples does not change other
+    masks.
 
     Args:
-      key: the randomness of this step and layer.
+      key: the key of this step and layer.
       rate: in [0, 1), may be traced.
       a: activations (H, B).
 

@@ -15,7 +15,7 @@ from jaxnn.system.arrays import as_threefry
 from jaxnn.system.checks import brief, check_fits, device_memory, one_of, whole_number
 
 MOST_LAYERS = 256
-"""Hidden layers of a network: each is traced and compiled apart, which takes a second or two."""
+"""The most hidden layers of a network; each takes a second or two to compile."""
 
 
 def mlp(
@@ -27,19 +27,19 @@ def mlp(
     batch_norm: bool = False,
     init: str = "xavier_uniform",
 ) -> Model:
-    """A multi-layer perceptron with any number of hidden layers; `hidden=()` is softmax regression.
+    """Makes a multi-layer perceptron; `hidden=()` is softmax regression.
 
     Z[l] = W[l] A[l-1] + b[l],  A[l] = g(Z[l]),  A[0] = x,  logits = Z[last]
 
-    With batch norm, hidden layers have Z[l] = batch_norm(W[l] A[l-1]): subtracting the mean would
-    cancel b, so there is none.
+    With batch norm, hidden layers have Z[l] = batch_norm(W[l] A[l-1]). They have no b, since
+    subtracting the mean would cancel it.
 
     Args:
       num_features: F; inputs (B, ...) are flattened in C order.
       hidden: units of each hidden layer, such as (25, 12).
       num_classes: C.
       activation: "relu", "tanh", "sigmoid", "leaky_relu" or "identity".
-      batch_norm: on the hidden layers, before the activation.
+      batch_norm: whether hidden layers have batch norm, before the activation.
       init: see `init_dense`.
 
     Returns:
@@ -47,7 +47,7 @@ def mlp(
       (units out, units in) and `bias`, or `scale` and `offset` with batch norm; and `state`, a
       tuple with the running averages of each batch-norm layer. `apply(params, state, x, *,
       is_training, key, weights, dropout, batch_norm_decay)` gives logits (B, C) and the new
-      state. Equal arguments give the identical Model, so that `jit` knows it again.
+      state. Equal arguments return the identical Model, so that `jit` does not compile again.
 
     >>> import jax
     >>> model = mlp(12288, (25, 12), 6)
@@ -81,11 +81,11 @@ def mlp(
 def perceptron(
     units: tuple[int, ...], activation: str, batch_norm: bool, init: str, fan_in: int
 ) -> Model:
-    """The `mlp` with units (F, H1, ..., C), of arguments that were checked.
+    """Makes the `mlp` with units (F, H1, ..., C) from checked arguments.
 
     Args:
-      fan_in: the features that the first initialiser counts: F, or more where the data were
-        rotated into fewer.
+      fan_in: the number of features in the first layer's initialiser: F, or more if the row space
+        reduced the inputs to F features.
     """
     init_fn = functools.partial(_init, units, batch_norm, init, fan_in)
     apply_fn = functools.partial(_apply, units, activation, batch_norm)
@@ -131,7 +131,7 @@ def _apply(
 ) -> tuple[Array, State]:
     has_dropout = layers.has_dropout(is_training, dropout, key)
     a = layers.columns(x, units[0])
-    # batch norm does more to z than can be fused with the product
+    # batch norm cannot be fused with the product, so the faster backward pass does not pay
     dense = functools.partial(layers.dense, is_training=is_training and not batch_norm)
     g, new_state = layers.ACTIVATIONS[activation], []
     for layer, layer_params in enumerate(params[:-1]):

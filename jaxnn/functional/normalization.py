@@ -1,4 +1,4 @@
-"""Batch norm, its state threaded through explicitly."""
+"""Batch norm with explicit state."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jaxnn.functional.types import Array, Model, Params, State
 
 
 def init_batch_norm(num_units: int) -> tuple[Params, State]:
-    """Scale 1 and offset 0; running mean 0 and running variance 1, each (H,)."""
+    """Returns params, scale 1 and offset 0, and state, mean 0 and variance 1, each (H,)."""
     return (
         {"scale": jnp.ones(num_units), "offset": jnp.zeros(num_units)},
         {"mean": jnp.zeros(num_units), "variance": jnp.ones(num_units)},
@@ -30,26 +30,26 @@ def batch_norm(
     running <- decay * running + (1 - decay) * batch      (mean and variance, while training)
 
     In training mu and sigma^2 are the mini-batch's; otherwise they are the running averages, and
-    the state comes back as it went in. Numerical choices:
+    the state is returned unchanged. Numerical choices:
 
-    - statistics over the examples (axis 1), one mean and variance a unit;
+    - statistics over the examples (axis 1), one mean and variance for each unit;
     - the biased variance (divided by the count), in the output and in the running average;
-    - epsilon inside the root; a constant unit becomes its offset, a batch of one as well;
-    - the first example that counts is subtracted before the mean is taken, which changes nothing in
-      exact arithmetic and keeps all digits where the mean is large (1e4) against the deviation;
+    - epsilon inside the root; a unit that is constant, as in a batch of one, becomes its offset;
+    - the first example with a weight is subtracted before the mean is computed, which changes
+      nothing in exact arithmetic and avoids cancellation where the mean is large (1e4);
     - the variance is the mean of squared differences, never E[z^2] - E[z]^2;
-    - running averages start at 0 and 1 and are not corrected for it (0.9^34 = 3 % is left after
-      one epoch of SIGNS, nothing after ten);
-    - a mini-batch whose weights are all 0 leaves the running averages as they are.
+    - running averages start at 0 and 1 without bias correction (their first values keep a weight of
+      0.9^34 = 3 % after one epoch of SIGNS);
+    - a mini-batch whose weights are all 0 does not change the running averages.
 
     Args:
       params: `scale` (H,), the course's gamma, and `offset` (H,), its beta.
       state: running `mean` (H,) and `variance` (H,).
       z: (H, B), before the activation, as in the course.
       is_training: static.
-      decay: of the running averages, in [0, 1].
+      decay: decay of the running averages, in [0, 1].
       epsilon: added to the variance, > 0.
-      weights: (B,); an example of weight 0 counts nowhere.
+      weights: (B,); an example of weight 0 is ignored.
 
     Returns:
       z_tilde (H, B) and the new state.
@@ -62,7 +62,7 @@ def batch_norm(
     (Array([[-1.,  1.]], dtype=float32), Array([0.2], dtype=float32), Array([1.], dtype=float32))
     """
     if is_training:
-        # any real example serves; one of weight 0 must not count, however large it is
+        # any example with a weight will do; one of weight 0 may be huge
         first = 0 if weights is None else jnp.argmax(weights > 0)
         shift = jax.lax.stop_gradient(z[:, first])[:, None]
         shifted = z - shift
@@ -79,7 +79,7 @@ def batch_norm(
 
 
 def _mean(values: Array, weights: Array | None) -> Array:
-    """Mean over the examples, (H, B) -> (H, 1); 0 if no example has weight."""
+    """Returns the mean over the examples, (H, B) -> (H, 1); 0 if all weights are 0."""
     if weights is None:
         return jnp.mean(values, axis=1, keepdims=True)
     total = jnp.sum(weights)
@@ -91,20 +91,20 @@ def _mean(values: Array, weights: Array | None) -> Array:
 def population_statistics(
     model: Model, params: Params, state: State, x: Array, weights: Array | None = None
 ) -> State:
-    """Mean and variance of every batch-norm layer over the whole training set.
+    """Returns the mean and variance of every batch-norm layer over the whole training set.
 
-    The course's other way at test time: instead of the running averages, one pass over all
-    examples with the final parameters, each layer fed with what the layers below normalised.
+    This is the course's alternative to running averages at test time: one pass over all examples
+    with the final parameters, in which each layer normalises by its own statistics.
 
     Args:
       model: an `mlp`.
       params, state: its trained parameters and state.
-      x: all training inputs (N, ...), as the network sees them: normalised where it does so, by
-        `fitted.inputs.normalise(x)`.
+      x: all training inputs (N, ...), normalised by `fitted.inputs.normalise(x)` if the network
+        normalises its inputs.
       weights: (N,) or None.
 
     Returns:
-      a state to use in place of the old one; `params` stay as they are.
+      a state that replaces the old one; `params` do not change.
 
     >>> from jaxnn import mlp
     >>> model = mlp(2, (3,), 2, batch_norm=True)
@@ -116,7 +116,7 @@ def population_statistics(
     """
     if "batch_norm_decay" not in model.numbers:
         raise ValueError(
-            "population_statistics expected a model made by jaxnn.mlp; "
-            "this one's apply does not take batch_norm_decay"
+            "population_statistics got a model whose apply does not take batch_norm_decay; "
+            "expected a model made by jaxnn.mlp"
         )
     return model.apply(params, state, x, is_training=True, weights=weights, batch_norm_decay=0.0)[1]

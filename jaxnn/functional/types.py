@@ -1,4 +1,4 @@
-"""The contract of a model, and the letters that array shapes are written with.
+"""The contract of a model, and the letters of array shapes.
 
 Shapes in docstrings: `B` examples in a mini-batch, `N` examples in a data set, `F` features,
 `H` units of a layer, `C` classes, `E` epochs, `L` lanes.
@@ -18,12 +18,12 @@ Params = Any
 """A pytree of arrays that training changes."""
 
 State = Any
-"""A pytree of arrays that training threads along but does not differentiate: running averages."""
+"""A pytree of arrays that training updates without gradients, such as running averages."""
 
 
 class InitFn(Protocol):
     def __call__(self, key: Array) -> tuple[Params, State]:
-        """Draws parameters and the first state from a `jax.random.key`."""
+        """Returns initial parameters and state for a `jax.random.key`."""
 
 
 class ApplyFn(Protocol):
@@ -33,10 +33,10 @@ class ApplyFn(Protocol):
         """Returns logits (B, C) and the new state for inputs `x` (B, ...).
 
         Keyword Arguments:
-          is_training: static, False by default; then the state comes back untouched.
-          key: randomness of this step (dropout), or None.
-          weights: (B,), 0 leaves an example out of every statistic; or None.
-          and the numbers that the model names in `Model.numbers`, traced.
+          is_training: static, False by default; then the state is returned unchanged.
+          key: the key of this step, for dropout; or None.
+          weights: (B,), an example of weight 0 is left out of all statistics; or None.
+          and the numbers that `Model.numbers` names, traced.
         """
 
 
@@ -57,7 +57,7 @@ ModelFn = Callable[[Mapping[str, Any]], Model]
 
 
 def as_model(pair: Any) -> Model | ModelFn:
-    """A Model from `(init, apply)` or `(init, apply, numbers)`, or a function that makes models.
+    """Returns a Model for `(init, apply)` or `(init, apply, numbers)`; a function stays as it is.
 
     Raises:
       ValueError: it is neither.
@@ -70,5 +70,5 @@ def as_model(pair: Any) -> Model | ModelFn:
     names = model.numbers
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names")
-    # not those of an enumeration, which no file brings back
+    # plain text: members of an enumeration cannot be saved
     return model._replace(numbers=tuple(str.__str__(name) for name in names))
