@@ -19,7 +19,7 @@ def to_course(params: Params) -> dict[str, np.ndarray]:
     With batch norm a hidden layer has gamma1, beta1 (H, 1) in place of b1. The arrays are writable
     copies.
 
-    >>> import jax
+    >>> from jaxnn import mlp
     >>> params, _ = mlp(12288, (25, 12), 6).init(jax.random.key(0))
     >>> {name: array.shape for name, array in to_course(params).items()}["W1"]
     (25, 12288)
@@ -41,6 +41,7 @@ def from_course(parameters: Mapping[str, Any]) -> Params:
     Raises:
       ValueError: naming the entry that is missing, unknown or of the wrong shape.
 
+    >>> from jaxnn import mlp
     >>> params = from_course({"W1": np.ones((2, 3)), "b1": np.zeros((2, 1))})
     >>> mlp(3, (), 2).apply(params, (), jnp.ones((1, 3)))[0]
     Array([[3., 3.]], dtype=float32)
