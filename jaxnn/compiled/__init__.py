@@ -1,5 +1,8 @@
 """One compiled program: its networks, its update, its objective, and the step that trains it.
 
-Read objectives, updates, mixtures, programs, steps and lanes in this order. What settings and data
-become a program, and what calls it, is for `training` and `engine`.
+How a setting becomes a program, and what calls it, belongs to `jaxnn.training` and `jaxnn.engine`.
+
+Files, in reading order: `objectives` (what is trained for, and metrics), `updates` (several
+optimizers as one), `programs` (what lanes share), `mixtures` (padded MLPs), `steps` (the compiled
+part), `lanes` (many networks at once).
 """

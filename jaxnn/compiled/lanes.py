@@ -1,4 +1,4 @@
-"""Lanes: the training of one network, mapped over many with a data set in common."""
+"""Lanes: the training of one network, mapped over many that share a data set."""
 
 import functools
 from typing import Any
@@ -12,7 +12,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.functional.types import Array
 from jaxnn.system.arrays import new_key
 
-# epoch and step are common to all lanes: so is the mini-batch, then, which is gathered once
+# all lanes share epoch and step, and so the mini-batch, which is gathered once
 _AXIS: dict[str, Any] = {**dict.fromkeys(TrainState._fields, 0), "epoch": None, "step": None}
 
 _AXES = TrainState(**_AXIS)
@@ -20,10 +20,11 @@ _AXES = TrainState(**_AXIS)
 
 @functools.partial(jax.jit, static_argnames="program")
 def init_lanes(program: Program, seeds: Array, numbers: dict[str, Array]) -> TrainState:
-    """The state of L lanes before their first step; lane l starts as `fit(..., seed=seeds[l])`.
+    """Returns the state of L lanes before their first step; lane l is `fit(..., seed=seeds[l])`.
 
-    On a CPU lane after lane: to the same bits, and compiled in half of the time (64-32-16 units:
-    1.7 s and not 3.8), since XLA takes long over random numbers that are mapped over lanes.
+    On a CPU lanes are initialised one after another. This gives the same bits and compiles in half
+    of the time (64-32-16 units: 1.7 s instead of 3.8), since XLA compiles vmapped random numbers
+    slowly.
     """
     init = lambda seed, own: init_train_state(program, new_key(seed), own)
 
@@ -44,11 +45,11 @@ def train_lanes(
     valid: Dataset | None,
     batches: Batches,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """`train_epochs` for L lanes: `lanes` and `numbers` have a leading axis, the rest is shared.
+    """Runs `train_epochs` for L lanes: `lanes` and `numbers` have a leading axis.
 
-    Runs where its arguments lie. Several devices each run this program on lanes of their own: as
-    one program partitioned over a mesh it would be compiled to other roundings on one device than
-    on many (measured), and a lane's bits shall not depend on the number of devices.
+    It runs on the device of its arguments; several devices each run it on their own lanes. A single
+    program partitioned over a mesh rounds differently on one device than on many (measured), but a
+    lane's bits must not depend on the number of devices.
     """
     train_some = jax.vmap(
         functools.partial(train_epochs, program),

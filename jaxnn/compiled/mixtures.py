@@ -1,4 +1,4 @@
-"""Mixtures: MLPs of several structures padded to one, as the lanes of one program."""
+"""Mixtures: MLPs of several structures, padded to one, as the lanes of one program."""
 
 import dataclasses
 import functools
@@ -19,18 +19,19 @@ from jaxnn.system.arrays import as_threefry
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-    """The structure of one MLP, or the least that several fit in; see `Networks`.
+    """The structure of one MLP, or the smallest that contains several; see `Networks`.
 
-    Narrower layers are padded with units that are 0 and stay so. Each depth has logits of its own,
-    on its last hidden layer. Activation, batch norm and initialiser are chosen among those that
-    occur. A lane has the first weights and dropout masks of its `mlp` alone, whatever the padding.
+    Narrower layers are padded with units that are 0 and stay 0. Each depth has its own layer of
+    logits, above its last hidden layer. Activation, batch norm and initialiser are chosen by lane
+    among those that occur. A lane's first weights and dropout masks are those of its `mlp` alone;
+    they do not depend on the padding.
 
     Attributes:
-      units: of each layer, (F, H1, ..., C); of several structures the widest.
-      depths: numbers of hidden layers that occur.
-      activations, batch_norms, inits: what occurs.
+      units: units of each layer, (F, H1, ..., C); the widest of all structures.
+      depths: the numbers of hidden layers that occur.
+      activations, batch_norms, inits: the values that occur.
       is_padded: whether the networks differ in hidden units.
-      fan_in: the features that the first initialiser counts, see `perceptron`.
+      fan_in: the number of features in the first layer's initialiser, see `perceptron`.
     """
 
     units: tuple[int, ...]
@@ -72,7 +73,10 @@ class Mixture:
         return hidden, ", ".join(map(str, self.depths)), ", ".join(self.activations), norm
 
     def merged(self, other: Networks) -> Networks | None:
-        """None if one alone has hidden layers: the other's first weights are its logits'."""
+        """Returns None if only one of the two has hidden layers, or if their ends differ.
+
+        Without hidden layers the first weights are those of the logits.
+        """
         if not isinstance(other, Mixture):
             return None
         ends = [(one.units[0], one.fan_in, one.units[-1], not one.hidden) for one in (self, other)]
@@ -91,11 +95,11 @@ class Mixture:
         )
 
     def with_features(self, num_features: int) -> "Mixture":
-        """`fan_in` stays."""
+        """Returns the mixture for another number of features; `fan_in` does not change."""
         return dataclasses.replace(self, units=(num_features, *self.units[1:]))
 
     def lane_data(self, setting: Mapping[str, Any]) -> dict[str, Any]:
-        """`hidden` has a 0 for each layer that the lane lacks; a choice is its index."""
+        """Returns `hidden`, with a 0 for each layer that the lane lacks, and indices of choices."""
         hidden = np.zeros(len(self.hidden), np.int32)
         hidden[: len(setting["hidden"])] = setting["hidden"]
         return {
@@ -106,7 +110,7 @@ class Mixture:
         }
 
     def model(self, lane_data: Mapping[str, Any]) -> Model:
-        """The plain `mlp` where all lanes have the same; otherwise one of the mixture's shapes."""
+        """Returns the plain `mlp` if all lanes have the same structure, else a padded network."""
         if not self.is_mixed:
             choices = (self.activations[0], self.batch_norms[0], self.inits[0])
             return perceptron(self.units, *choices, self.fan_in)
@@ -137,9 +141,9 @@ class Mixture:
         return tuple(own), tuple(map(cut, state, setting["hidden"]))
 
     def step(self, batch_size: int, chunk: int, input_shape: tuple[int, ...] = ()) -> Step:
-        # forward, gradients of the weights, and of the inputs of all layers but the first
+        # forward pass, gradients of weights, and gradients of inputs except for the first layer
         products = 6.0 * self.num_weights - 2 * self.units[0] * self.units[1]
-        # a product of few rows does not reach the rate (12288-25-12-6: half of it with one lane)
+        # a product of few rows is slower (12288-25-12-6: half of the rate with one lane)
         products *= 1 + 30 / (chunk * self.units[1])
         draws = batch_size * sum(self.hidden)
         choices = len(self.activations) + 2 * (True in self.batch_norms)
@@ -152,7 +156,7 @@ def single(
     batch_norm: bool = False,
     init: str = "xavier_uniform",
 ) -> Mixture:
-    """The structure of one MLP with units (F, H1, ..., C)."""
+    """Returns the structure of one MLP with units (F, H1, ..., C)."""
     return Mixture(
         units,
         depths=(len(units) - 2,),
@@ -184,14 +188,14 @@ def _init(mixture: Mixture, lane_data: Mapping[str, Any], key: Array) -> tuple[P
 
 
 def _kernels(mixture: Mixture, lane_data: Mapping[str, Any], key: Array) -> list[Array]:
-    """First weights of the hidden layers and of each depth's logits, 0 in the padding.
+    """Returns first weights of the hidden layers and of each depth's logits, 0 in the padding.
 
-    A row's draws do not depend on how many there are of them.
+    What is drawn for a row does not depend on the length of the row.
     """
-    # floats: JAX divides int32 in float32, also where the default is float64
+    # as floats: JAX divides int32 in float32, even if the default is float64
     hidden = jnp.asarray(lane_data["hidden"], float) if mixture.is_padded else mixture.hidden
     units, real = mixture.units, (mixture.fan_in, *hidden)
-    # of each kernel the layer below, its rows, and how many of them are the lane's
+    # for each kernel: the layer below, its rows, and how many of them the lane uses
     shapes = [(layer, units[layer + 1], real[layer + 1]) for layer in range(len(mixture.hidden))]
     shapes += [(depth, units[-1], units[-1]) for depth in mixture.depths]
     keys = [layers.row_keys(jax.random.fold_in(key, below), rows) for below, rows, _ in shapes]
@@ -235,7 +239,7 @@ def _apply(
     has_dropout = layers.has_dropout(is_training, dropout, key)
     a = layers.columns(x, mixture.units[0])
     new_state, outputs = [], [a]
-    # where more follows a product than one activation, fusing it with the product does not pay
+    # the faster backward pass pays only if a single activation follows the product
     is_plain = not any(mixture.batch_norms) and len(mixture.depths) == len(mixture.activations) == 1
     dense = functools.partial(layers.dense, is_training=is_training and is_plain)
     norm = functools.partial(
@@ -255,12 +259,12 @@ def _apply(
         for index, other in enumerate(others, 1):
             a = jnp.where(lane_data["activation"] == index, other, a)
         if mixture.is_padded and "sigmoid" in mixture.activations:
-            # sigmoid(0) is not 0; what goes on from here as 0 leaves the weights above at 0, too
+            # sigmoid(0) is not 0: padded units must output 0, so that the weights above stay 0
             a = jnp.where((jnp.arange(num_units) < lane_data["hidden"][layer])[:, None], a, 0)
         if has_dropout and key is not None:
             a = layers.dropout(jax.random.fold_in(as_threefry(key), layer), dropout, a)
         outputs.append(a)
-    # a layer of logits for each depth: to select among these is cheap, among activations it is not
+    # logits for each depth: selecting among logits is cheap, among activations it is not
     logits = [
         dense(layer_params, outputs[depth])
         for layer_params, depth in zip(params[len(mixture.hidden) :], mixture.depths, strict=True)
@@ -274,13 +278,13 @@ def _apply(
 def _normalised_or_not(
     lane_data: Mapping[str, Any], params: Params, state: State, a: Array, norm: Any
 ) -> tuple[Array, State]:
-    """A layer's z, with batch norm for the lanes that have it and a bias for the others.
+    """Returns a layer's z, with batch norm for lanes that have it and a bias for the others.
 
-    Both are computed; what a lane does not use gets a gradient of exactly 0.
+    Both are computed; parameters that a lane does not use get a gradient of exactly 0.
     """
     has_norm = lane_data["batch_norm"]
     bias = jnp.where(has_norm, 0, params["bias"])
     z = layers.dense(params | {"bias": bias}, a, is_training=False)
-    # 0 in place of the others' z: no gradient of theirs can be infinite there, and become NaN
+    # 0 for lanes without batch norm: an infinite gradient in this branch would become NaN
     normalised, state = norm(params, state, jnp.where(has_norm, z, 0))
     return jnp.where(has_norm, normalised, z), state

@@ -1,4 +1,4 @@
-"""Programs: what lanes must share to be trained by one compiled function, and their networks."""
+"""Programs: what lanes share so that one compiled function trains them, and their networks."""
 
 import dataclasses
 import functools
@@ -20,14 +20,14 @@ from jaxnn.system.arrays import new_key
 
 
 class Step(NamedTuple):
-    """What the gradient of a lane's mini-batch asks of the machine, beside reading its weights.
+    """The work of a lane's gradient for one mini-batch, apart from reading the weights.
 
     Attributes:
-      products: operations of matrix products; of a foreign model all operations.
-      activations: activations, forward and back, with what a layer does to each.
-      draws: random numbers that dropout takes.
-      num_bytes: read and written by a foreign model, before any operations are fused.
-      has_convolutions: among the operations.
+      products: operations of matrix products; for a foreign model, all operations.
+      activations: number of activations, forward and backward, for elementwise work.
+      draws: random numbers for dropout.
+      num_bytes: bytes that a foreign model reads and writes, before operations are fused.
+      has_convolutions: whether there are convolutions among the operations.
     """
 
     products: float
@@ -38,10 +38,10 @@ class Step(NamedTuple):
 
     @property
     def kept_bytes(self) -> int:
-        """About what is kept from the way forward for the way back.
+        """An estimate of the bytes kept from the forward pass for the backward pass.
 
-        Compiled, networks of convolutions and of attention kept a 15th to a 19th of `num_bytes`,
-        and of dense layers a 35th or less.
+        Measured, compiled networks with convolutions or attention kept 1/15 to 1/19 of `num_bytes`,
+        networks of dense layers 1/35 or less.
         """
         return round(self.num_bytes / 16)
 
@@ -55,66 +55,69 @@ class Networks(Protocol):
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """Units of each hidden layer, padding included; () where the model alone knows."""
+        """Units of each hidden layer, with padding; () if only the model knows."""
 
     @property
     def num_features(self) -> int | None:
-        """F, which the row space makes fewer; None where inputs go in as they are."""
+        """F, which the row space may reduce; None if the model takes inputs as they are."""
 
     @property
     def num_layers(self) -> int:
-        """Layers to compile, or a guess."""
+        """The number of layers to compile, or an estimate."""
 
     @property
     def num_weights(self) -> int:
-        """Of a lane's kernels, padding included."""
+        """The number of weights in a lane's kernels, with padding."""
 
     @property
     def is_mixed(self) -> bool:
-        """Whether the lanes' networks differ, so that `lane_data` tells them apart."""
+        """Whether the lanes' networks differ in structure, which `lane_data` then describes."""
 
     @property
     def is_mlp(self) -> bool:
-        """Whether `mlp` makes each of them from its setting; otherwise they are somebody's code."""
+        """Whether `mlp` makes each network from its setting; otherwise they are the user's code."""
 
     @property
     def is_here(self) -> bool:
-        """Whether they can be run: a file does not hold code."""
+        """Whether the networks can be run; those loaded from a file without their code cannot."""
 
     @property
     def takes_filled_batches(self) -> bool:
-        """Whether they leave examples of weight 0 out of every statistic."""
+        """Whether a mini-batch may be filled up with examples of weight 0, which they ignore."""
 
     @property
     def words(self) -> tuple[str, str, str, str]:
         """Hidden units, depths, activations and batch norm, for the table of a plan."""
 
     def lane_data(self, setting: Mapping[str, Any]) -> dict[str, Any]:
-        """What a lane with this completed setting is, as data."""
+        """Returns the structure of a lane with this completed setting, as data."""
 
     def model(self, lane_data: Mapping[str, Any]) -> Model:
-        """A lane's network from its `lane_data`, which may be traced; {} will do if none differ."""
+        """Returns a lane's network from its `lane_data`, which may be traced.
+
+        `lane_data` may be {} if the networks are not mixed.
+        """
 
     def merged(self, other: "Networks") -> "Networks | None":
-        """The least networks among which are both; None where there are none."""
+        """Returns the smallest networks that contain both, or None if there are none."""
 
     def with_features(self, num_features: int) -> "Networks":
-        """The same networks for inputs of other length, where that is theirs to say."""
+        """Returns the networks for another number of features, unless only the model knows it."""
 
     def own_model(self, setting: Mapping[str, Any]) -> Model:
-        """A setting's network by itself, for inputs of the original length."""
+        """Returns a setting's network alone, for the original number of features."""
 
     def own_part(
         self, setting: Mapping[str, Any], params: Params, state: State
     ) -> tuple[Params, State]:
-        """A lane's parameters and state without padding, as `own_model` takes them."""
+        """Returns a lane's parameters and state without padding, as `own_model` takes them."""
 
     def step(self, batch_size: int, chunk: int, input_shape: tuple[int, ...]) -> Step:
-        """What a step asks of the machine for each of `chunk` lanes, on examples of a shape."""
+        """Returns the work of a step for each of `chunk` lanes, on examples of a shape."""
 
 
 def is_networks(value: Any) -> TypeGuard[Networks]:
-    """Whether something that a file brought may stand for the networks of a program."""
+    """Whether a value that was read from a file implements `Networks`."""
     return all(hasattr(type(value), name) for name in ("lane_data", "own_model", "own_part"))
 
 
@@ -123,12 +126,12 @@ def _is_not_here(*args: Any, **kwargs: Any) -> Any:
 
 
 NOT_HERE = Model(_is_not_here, _is_not_here)
-"""Stands where a file had a model that is code."""
+"""The model of networks that were loaded from a file without their code."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Foreign:
-    """Networks of which nothing is known but a pair of functions: all lanes have the same."""
+    """Networks given by a user's pair of functions, which all lanes share."""
 
     pair: Model
 
@@ -145,7 +148,7 @@ class Foreign:
 
     @property
     def num_weights(self) -> int:
-        """All numbers that are trained, whatever they are."""
+        """The number of all parameters, whether kernels or not."""
         return _num_weights(self.pair)
 
     @property
@@ -159,7 +162,7 @@ class Foreign:
         return self.pair
 
     def merged(self, other: Networks) -> Networks | None:
-        """One that is not here may be any other."""
+        """Returns the other if both are equal, or if this model's code is missing."""
         is_possible = self == other or not (self.is_here or other.is_mlp)
         return other if is_possible else None
 
@@ -175,7 +178,7 @@ class Foreign:
         return params, state
 
     def step(self, batch_size: int, chunk: int, input_shape: tuple[int, ...]) -> Step:
-        """As XLA counts it; nothing is compiled for it."""
+        """Returns the work as XLA counts it, without compiling."""
         return _counted(self.pair, (batch_size, *input_shape), jnp.result_type(float))
 
 
@@ -203,23 +206,23 @@ def _counted(model: Model, shape: tuple[int, ...], dtype: Any) -> Step:
 
 
 class Program(NamedTuple):
-    """The structure of a training program: static, compared by value."""
+    """The structure of a compiled training program: static, compared by value."""
 
     networks: Networks
     optimizers: tuple[str, ...]
-    """Those that occur among the lanes."""
+    """The optimizers that occur among the lanes."""
     batch_size: int
     has_dropout: bool
-    """Drawing masks costs as much as a small network's step: a rate of 0 is another program."""
+    """Whether masks are drawn, which costs as much as a small network's step."""
     has_l2: bool
-    """Its term reads all weights twice more (15 % of a wide network's step): so is an l2 of 0."""
+    """Whether l2 is computed, which reads all weights twice (15 % of a wide network's step)."""
     keep_best: str | None = None
     """Name of a metric: keep a copy of the network at its best validation epoch."""
     loss: str = DEFAULT_OBJECTIVE
     """Name of the objective."""
 
     def merged(self, other: "Program") -> "Program | None":
-        """The least program that trains the lanes of both; None where there is none."""
+        """Returns the smallest program that trains the lanes of both, or None."""
         if self == other:
             return self
         shared = [(one.batch_size, one.keep_best, one.loss) for one in (self, other)]
@@ -243,23 +246,25 @@ class Program(NamedTuple):
 
     @property
     def num_moments(self) -> int:
-        """Copies of the weights that its optimizers keep beside them."""
+        """Copies of the weights in the optimizers' state."""
         return num_moments(self.optimizers)
 
     def lane_bytes(self, input_shape: tuple[int, ...] = ()) -> int:
-        """Of a lane's weights, gradients and moments, and of a foreign model's activations.
+        """Returns the bytes of a lane's weights, gradients and moments.
+
+        For a foreign model, an estimate of its activations is added.
 
         Args:
-          input_shape: of an example, which a foreign model needs.
+          input_shape: the shape of an example, which a foreign model needs.
         """
         weights = self.networks.num_weights * (2 + self.num_moments)
         step = self.networks.step(self.batch_size, 1, input_shape)
         return weights * jnp.result_type(float).itemsize + step.kept_bytes
 
     def step_counts(self, chunk: int, input_shape: tuple[int, ...] = ()) -> tuple[float, ...]:
-        """What a lane's step asks of the machine, in the order of `Rates` without convolutions."""
-        # gradient and weight, each written and read; a moment takes as much, for the loop that uses
-        # it reads it and the gradient again; l2 reads the weights twice
+        """Returns the work of a lane's step, in the order of `Rates` without convolutions."""
+        # gradient and weight are each written and read; a moment costs as much, since its loop
+        # reads it and the gradient again; l2 reads the weights twice
         floats = self.networks.num_weights * (4 + 4 * self.num_moments + 2 * self.has_l2)
         num_bytes = float(floats * jnp.result_type(float).itemsize)
         step = self.networks.step(self.batch_size, chunk, input_shape)
@@ -271,12 +276,12 @@ class Program(NamedTuple):
         return OBJECTIVES[self.loss]
 
     def schedule(self, train: Dataset, order_seed: int) -> Schedule:
-        """The mini-batches that its lanes meet."""
+        """Returns the mini-batches of its lanes."""
         may_pad = self.networks.takes_filled_batches
         return Schedule(train.host_weights(), self.batch_size, order_seed, may_pad)
 
     def with_features(self, num_features: int) -> "Program":
-        """The program for inputs of other length, where that is not the model's to say."""
+        """Returns the program for another number of features, unless only the model knows it."""
         return self._replace(networks=self.networks.with_features(num_features))
 
     def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
@@ -285,5 +290,8 @@ class Program(NamedTuple):
 
 
 def initial(program: Program) -> Program:
-    """The program without what does not matter to its first state, and so must not compile it."""
+    """Returns the program without what its first state does not depend on.
+
+    Programs that differ in this only share the compiled function that makes the first state.
+    """
     return program._replace(batch_size=1, has_dropout=False, has_l2=False)

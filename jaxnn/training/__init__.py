@@ -1,4 +1,7 @@
-"""One network: a setting made a recipe, trained for a stretch, and what a prediction needs.
+"""One network: a setting made a recipe, trained from epoch to epoch, and what a prediction needs.
 
-How many lanes there are, and on which devices, is for `planning` and `engine`.
+How many lanes train together, and on which devices, belongs to `jaxnn.planning` and `jaxnn.engine`.
+
+Files, in reading order: `recipes` (checked settings), `hooks` (`on_epoch`), `stretches` (compiled
+calls for one network), `fitting` (`fit`), `fitted` (`Fitted`, `Ensemble`).
 """

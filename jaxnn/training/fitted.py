@@ -1,4 +1,4 @@
-"""A trained network with all that a prediction needs, and several of them as one."""
+"""`Fitted`, a trained network that can predict, and `Ensemble`, the mean of several."""
 
 import dataclasses
 import functools
@@ -26,14 +26,15 @@ class Fitted:
 
     Attributes:
       model: the pair of functions.
-      params, state: what training reached.
-      inputs: the training part's statistics that new inputs are normalised by; None for "raw".
-      setting: every hyperparameter, defaults written out.
+      params, state: the trained parameters and state.
+      inputs: the training part's statistics, by which inputs are normalised; None for "raw".
+      setting: every hyperparameter, including defaults.
       curves: name -> (E,): cost, accuracy and, where there was validation data, valid_cost and
         valid_accuracy.
-      diverged: the step whose cost was not finite, counted from 0; None if there was none.
-      input_shape, num_classes: of the data it was trained on.
-      is_mlp: made by `mlp` from the setting, so that `load` can make it again.
+      diverged: the step whose cost was not finite, counted from 0, or None.
+      input_shape: the shape of an example of the training set.
+      num_classes: its number of classes.
+      is_mlp: whether `mlp` made the model from the setting, so that `load` can make it again.
     """
 
     model: Model
@@ -48,28 +49,28 @@ class Fitted:
     is_mlp: bool = True
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """The most probable class (N,) of each input (N, ...).
+        """Returns the most probable class (N,) of inputs (N, ...).
 
-        Where the network's outputs are not finite there is none: it is class 0, with a warning.
+        If the network's outputs for an input are not finite, it is class 0, with a warning.
         """
         return self._objective.predict(self._logits(x))
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
-        """Softmax probabilities (N, C) of inputs (N, ...).
+        """Returns softmax probabilities (N, C) of inputs (N, ...).
 
-        They are NaN, with a warning, where the network's outputs are not finite.
+        If the network's outputs for an input are not finite, they are NaN, with a warning.
         """
         return np.array(_probabilities(self._objective, jax.device_put(self._logits(x))))
 
     def score(self, data: Dataset) -> float:
-        """Accuracy on `data`, by its weights; outputs that are not finite count as missed."""
+        """Returns the weighted accuracy on `data`; outputs that are not finite count as wrong."""
         return _score(self._objective, self._logits(data.original), data)
 
     def with_population_statistics(self, data: Dataset) -> "Fitted":
-        """The network with batch-norm statistics of the whole training set `data`.
+        """Returns the network with batch-norm statistics of the whole training set `data`.
 
-        The running averages are those of the last ten or so mini-batches, while the weights moved;
-        see `population_statistics`.
+        Running averages come from the last ten or so mini-batches, during which the weights
+        changed; see `population_statistics`.
         """
         data = with_small_weights(data.normalised(self.inputs))
         state = _population_statistics(self.model, self.params, self.state, data.x, data.weights)
@@ -92,30 +93,33 @@ class Fitted:
         numbers = {name: self.setting[name] for name in self.model.numbers}
         given = jax.device_put((inputs, numbers))
         logits = np.array(_logits(self.model, self.params, self.state, *given))
-        # NaN or infinite; one of several classes may be -inf, which is a probability of 0
+        # the largest is NaN or infinite; a single logit of -inf is a probability of 0
         is_unknown = ~np.isfinite(logits.max(axis=-1))
         if is_unknown.any():
             logits[is_unknown] = np.nan
             warn_caller(
                 f"the network's outputs are not finite for {is_unknown.sum():,} of {len(x):,} "
-                "inputs, whose predictions mean nothing: the network has diverged, or they are far "
-                "outside of the training set's range"
+                "inputs, whose predictions mean nothing: the network has diverged, or the inputs "
+                "are far outside of the training set's range"
             )
         return logits
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the network to an HDF5 file, see `formats`; `load` brings it back.
+        """Writes the network to an HDF5 file, which `load` reads; see `jaxnn.formats.layout`.
 
-        The structure and the statistics that inputs are normalised by are in it: a network that
-        `mlp` made predicts without the code that trained it.
+        The file holds the structure and the statistics of the inputs: a network that `mlp` made
+        predicts without the code that trained it.
         """
         save_network(self, path)
 
 
 @functools.singledispatch
 def save_network(fitted: Any, path: str | os.PathLike[str]) -> None:
-    """Writes a network as `formats.networks` does: what trains does not know of files."""
-    raise TypeError(f"nothing writes a {type(fitted).__name__}")
+    """Writes a network to a file.
+
+    `jaxnn.formats.networks` registers how, since training must not depend on files.
+    """
+    raise TypeError(f"save_network got a {type(fitted).__name__}; expected a Fitted")
 
 
 def _score(objective: Objective, outputs: np.ndarray, data: Dataset) -> float:
@@ -153,7 +157,7 @@ def _logits(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Networks whose probabilities are averaged: p(x) = 1 / M sum of softmax(logits_m(x)).
+    """Networks whose probabilities are averaged: p(x) = 1 / M * sum of softmax(logits_m(x)).
 
     Attributes:
       members: the M networks, as from `Study.ensemble`.
@@ -176,14 +180,14 @@ class Ensemble:
             raise ValueError(f"Ensemble got members for {shapes}; expected one shape of data")
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
-        """Mean probabilities (N, C) of inputs (N, ...)."""
+        """Returns the members' mean probabilities (N, C) of inputs (N, ...)."""
         return np.mean([member.predict_proba(x) for member in self.members], axis=0)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """The class (N,) of the highest mean probability."""
+        """Returns the class (N,) of the highest mean probability."""
         return self.predict_proba(x).argmax(axis=-1)
 
     def score(self, data: Dataset) -> float:
-        """Accuracy on `data`, by its weights."""
+        """Returns the weighted accuracy on `data`."""
         objective = OBJECTIVES[loss_of(self.members[0].setting)]
         return _score(objective, self.predict_proba(data.original), data)

@@ -1,4 +1,4 @@
-"""One network trained in one go."""
+"""`fit`: trains one network."""
 
 import jax
 import numpy as np
@@ -32,38 +32,38 @@ def fit(
 ) -> Fitted:
     """Trains one network.
 
-    The mini-batches are drawn anew every epoch, and the last, smaller one is trained on as well.
-    A new number in the setting (`learning_rate`, `l2`, ...), another seed or another number of
-    epochs compiles nothing; other structure (`hidden`, `batch_size`, `dropout` or `l2` from 0 to
-    more) does, once.
+    Every epoch has new mini-batches, and the last, smaller one is a step as well. A new number in
+    the setting (`learning_rate`, `l2`, ...), another seed or another number of epochs compiles
+    nothing. Each new structure (`hidden`, `batch_size`, `dropout` or `l2` from 0 to more) compiles
+    once.
 
     Args:
-      setting: name -> value; what is missing has its default, see `jaxnn.settings`.
+      setting: name -> value; missing names have their defaults, see `jaxnn.settings`.
       train: the training set.
       valid: a Dataset to evaluate on after every epoch, or a fraction of `train` to hold out for it
         (stratified, drawn from `order_seed`).
       epochs: passes over the training set, at least 1.
-      seed: of weights and dropout; the weights are `model.init(jax.random.key(seed))`, in the row
-        space that of a model with its features.
-      order_seed: of the mini-batches.
-      model: a pair of pure functions in place of `mlp`, or a function that makes one of a setting's
-        structure: a dict of `hidden`, `activation`, `init` and `batch_norm`.
-      row_space: where there are fewer examples than features, train in the row space of the
-        training inputs and lift the weights back at the end. The first weights are drawn inside it,
-        so they are others than without; from there gd and momentum take the same path as in all
-        features, adam and rmsprop another one, see `jaxnn.projection`.
+      seed: the seed of weights and dropout. First weights are `model.init(jax.random.key(seed))`;
+        in the row space, those of a model for its number of features.
+      order_seed: the seed of the mini-batches.
+      model: a pair of pure functions in place of `mlp`, or a function that makes one from a
+        setting's structure: a dict of `hidden`, `activation`, `init` and `batch_norm`.
+      row_space: if there are fewer examples than features, train in the row space of the training
+        inputs and convert the weights back at the end. The first weights are drawn in the row
+        space, so they differ from those without it. From equal first weights, gd and momentum train
+        the same network as without it; adam and rmsprop do not, see `jaxnn.data.inputs`.
       progress: True or False; None shows a line on a terminal.
       on_epoch: a function that is called with an `EpochInfo` for every epoch, see `sweep`.
 
     Returns:
       a `Fitted`, with `curves` of E entries each: `cost` and `accuracy` over the epoch's
-      mini-batches, `valid_cost` and `valid_accuracy` where there is `valid`. Costs are mean
+      mini-batches, and with `valid` also `valid_cost` and `valid_accuracy`. Costs are mean
       cross-entropies without the l2 term. If the cost stops being finite, training stops, later
       entries are NaN, and `diverged` is the step.
 
     Raises:
       ValueError: bad input, before anything is compiled.
-      TrainingInterrupted: on Ctrl-C or SIGTERM, with what was reached in its `fitted`.
+      TrainingInterrupted: on Ctrl-C or SIGTERM; its `fitted` is the network so far.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(64, 2))
@@ -91,7 +91,7 @@ def fit(
     def interrupted() -> TrainingInterrupted:
         return interrupted_after(found[0].epochs, fitted())
 
-    # also a signal that comes after the last epoch loses no network
+    # a signal after the last epoch must not lose the network either
     with rescued(lambda: interrupted() if found else None):
         is_ended = train_stretch(
             setup,
@@ -119,7 +119,10 @@ def prepared(
     model: Model | ModelFn | None,
     row_space: bool,
 ) -> tuple[Setup, Recipe, TrainState]:
-    """What `fit` and `Run` are given, checked and made ready, and the state before the first step.
+    """Checks the arguments of `fit` and `Run`, and returns what they train with.
+
+    Returns:
+      the setup, the recipe of the setting, and the state before the first step.
 
     Raises:
       ValueError: bad input, before anything is compiled.
@@ -146,7 +149,7 @@ def prepared(
 def fitted_of(
     setup: Setup, recipe: Recipe, train_state: TrainState, curves: dict[str, np.ndarray]
 ) -> Fitted:
-    """The network of a state, as `fit` returns it."""
+    """Returns the network of a training state, as `fit` does."""
     full, networks = recipe.setting, setup.program(recipe).networks
     return Fitted(
         model=networks.own_model(full),
@@ -163,11 +166,11 @@ def fitted_of(
 
 
 def diverged_at(train_state: TrainState) -> int | None:
-    """The step whose cost was not finite, or None."""
+    """Returns the step whose cost was not finite, or None."""
     step = int(train_state.diverged)
     return None if step < 0 else step
 
 
 def interrupted_after(epochs: int, fitted: Fitted) -> TrainingInterrupted:
-    """What a stretch raises that a signal or the hook has ended."""
+    """Returns the exception for a stretch of training that a signal or the hook ended."""
     return TrainingInterrupted(f"training was interrupted after {epochs} epochs", fitted=fitted)

@@ -1,4 +1,4 @@
-"""What a caller may hang into training: one function that is told of every epoch."""
+"""Hooks: a user's function that is called for every epoch."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,9 +14,10 @@ class EpochInfo(NamedTuple):
     """An epoch of a network.
 
     Attributes:
-      number, repeat: of its setting, and of the repetition or fold; both 0 for `fit` and `Run`.
-      epoch: counted from 1.
-      setting: as it was given; a copy, which may be changed.
+      number: the number of its setting; 0 for `fit` and `Run`.
+      repeat: the index of its repetition or fold; 0 for `fit` and `Run`.
+      epoch: the epoch, counted from 1.
+      setting: a copy of the setting as it was given.
       values: cost, accuracy, and with validation data valid_cost, valid_accuracy.
 
     >>> from jaxnn import Dataset, fit
@@ -44,11 +45,11 @@ def check_on_epoch(on_epoch: Any) -> None:
 
 
 class Hook:
-    """Calls `on_epoch(info)` from the host, between compiled calls, until it raises.
+    """Calls `on_epoch(info)` on the host, between compiled calls, until it raises an error.
 
-    What it raises ends the calls and is kept in `failure`, to be said once: training goes on.
-    KeyboardInterrupt, SystemExit and GeneratorExit end the training, as Ctrl-C does, and
-    `interrupt` is what was raised.
+    After an error it is not called again; `failure` describes the error, and training goes on.
+    KeyboardInterrupt, SystemExit and GeneratorExit end training, as Ctrl-C does, and are kept in
+    `interrupt`.
 
     Raises:
       ValueError: on_epoch is neither None nor a function.
@@ -61,7 +62,7 @@ class Hook:
         self.interrupt: BaseException | None = None
 
     def warn(self) -> None:
-        """Warns once of what the function has raised."""
+        """Warns of the function's error, once."""
         if self.failure:
             warn_caller(self.failure, is_over=True)
             self.failure = ""
@@ -78,7 +79,7 @@ class Hook:
         done: int,
         curves: Mapping[str, np.ndarray],
     ) -> None:
-        """Tells of the epochs that follow on `done`; those of a diverged network are left out."""
+        """Calls the function for the epochs after `done`, except those after divergence."""
         if self._on_epoch is None:
             return
         for index in np.flatnonzero(np.isfinite(curves[COST.name])):
@@ -99,7 +100,7 @@ class Hook:
 
 
 def said(error: BaseException) -> str:
-    """Kind and text of an error of the caller's, whose text may be an error of its own."""
+    """Returns type and text of a user's error, or its type alone if its `__str__` raises."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:

@@ -1,4 +1,4 @@
-"""Recipes: settings checked against the data, as a program and its numbers."""
+"""Recipes: settings that were checked against the data, as a program and its numbers."""
 
 import functools
 import math
@@ -24,7 +24,7 @@ from jaxnn.system.terminal import warn_caller
 class Recipe(NamedTuple):
     """A setting, ready to train: its structure as a program, its numbers as data.
 
-    `seed` is of its own weights, dropout and mini-batches; None leaves them to the call.
+    `seed` is the lane's own seed of weights, dropout and mini-batches; None takes the call's seeds.
     """
 
     setting: dict[str, Any]
@@ -34,18 +34,18 @@ class Recipe(NamedTuple):
 
 
 STRUCTURE = ("hidden", "activation", "init", "batch_norm")
-"""What a function is given that makes models."""
+"""The names of a setting that a function that makes models gets."""
 
 
 def network_of(model: Model | ModelFn, setting: Setting) -> Model:
-    """The model of a setting; where a function makes it, one for all of equal structure.
+    """Returns the model of a setting; a function's models are cached by structure.
 
     Raises:
-      ValueError: the function makes something else.
+      ValueError: the function does not return a Model.
     """
     if isinstance(model, Model):
         return model
-    # settings of equal structure share a program, so they must have the very same functions
+    # settings of equal structure share a program, so they must have the identical functions
     full = complete({name: setting[name] for name in STRUCTURE if name in setting})
     return _made(model, tuple((name, full[name]) for name in STRUCTURE))
 
@@ -65,7 +65,7 @@ def networks_of(
     input_shape: tuple[int, ...],
     num_classes: int,
 ) -> Networks:
-    """The networks of a completed setting: our own, or somebody's where there is a `model`."""
+    """Returns the networks of a completed setting: an MLP, or those of the user's `model`."""
     if model is not None:
         return Foreign(network_of(model, setting))
     num_outputs = OBJECTIVES[loss_of(setting)].num_outputs(num_classes)
@@ -93,7 +93,11 @@ def _check_outputs(model: Model, shape: tuple[int, ...], num_outputs: int) -> No
 
 
 def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> Recipe:
-    """The recipe of a setting; ValueError if the setting is bad or does not fit the data."""
+    """Returns the recipe of a setting.
+
+    Raises:
+      ValueError: the setting is bad or does not fit the data.
+    """
     if model is not None and isinstance(setting, Mapping):
         model = network_of(model, setting)
     full = complete(setting, model)
@@ -119,11 +123,11 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
 
 
 def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:
-    """ValueError for an MLP that has no room in the machine; nothing was allocated for it yet."""
+    """Raises ValueError if an MLP does not fit in memory, before anything is allocated."""
     networks = program.networks
     if networks.num_features is None:
         return
-    # in training it may have as many features as there are examples, see `row_space`
+    # in the row space, training has at most as many features as there are examples
     trained = program.with_features(min(num_examples, networks.num_features))
     what, itemsize = f"hidden got {brief(hidden)}: a network", jnp.result_type(float).itemsize
     check_fits(trained.lane_bytes(), f"{what} in training", device_memory())
@@ -133,7 +137,11 @@ def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) ->
 def recipes(
     settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None
 ) -> list[Recipe]:
-    """The recipes of a list of settings; ValueError naming the first that is bad."""
+    """Returns the recipes of a list of settings.
+
+    Raises:
+      ValueError: naming the first setting that is bad.
+    """
     if isinstance(settings, str | Mapping) or not isinstance(settings, Sequence):
         raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
     if not settings:
@@ -148,9 +156,10 @@ def recipes(
 
 
 def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = False) -> None:
-    """Warns the caller of the package of raw features that differ wildly in size for an MLP.
+    """Warns of features that make training difficult.
 
-    And of features of which the network would see few values: large numbers that vary little.
+    These are raw features of very different size for an MLP without batch norm, and features with
+    few distinct values in the float type, since they are large and vary little.
     """
     is_bare = any(
         one.program.networks.is_mlp
@@ -161,8 +170,8 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = F
     ratio = scale_ratio(train) if is_bare else 0.0
     if ratio > 1e3:
         warn_caller(
-            f"the features' deviations differ by a factor of {ratio:.0e}: the largest will decide "
-            'alone; consider inputs="standardised" or batch_norm=True',
+            f"the features' deviations differ by a factor of {ratio:.0e}: the largest features "
+            'will dominate; consider inputs="standardised" or batch_norm=True',
             is_over,
         )
     for inputs in dict.fromkeys(one.setting["inputs"] for one in prepared):
@@ -171,10 +180,10 @@ def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = F
             cure = (
                 'consider inputs="standardised", which is computed in float64'
                 if inputs == "raw" and train.exact is not None
-                else "subtract something like their mean before they are cast to that type"
+                else "subtract about their mean before they are cast to that type"
             )
             warn_caller(
-                f"{train.x.dtype} tells few values of these features apart, which are large and "
-                f'vary little: {shown} (inputs="{inputs}"); {cure}',
+                f"{train.x.dtype} tells few values of these features apart, since they are large "
+                f'and vary little: {shown} (inputs="{inputs}"); {cure}',
                 is_over,
             )

@@ -1,4 +1,4 @@
-"""A stretch of training: one network, compiled call after compiled call."""
+"""Stretches of training: one network trained for some epochs, in several compiled calls."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,11 +23,14 @@ from jaxnn.training.recipes import Recipe, recipe
 
 
 class Setup(NamedTuple):
-    """What stays as it is while one network is trained.
+    """What does not change while one network is trained.
 
     Attributes:
-      given: the training set before its treatment.
-      train, valid: after it.
+      given: the training set before the treatment of inputs.
+      train, valid: the data after the treatment.
+      treatment: the treatment of inputs.
+      model: the user's model, or None for `mlp`.
+      in_row_space: whether the treatment projects to the row space.
       schedule: the mini-batches of `train`.
     """
 
@@ -49,18 +52,20 @@ class Setup(NamedTuple):
         return recipe.program.with_features(self.treatment.num_features)
 
     def first_state(self, recipe: Recipe, seed: int) -> TrainState:
-        """The state before the first step."""
+        """Returns the state before the first step."""
         program = initial(self.program(recipe))
         return init_train_state(program, new_key(seed), jax.device_put(recipe.numbers))
 
 
 class Reached(NamedTuple):
-    """What a stretch of training came to.
+    """The result of a stretch of training.
 
     Attributes:
-      epochs: that were done; all of them if the network diverged: nothing would change any more.
-      curves: name -> (epochs done,).
-      seconds, compile_seconds: wall time; what the first call took beyond later ones.
+      train_state: the state at its end.
+      epochs: epochs trained. A network that diverged counts as trained to the end.
+      curves: name -> (epochs,).
+      seconds: wall time.
+      compile_seconds: the time of the first call minus that of later ones.
     """
 
     train_state: TrainState
@@ -82,21 +87,22 @@ def train_stretch(
     keep: Callable[[Reached], None],
     save: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
 ) -> bool:
-    """Trains a network on, until it diverges or a signal comes; one call at least.
+    """Trains a network for some epochs, until it diverges or a signal comes.
 
     Args:
-      train_state: is consumed.
-      given: the setting as the hook is told it.
-      hook: is told of every epoch, and may end the stretch.
+      train_state: the current state; its arrays are donated.
+      epochs: the number of epochs; at least one compiled call is made.
+      given: the setting as it is passed to the hook.
+      hook: is called for every epoch, and may end the stretch.
       progress: as in `fit`.
-      keep: is given what was reached, before any signal can lose it.
-      save: is given the state and the curves of the stretch after each call.
+      keep: is called with the result before any signal can lose it.
+      save: is called with the state and the curves of the stretch after each compiled call.
 
     Returns:
-      whether Ctrl-C or SIGTERM came, or the hook has ended the stretch.
+      whether Ctrl-C, SIGTERM or the hook ended the stretch.
 
     Raises:
-      ValueError: the machine has no room for the curves.
+      ValueError: the curves do not fit in memory.
     """
     check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
     curves = {name: np.full(epochs, np.nan) for name in setup.curve_names(recipe)}
@@ -107,12 +113,12 @@ def train_stretch(
     with deferred_interrupt() as is_stopped:
         try:
             with progress_line(epochs, progress) as report:
-                # one call at least, so that what an interrupt leaves is a network with a curve
+                # at least one call, so that an interrupted network has a curve
                 while done == 0 or (
                     done < epochs and diverged < 0 and not (is_ended or is_stopped())
                 ):
                     start, epoch = time.perf_counter(), first_epoch + done
-                    # a state and its curves are of one epoch, whenever a second signal comes
+                    # no second signal may come between updating the state and its curves
                     with held_signals():
                         train_state, new, diverged = _one_call(
                             setup, recipe, train_state, numbers, epoch, num_epochs
@@ -128,11 +134,11 @@ def train_stretch(
                         save(train_state, {name: values[:done] for name, values in curves.items()})
                     report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
                     seconds += time.perf_counter() - start
-                    # after the first one calls last about a quarter of a second
+                    # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
                     num_epochs = min(epochs - done, setup.schedule.room, per_call)
         except ENDS:
-            # a second signal, which acts at once
+            # a second signal acts at once
             if not done:
                 raise
             is_ended = True
@@ -160,13 +166,13 @@ def _one_call(
     epoch: int,
     num_epochs: int,
 ) -> tuple[TrainState, dict[str, np.ndarray], int]:
-    """Trains from `epoch` on; the new state, the epochs' curves, and where it diverged or -1."""
+    """Trains from `epoch` on; returns the state, the curves, and the step of divergence or -1."""
     schedule = setup.schedule
     batches = jax.device_put(schedule.batches(epoch, num_epochs))
     train_state, new = train_epochs(
         setup.program(recipe), train_state, numbers, setup.train, setup.valid, batches
     )
-    # on the host: slicing there compiles nothing
+    # fetched first: slicing on the host compiles nothing
     new, diverged = jax.device_get((new, train_state.diverged))
     curves = {
         name: without_unfinished(values[:num_epochs], diverged, epoch, schedule.num_steps)
