@@ -1,4 +1,8 @@
-"""What networks, studies and runs are in files: names, versions, and checks of what is read.
+"""Networks, studies and states in files: their layout, and checks of what is read.
 
-How bytes get to the disk is for `disk`.
+How bytes get to the disk belongs to `jaxnn.disk`.
+
+Files, in reading order: `schemas` (allowed values), `networks` (a network as a file), `layout` (a
+study as a file), `agreement` (whether the parts of a study fit), `parts` (the part of one process),
+`states` (lanes in the middle of training).
 """

@@ -1,4 +1,4 @@
-"""Whether the parts of a study that was read fit each other: settings, lanes, chunks and inputs."""
+"""Checks that the parts of a study read from a file agree: settings, lanes, chunks and inputs."""
 
 import math
 from collections.abc import Sequence
@@ -26,28 +26,28 @@ from jaxnn.training.recipes import networks_of
 
 
 def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
-    """A setting that was read, checked; what a file of an older version lacks has its default.
+    """Returns a setting that was read, checked and with defaults for names that an old file lacks.
 
     Args:
-      is_foreign: whether a model of somebody's may have named further numbers.
+      is_foreign: whether a user's model may have named further numbers.
     """
     others = tuple(name for name in setting if name not in HYPERPARAMETERS)
     return complete(setting, NOT_HERE._replace(numbers=others) if is_foreign else None)
 
 
 def check_study(study: Record, numbers: np.ndarray | None) -> None:
-    """ValueError if a part of a study does not fit the others.
+    """Raises ValueError if a part of a study does not fit the others.
 
     Args:
-      numbers: of its settings in the whole study, if it is a part of one.
+      numbers: the numbers of its settings in the whole study, if it is a part of one.
     """
     num_settings, num_repeats = study.diverged.shape
-    # a search that was broken off may have no settings yet, and so no arrays that bear this out
+    # an interrupted search may have no settings yet, and so no arrays that confirm these sizes
     check_fits(32 * num_repeats * study.num_epochs, "it holds a study whose curves of a setting")
     if not num_settings == len(study.settings) == len(study.given):
         raise ValueError(
             f"it holds {len(study.settings)} settings and {len(study.given)} as given; expected "
-            f"{num_settings}, as there are curves"
+            f"{num_settings}, the number of curves"
         )
     if num_repeats % study.folds:
         raise ValueError(f"it holds {num_repeats} repetitions of {study.folds} folds")
@@ -86,7 +86,7 @@ def _check_curves(study: Record) -> None:
 
 
 def _check_given(given: Setting, full: Setting) -> None:
-    """ValueError unless a setting is what the given one is with every default written out."""
+    """Raises ValueError unless `full` is the given setting with every default."""
     for name in {**given, **full}:
         if given.get(name) != full.get(name):
             raise ValueError(
@@ -104,14 +104,14 @@ def _check_numbers(study: Record, numbers: np.ndarray | None) -> None:
 
 
 def _check_lanes(study: Record) -> None:
-    """What each network is known by lies in its range, and no two are the same."""
+    """Raises ValueError if a column is out of range or two networks have the same place."""
     epochs = study.num_epochs
     for name, least, most in (
         ("diverged", -1, 2**31 - 1),
         ("epochs_done", 0, epochs),
         ("ends", 1, epochs),
         ("dropped", 0, epochs),
-        # -1: no epoch was the best one yet
+        # -1: no epoch was the best yet
         ("kept_epochs", -1, epochs - 1),
     ):
         check_range(name, getattr(study, name), least, most)
@@ -122,7 +122,11 @@ def _check_lanes(study: Record) -> None:
 
 
 def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Program:
-    """A program that was read; ValueError unless it trains these lanes, by row and repetition."""
+    """Returns a program that was read; raises ValueError unless it can train these lanes.
+
+    Args:
+      lanes: (row, repetition) in the study.
+    """
     if not isinstance(program, Program) or not lanes:
         raise ValueError(f"it holds states of {brief(program)}; expected a program with lanes")
     rows, repeats = np.array(lanes).T
@@ -138,19 +142,19 @@ def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Progr
 
 
 def check_lane(study: Record, lane: Lane, state: TrainState) -> None:
-    """ValueError unless a state goes with what a study says of its network, by row."""
+    """Raises ValueError unless a state agrees with the study; `lane` is (row, repetition)."""
     check_state(state, int(study.epochs_done[lane]))
-    # a commit in the middle of training leaves it to the state to say that a network has diverged
+    # in the middle of training only the state knows whether a network has diverged
     own, diverged = int(state.diverged), int(study.diverged[lane])
     if own != diverged and (diverged >= 0 or int(state.epoch) != study.epochs_done[lane]):
         raise ValueError(f"it holds a state that diverged at {own}; expected {diverged}")
 
 
 def checked_networks(study: Record, networks: Any, rows: np.ndarray) -> Networks:
-    """Networks that were read, with the code that the study has and a file does not hold.
+    """Returns networks that were read, with the study's code, which no file holds.
 
     Raises:
-      ValueError: they are not those of the settings in these rows of the study.
+      ValueError: they are not the networks of the settings in these rows.
     """
     owns = {
         networks_of(study.settings[row], study.model, study.input_shape, study.num_classes): None
@@ -161,7 +165,7 @@ def checked_networks(study: Record, networks: Any, rows: np.ndarray) -> Networks
         raise ValueError(f"it holds networks of {brief(networks)}; expected the kind of the study")
     for own in owns:
         if networks.num_features is not None:
-            # they may be fewer, in the row space
+            # the row space may have fewer features
             own = own.with_features(networks.num_features)
         together = networks.merged(own)
         if together is None or (networks.is_here and together != networks):
@@ -185,7 +189,7 @@ def _check_treatments(study: Record, is_part: bool) -> None:
             is_fine = basis.shape == shape and basis.dtype.kind == "f" and np.isfinite(basis).all()
         if not is_fine:
             raise ValueError(f"it holds a basis that is not of finite numbers {list(shape)}")
-    # those of a part come from the process that knows the whole study
+    # a part may lack them: the process that knows the whole study has them
     for setting in () if is_part else study.settings:
         for fold in range(study.folds):
             if (setting["inputs"], fold) not in study.treatments:

@@ -1,12 +1,12 @@
-"""Archives: networks and studies as HDF5 files, readable with h5py alone.
+"""The layout of HDF5 files of networks and studies, which h5py alone can read.
 
 | file | groups of arrays | some of the attributes, as JSON |
 | --- | --- | --- |
 | network | params, state, inputs (mean, deviation), curves | setting, diverged, input_shape |
 | study | curves, lanes (diverged, ...), treatments, chunks (params, state) | settings, plan, call |
 
-Leaves have their place in the pytree as name: params/0/kernel. See `files` for the first 512 bytes,
-and `commits` for what a directory holds.
+A leaf's name is its path in the pytree: params/0/kernel. `jaxnn.disk.hdf5` describes the first 512
+bytes, `jaxnn.disk.directories` the directory of a search.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ STUDY = format_of("study")
 
 
 def whole_record(commits: Sequence[Commit], model: Model | ModelFn | None) -> Record:
-    """The study of all processes' commits, of which one at least knows all settings."""
+    """Returns the study of the commits of all processes, one of which describes all settings."""
     with complete_or_refused(commits[0].path.parent):
         first, *others = best_first(commits)
     with complete_or_refused(first.path):
@@ -48,7 +48,7 @@ def whole_record(commits: Sequence[Commit], model: Model | ModelFn | None) -> Re
 
 
 def best_first(commits: Sequence[Commit]) -> Sequence[Commit]:
-    """Those of processes that finished together; or all, first the one that knows most settings."""
+    """Returns the commits of the job that finished the search, or all, best-informed first."""
 
     def knowledge(commit: Commit) -> tuple[bool, int, int, int]:
         _, arrays, about = commit
@@ -67,6 +67,7 @@ def merged_record(
     model: Model | ModelFn | None,
     others: Sequence[Commit],
 ) -> Record:
+    """Returns the study of a file, completed by other processes' commits."""
     study = part_in(path, arrays, about, model).study
     for other in others:
         with complete_or_refused(other.path):
@@ -76,7 +77,7 @@ def merged_record(
 
 @contextlib.contextmanager
 def complete_or_refused(path: StrPath) -> Iterator[None]:
-    """Errors of what a file lacks, or should not hold, become a ValueError that names the file."""
+    """Turns errors from missing or bad contents into a ValueError that names the file."""
     try:
         yield
     except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
@@ -98,21 +99,21 @@ def save_record(study: Record, path: StrPath) -> None:
 
 
 def record_arrays(study: Record) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays of a study by name."""
+    """Yields the arrays of a study by name."""
     yield from named("curves", study.curves)
     for name in COLUMNS:
         yield f"lanes/{name}", getattr(study, name)
     for (inputs, fold), one in study.treatments.items():
         yield from named(f"treatments/{inputs}/{fold}", [one.statistics, one.space])
     for index in sorted({*study.places[..., 0].flat} - {-1}):
-        # the others' networks were all trained on, as lanes of later chunks
+        # networks of other chunks were trained further, in later chunks
         chunk = study.chunks[index]
         yield from named(f"chunks/{index}/params", chunk.params)
         yield from named(f"chunks/{index}/state", chunk.state)
 
 
 def record_about(study: Record) -> dict[str, Any]:
-    """The rest of a study, as JSON."""
+    """Returns the rest of a study, as JSON."""
     return {
         "format": STUDY,
         **{name: encode(getattr(study, name)) for name in WRITTEN},
@@ -134,7 +135,7 @@ def _num_lanes(chunk: Chunk) -> int:
 
 
 NUMBERS = "numbers"
-"""Of the settings, in a file that holds some of a study's."""
+"""Array of the numbers of settings, in a file with a part of a study."""
 
 
 def part_in(
@@ -144,10 +145,11 @@ def part_in(
     model: Model | ModelFn | None,
     is_message: bool = False,
 ) -> Part:
-    """The study of a file, or the part that it holds; `path` is for the errors.
+    """Returns the study, or the part of one, that a file or message holds.
 
     Args:
-      is_message: of a process of the same job, which leaves out settings that all know.
+      path: the path, for errors.
+      is_message: whether a process of the same job sent it, which leaves out what all know.
     """
     study = _study_of(path, arrays, about, model)
     numbers = arrays.get(NUMBERS, np.arange(len(study.given)))
@@ -181,7 +183,7 @@ def _study_of(
     known |= filled(path, "lanes", whole, arrays)
     curve = jax.ShapeDtypeStruct((num_settings, num_repeats, num_epochs), about["dtype"])
     curves = filled(path, "curves", dict.fromkeys(about["curves"], curve), arrays)
-    # a pytree's dict comes back in the order of the alphabet
+    # JAX sorts the keys of a dict
     curves = {name: curves[name] for name in about["curves"]}
     if is_foreign and model is None:
         model = NOT_HERE
@@ -197,7 +199,7 @@ def _study_of(
         networks = checked_networks(study, decode(encoded), rows)
         params, state = {}, {}
         if len(rows) and networks.is_here:
-            # any of its settings has networks of the same shapes
+            # all its settings have networks of the same shapes
             lane_data = networks.lane_data(study.settings[rows[0]])
             template = jax.eval_shape(networks.model(lane_data).init, new_key(0))
             params, state = (

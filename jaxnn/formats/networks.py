@@ -1,4 +1,4 @@
-"""A network as a file: what `Fitted.save` writes, and what is made of it again."""
+"""A network as a file: what `Fitted.save` writes, and reading it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +50,11 @@ def network_in(
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
 ) -> Fitted:
-    """The network of a file; ValueError if what is in it does not fit."""
+    """Returns the network of a file.
+
+    Raises:
+      ValueError: the contents do not fit each other.
+    """
     about = {**about, **{name: decode(about[name]) for name in ("setting", "input_shape")}}
     check("the network", about, NETWORK_VALUES)
     input_shape = about["input_shape"]

@@ -1,4 +1,4 @@
-"""Parts of a study: what one process of a job knows, taken out of it and put together again."""
+"""Parts of a study: what one process of a job knows, cut out and merged again."""
 
 import dataclasses
 from collections.abc import Collection, Iterable
@@ -12,7 +12,7 @@ from jaxnn.results.trials import Chunk, Lane
 
 
 class Part(NamedTuple):
-    """A study of some settings, and their numbers in the whole one."""
+    """A study of some settings, and their numbers in the whole study."""
 
     study: Record
     numbers: np.ndarray
@@ -24,11 +24,14 @@ def part_of(
     networks: Iterable[Lane] | None = None,
     is_whole: bool = False,
 ) -> Part:
-    """What a study knows of some lanes; of others of the same settings nothing.
+    """Returns the part of a study with the results of some lanes.
+
+    Other lanes of the same settings count as not trained.
 
     Args:
-      networks: those of the lanes whose networks come with it; None takes all that are there.
-      is_whole: keep all settings, and who shares a program.
+      lanes: (number, repetition) of the lanes.
+      networks: the lanes whose networks are included; None includes all.
+      is_whole: whether to keep all settings and the whole plan.
     """
     numbers = np.unique([number for number, _ in lanes]).astype(int)
     if is_whole:
@@ -52,7 +55,7 @@ def part_of(
             name: np.where(mine[..., None], curve[numbers], np.nan).astype(curve.dtype)
             for name, curve in study.curves.items()
         },
-        # all processes make them, or have them from the first
+        # other processes have them already
         treatments=study.treatments if is_whole else {},
         chunks=chunks,
         **cut,
@@ -61,7 +64,7 @@ def part_of(
 
 
 def _chunks_of(study: Record, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.ndarray]:
-    """The chunks of some lanes without the others' networks, and the places in them."""
+    """Returns chunks with the networks of some lanes alone, and the places in them."""
     places = np.full_like(study.places, -1)
     found: dict[int, list[tuple[Lane, int]]] = {}
     for lane in lanes:
@@ -80,7 +83,7 @@ def _chunks_of(study: Record, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.nd
 
 
 def absorb(study: Record, part: Part) -> None:
-    """Puts what a part knows better into the whole study: later epochs, and networks."""
+    """Copies what a part has in addition, later epochs and networks, to the whole study."""
     then, numbers = part
     known = numbers < len(study.given)
     numbers = numbers[known]

@@ -1,6 +1,6 @@
-"""Schemas: which values a file of ours may hold, in a table for each kind of record.
+"""Schemas: the values that each kind of file may hold.
 
-Shapes and types of arrays are compared in `trees`, sizes in `claims`.
+`jaxnn.disk.trees` checks shapes and types of arrays, `jaxnn.disk.claims` checks sizes.
 """
 
 import math
@@ -80,7 +80,7 @@ RUN_VALUES: Schema = {
 }
 
 
-# training knows nothing of files: how they write its structures is said here
+# how classes of `training`, which knows nothing of files, are saved
 recorded(lambda: Foreign(NOT_HERE), as_name="Model")(Foreign)
 
 recorded(
@@ -106,7 +106,7 @@ recorded(
 
 
 def check_curves(curves: Mapping[str, np.ndarray]) -> None:
-    """ValueError unless these are curves of known names, all of one length."""
+    """Raises ValueError unless curves have known names and one length."""
     lengths = {curve.shape for curve in curves.values()}
     kinds = {curve.dtype.kind for curve in curves.values()}
     if not all(map(is_curve, curves)) or len(lengths) > 1 or kinds - {"f"}:
@@ -119,9 +119,9 @@ def check_curves(curves: Mapping[str, np.ndarray]) -> None:
 
 
 def check_curve(name: str, curve: np.ndarray) -> None:
-    """ValueError unless these are values of a metric; NaN stands where a network had diverged."""
+    """Raises ValueError unless these are values of a metric, or NaN after divergence."""
     least, most = metric_of(name).bounds
-    # a weighted mean of hits may be rounded to just beyond 1
+    # a weighted mean may be rounded to just above 1
     known, reach = curve[~np.isnan(curve)], most * (1 + 1e-3)
     if known.size and not least <= known.min() <= known.max() <= reach:
         raise ValueError(
@@ -131,7 +131,7 @@ def check_curve(name: str, curve: np.ndarray) -> None:
 
 
 def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, ...]) -> None:
-    """ValueError unless inputs of a shape can be normalised by these."""
+    """Raises ValueError unless inputs of a shape can be normalised by these statistics."""
     for name, array in (("mean", mean), ("deviation", deviation)):
         if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise ValueError(
@@ -143,11 +143,11 @@ def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, 
 
 
 def check_state(state: TrainState, epoch: int) -> None:
-    """ValueError unless this can be the state of one network's training after some epochs."""
+    """Raises ValueError unless this can be a network's state after some epochs of training."""
     done, step, diverged = int(state.epoch), int(state.step), int(state.diverged)
-    # a network that has diverged counts as trained to the end of what was asked for
+    # a network that diverged counts as trained to the end
     is_fine = 0 <= done <= epoch if diverged >= 0 else done == epoch
-    # the epochs have equally many steps
+    # all epochs have the same number of steps
     is_fine = is_fine and (step == 0 if done == 0 else step >= done and step % done == 0)
     is_fine = is_fine and (diverged == -1 or 0 <= diverged < step)
     best = -1 if state.best is None else int(state.best.epoch)
@@ -158,12 +158,12 @@ def check_state(state: TrainState, epoch: int) -> None:
         raise ValueError(
             f"it holds a state after {done} epochs and {step} steps, of which step {diverged} "
             f"diverged (-1: none did) and epoch {best} was kept, whose optimizer has counted "
-            f"{counts or 'none'}; expected what {epoch} epochs come to"
+            f"{counts or 'none'}; expected the state after {epoch} epochs"
         )
 
 
 def check_range(name: str, array: np.ndarray, least: int, most: int) -> None:
-    """ValueError unless all numbers of an array are in a range."""
+    """Raises ValueError unless all numbers of an array are in a range."""
     if array.size and not least <= array.min() <= array.max() <= most:
         raise ValueError(
             f"{name} has numbers from {array.min()} to {array.max()}; expected {least} to {most}"

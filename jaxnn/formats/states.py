@@ -1,4 +1,4 @@
-"""Snapshots: lanes in the middle of their training as arrays, and lanes brought back to there."""
+"""Training states of lanes: saved in commits, and restored from them."""
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,15 +23,17 @@ from jaxnn.settings.hyperparameters import traced_numbers
 from jaxnn.system.arrays import new_key
 
 States = dict[Lane, TrainState]
-"""On the host; a key is there as its numbers."""
+"""Lane -> its state on the host, with the words of the key in place of the key."""
 
 
 class Past(NamedTuple):
-    """What a commit knew: a study of some settings, and the states of the lanes that go on.
+    """The contents of a commit: a study of some settings, and the states of unfinished lanes.
 
     Attributes:
-      rows: number of a setting -> its row in the study.
-      first_chunk: index that its first chunk has in the study that goes on.
+      study: the study, or the part of it that the commit holds.
+      rows: number of a setting -> its row in this study.
+      states: the states of the lanes that were in training.
+      first_chunk: the index of its first chunk in the study that resumes.
     """
 
     study: Record
@@ -45,13 +47,13 @@ class Past(NamedTuple):
 
 
 def settled(study: Record, states: States, training: Collection[Lane]) -> Record:
-    """The study with each lane that is being trained as it was last put into `states`."""
+    """Returns the study in which each lane in training is only as far as its state."""
     rows = {name: getattr(study, name).copy() for name in COLUMNS}
     curves = {name: curve.copy() for name, curve in study.curves.items()}
     for lane in training:
         epoch = int(states[lane].epoch) if lane in states else 0
         rows["epochs_done"][lane], rows["kept_epochs"][lane] = epoch, epoch - 1
-        # the state knows whether it has diverged; a network of an earlier rung would not be its own
+        # the state knows whether it diverged; the network of an earlier rung does not belong to it
         rows["diverged"][lane] = rows["places"][lane] = -1
         for curve in curves.values():
             curve[lane][epoch:] = np.nan
@@ -66,15 +68,16 @@ def snapshot(
     lanes: Collection[Lane] | None = None,
     is_whole: bool = True,
 ) -> Content:
-    """A study and its lanes as arrays by name, and the rest as JSON.
+    """Returns a study and the states of its lanes as named arrays, and the rest as JSON.
 
-    Lanes are independent, and need not have come equally far.
+    Lanes are independent and may be at different epochs.
 
     Args:
-      training: the lanes whose entries in the study may be ahead of their states.
-      programs: by the setting's number.
-      lanes: of this process, where others have lanes, too.
-      is_whole: whether it is to know all settings, and the plan.
+      states: the states of the lanes in training.
+      training: lanes whose entries in the study may be ahead of their states.
+      programs: number of a setting -> its program.
+      lanes: the lanes of this process; None is all lanes.
+      is_whole: whether to include all settings and the plan.
     """
     then, numbers = settled(study, states, training), None
     if lanes is not None:
@@ -93,7 +96,7 @@ def snapshot(
         yield from record_arrays(then)
         for index, lanes in enumerate(groups.values()):
             yield f"states/{index}/lanes", np.array(lanes)
-            # leaf by leaf: together they would take their memory once more
+            # leaf by leaf, since stacking all leaves at once would double the memory
             leaves = [jax.tree.leaves(states[lane]) for lane in lanes]
             for place, (name, _) in enumerate(named(f"states/{index}", states[lanes[0]])):
                 yield name, np.stack([own[place] for own in leaves])
@@ -102,7 +105,11 @@ def snapshot(
 
 
 def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
-    """What a commit knew; ValueError if its arrays do not fit what it says of them."""
+    """Returns the contents of a commit.
+
+    Raises:
+      ValueError: its arrays and attributes do not fit each other.
+    """
     path, arrays, about = commit
     states: States = {}
     with complete_or_refused(path):
@@ -125,7 +132,7 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
 
 
 def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> list[Past]:
-    """What the commits of a directory knew; their chunks and notes are the study's from now on."""
+    """Returns the contents of a directory's commits; adds their chunks and notes to the study."""
     found = []
     for commit in commits.take():
         past = past_of(commit, model)._replace(first_chunk=len(study.chunks))
@@ -135,7 +142,7 @@ def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> 
 
 
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
-    """Shapes and types of a lane's state on the host."""
+    """Returns the shapes and types of a lane's state on the host."""
     numbers = traced_numbers(setting) | program.networks.lane_data(setting)
     state = jax.eval_shape(lambda key: init_train_state(program, key, numbers), new_key(0))
     keys = jax.eval_shape(jax.random.key_data, state.dropout_key)
@@ -145,10 +152,10 @@ def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
 def restore(
     pasts: Sequence[Past], study: Record, states: States, lanes: Iterable[Lane], until: int
 ) -> None:
-    """Brings lanes to where the past left them, at most to the epoch `until`.
+    """Restores lanes from commits, up to the epoch `until` at most.
 
-    A search that is gone on with runs anew from its start, and finds its networks trained as far
-    as they were: so it takes the same decisions, and draws the same settings.
+    A resumed search runs again from its start. Instead of training it takes results from its
+    commits as far as they go, so it makes the same decisions and draws the same settings.
     """
     for lane in lanes:
         past = max(pasts, key=lambda one: one.epochs_done(lane))
@@ -162,7 +169,7 @@ def restore(
                 "with a seed, or another directory"
             )
         reached = min(int(then.epochs_done[row]), until)
-        # a network that diverged later than that is still fine
+        # a network that diverged after `until` has not diverged yet
         has_diverged = (
             then.diverged[row] >= 0 and np.isnan(then.curves[COST.name][row][:until]).any()
         )
@@ -179,7 +186,7 @@ def restore(
 
 
 def is_exhausted(pasts: Sequence[Past], study: Record) -> bool:
-    """Whether a study knows all that the past knew."""
+    """Whether the study has caught up with all commits."""
     for past in pasts:
         numbers = [*past.rows]
         if max(numbers, default=-1) >= len(study.given):
