@@ -1,4 +1,8 @@
-"""What a search has found: its record, statistics, pictures and reports.
+"""Results of a search: its record, statistics, plots and reports.
 
-Nothing in here trains or writes a network to disk.
+Nothing in here trains or saves a network.
+
+Files, in reading order: `trials` (one setting's results), `records` (`Record`, the table of all),
+`uncertainty` (standard errors and tests), `summaries` (text), `plots` (matplotlib), `reports` (one
+HTML page).
 """

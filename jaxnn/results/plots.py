@@ -1,4 +1,4 @@
-"""Pictures of a study; they need the extra "plot". Each returns a matplotlib Figure."""
+"""Plots of a study, which need the extra "plot"; each returns a matplotlib Figure."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 MOST_MARKS = 50
-"""Options that an axis names."""
+"""The most options that an axis labels."""
 
 BEST = "#d1495b"
 
@@ -25,7 +25,7 @@ MEDIAN = "#1d3557"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """A figure that pyplot has made, so that a notebook draws it, and then let go of."""
+    """Returns a figure that a notebook shows once and that pyplot does not keep."""
     try:
         from matplotlib import pyplot as plt
     except ModuleNotFoundError:
@@ -33,13 +33,13 @@ def new_figure(width: float, height: float) -> "Figure":
             "pictures need matplotlib: pip install 'jaxnn-lanes[plot]'"
         ) from None
     figure = plt.figure(figsize=(width, height), layout="constrained")
-    # pyplot would keep it for good, and show it in a notebook a second time
+    # pyplot would keep it in memory, and show it in a notebook a second time
     plt.close(figure)
     return figure
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib takes for text: between two dollars it reads mathematics."""
+    """Escapes dollars, between which matplotlib expects mathematics."""
     return excerpt(text, 1000).replace("$", r"\$")
 
 
@@ -56,10 +56,10 @@ def _check_has_settings(name: str, study: Record) -> None:
 
 
 def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
-    """Curves of all settings over the epochs, with the best and the median one marked.
+    """Plots the learning curves of all settings, with the best and the median setting marked.
 
     Args:
-      study: repetitions of a setting are averaged; a curve ends where a network diverged.
+      study: a study; repetitions of a setting are averaged, and a curve ends at divergence.
       curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is the study's metric.
     """
     _check_has_settings("plot_learning_curves", study)
@@ -83,7 +83,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
     metric = metric_of(curve)
     if metric.is_logarithmic:
         finite = values[np.isfinite(values) & (values > 0)]
-        # costs of a wild search span many decades; a few huge ones must not squash the rest
+        # costs may span many decades; a few huge ones must not flatten the others
         if finite.size:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
@@ -104,15 +104,15 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
 
 
 def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
-    """The value of every setting against each of its hyperparameters, on that one's own scale.
+    """Plots the values of settings against each hyperparameter, on the hyperparameter's scale.
 
-    Dark points are settings that were trained to the end, the best of all is red; light ones were
-    dropped on the way, at what they had reached. Values far below the others are drawn at the edge.
-    A setting that makes no use of a hyperparameter, as adam of momentum, is left out there.
+    Dark points are settings that were trained to the end; the best is red. Light points are dropped
+    settings with their last value. Values much worse than the others are drawn at the edge. A
+    setting that does not use a hyperparameter, as adam does not use momentum, is left out there.
 
     Args:
-      study: of a sweep or search.
-      params: which hyperparameters; None draws all that differ.
+      study: a study of a sweep or search.
+      params: the hyperparameters to plot; None plots all that differ.
     """
     _check_has_settings("plot_slice", study)
     names = study.varied if params is None else list(params)
@@ -124,7 +124,7 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
         )
     values = study.reached(study.ranked_by[0].valid).mean(axis=1)
     is_known, is_dropped = np.isfinite(values), study.dropped > 0
-    # the worst fifth may be far away
+    # the worst fifth may be far worse than the others
     ends = study.ranked_by[0].better_part
     low, high = np.quantile(values[is_known], ends) if is_known.any() else (0.0, 1.0)
     margin = 0.06 * ((high - low) or 1.0)
@@ -133,7 +133,7 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
     columns = -(-len(names) // rows)
     figure = new_figure(3.1 * columns + 0.6, 3.1 * rows)
     all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    # options would lie on top of each other
+    # jitter, since points of one option would lie on top of each other
     spread = np.random.default_rng(0).uniform(-1, 1, len(values))
     for axes, name in zip(all_axes, names, strict=False):
         domain = study.domain(name)
@@ -173,10 +173,10 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
 
 
 def plot_rungs(study: Record) -> "Figure":
-    """The rungs of a halving: learning curves, each as far as its setting was trained.
+    """Plots the rungs of a halving: learning curves as far as each setting was trained.
 
-    A light curve ends where its setting was dropped, the best of all is red. Above each rung stands
-    how many were trained to it.
+    A light curve ends where its setting was dropped; the best setting is red. The number above a
+    rung counts the settings that were trained to it.
     """
     _check_has_settings("plot_rungs", study)
     if not study.rungs:
@@ -227,9 +227,9 @@ def plot_rungs(study: Record) -> "Figure":
 
 
 def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
-    """Text and position of an axis's marks: options, or round values on the range's scale.
+    """Returns (text, position) of an axis's ticks: options, or values on the range's scale.
 
-    Of more than MOST_MARKS options some are marked, evenly spread.
+    Of more than MOST_MARKS options, evenly spread ones are labelled.
     """
     if isinstance(domain, Choice):
         count = len(domain.options)
@@ -238,7 +238,7 @@ def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
         shown = ["-".join(map(str, o)) or "none" if isinstance(o, tuple) else str(o)
                  for o in options]  # fmt: skip
         return [(t, domain.position(o)) for t, o in zip(shown, options, strict=True)]
-    # NumPy has no whole numbers from 2^63 on
+    # NumPy has no whole numbers above 2^63
     low, high = float(domain.low), float(domain.high)
     if domain.scale == "linear":
         values = np.linspace(low, high, 5)

@@ -1,4 +1,4 @@
-"""A study as one self-contained page, which opens offline; needs plotly, the extra "report"."""
+"""A study as one HTML page that works offline; needs plotly, the extra "report"."""
 
 import base64
 import hashlib
@@ -26,13 +26,13 @@ from jaxnn.system.terminal import excerpt, visible
 from jaxnn.version import __version__
 
 MOST_CURVES = 300
-"""Learning curves that a page shows: the best third of them, and others from all ranks."""
+"""The most learning curves on a page: a third of them are the best, the others of all ranks."""
 
 PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scipy", "h5py")
 
 
 def report(study: Record, path: str | os.PathLike[str]) -> None:
-    """Writes the page of a study; see `Study.report`."""
+    """Writes the page of a study, see `Study.report`."""
     try:
         from plotly import offline
     except ModuleNotFoundError:
@@ -54,21 +54,21 @@ def report(study: Record, path: str | os.PathLike[str]) -> None:
             "call": study.call or "not recorded",
         },
         lists={"remarks": remarks(study), "machine": environment()},
-        # JSON, a script and HTML, which escape what they hold themselves
+        # JSON, a script and HTML, which are escaped already
         curves=_curves(study),
         coordinates=_coordinates(study),
         table=_table(study),
         plotly=offline.get_plotlyjs(),
         plan=study.plan._repr_html_(),
     )
-    # what is no text in UTF-8, such as a part of a file's name, is spelled out
+    # characters without UTF-8, as from a file's name, are escaped
     write_whole(path, [page.encode("utf-8", "backslashreplace")])
 
 
 def _page(texts: Mapping[str, str], lists: Mapping[str, Sequence[str]], **parts: str) -> str:
-    """The page, whose policy lets a browser run its own two scripts and load nothing.
+    """Returns the page, whose policy lets a browser run its two scripts and load nothing else.
 
-    They may make code of text, since plotly's drawing in WebGL does.
+    The scripts may evaluate text as code, since plotly's WebGL plots do.
     """
     template = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
     parts |= {name: _escaped(text) for name, text in texts.items()}
@@ -80,27 +80,27 @@ def _page(texts: Mapping[str, str], lists: Mapping[str, Sequence[str]], **parts:
 
 
 def _escaped(text: str) -> str:
-    """Text as HTML, between tags or in an attribute."""
+    """Escapes text for HTML, between tags or in an attribute."""
     return html.escape(excerpt(text))
 
 
 def _hash(script: str) -> str:
-    """A script as a content security policy names it; browsers know the end of a line as one."""
+    """Returns a script's hash for a content security policy; browsers end lines with a newline."""
     one_kind = script.replace("\r\n", "\n").replace("\r", "\n").encode()
     return f"'sha256-{base64.b64encode(hashlib.sha256(one_kind).digest()).decode()}'"
 
 
 def _as_json(value: Any) -> str:
-    """Data as JSON that can stand in a script: nothing in it ends the script, or begins another."""
+    """Returns data as JSON for a script element, which it can neither end nor begin."""
     text = json.dumps(_with_texts(value, lambda name, text: visible(text)), allow_nan=False)
     for sign in "<>&":
-        # in JSON they occur in text alone
+        # JSON has these characters in strings only
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
 
 
 def _with_texts(value: Any, change: Callable[[str, str], str], name: str = "") -> Any:
-    """Data in which each text is what `change(name, text)` makes of it, by the name it has."""
+    """Applies `change(name, text)` to each text in nested data; name is the key that holds it."""
     if isinstance(value, dict):
         return {key: _with_texts(item, change, key) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -109,7 +109,7 @@ def _with_texts(value: Any, change: Callable[[str, str], str], name: str = "") -
 
 
 def environment() -> list[str]:
-    """Versions and devices, a line each."""
+    """Returns lines about versions and devices."""
     versions = (f"{name} {version_of(name)}" for name in PACKAGES)
     devices = ", ".join(f"{one.device_kind} ({one.platform})" for one in jax.local_devices())
     return [
@@ -127,7 +127,7 @@ def version_of(name: str) -> str:
 
 
 def _figure(traces: list[Any], **layout: Any) -> str:
-    """A plotly figure as the JSON that the page draws."""
+    """Returns a plotly figure as JSON for the page."""
     from plotly import graph_objects
 
     figure = json.loads(graph_objects.Figure(traces, layout).to_json())
@@ -136,7 +136,7 @@ def _figure(traces: list[Any], **layout: Any) -> str:
 
 
 _TEXTS = ("label", "name", "text", "ticktext")
-"""Where plotly reads its own kind of HTML: <b>, <br>, links."""
+"""Keys whose text plotly reads as HTML: <b>, <br>, links."""
 
 
 def _curves(study: Record) -> str:
@@ -149,7 +149,7 @@ def _curves(study: Record) -> str:
     ranking = study.ranking
     spread = np.linspace(0, len(ranking) - 1, 2 * MOST_CURVES // 3).round().astype(int)
     chosen = [*dict.fromkeys([*ranking[: MOST_CURVES // 3].tolist(), *ranking[spread].tolist()])]
-    # one trace for all: each curve ends with a gap
+    # one trace for all curves, with a gap after each
     x, y, numbers = [], [], []
     for number in chosen:
         known = np.flatnonzero(np.isfinite(values[number]))
@@ -200,7 +200,7 @@ def _coordinates(study: Record) -> str:
              "tickvals": list(places), "ticktext": list(texts)}
         )  # fmt: skip
     ends = [_end(study, number) for number in numbers.tolist()]
-    # those that were not trained to the end have the value that they had reached by then
+    # settings that were not trained to the end have their last value
     kinds = {end: place for place, end in enumerate(sorted({*ends}))}
     if len(kinds) > 1:
         dimensions.append(
@@ -210,7 +210,7 @@ def _coordinates(study: Record) -> str:
     values = reached[numbers]
     dimensions.append({"label": study.metric, "values": values.tolist()})
     metric = study.ranked_by[0]
-    # the worst may be far away, and would leave one colour to all others
+    # values far worse than the others would leave them a single colour
     low, high = np.quantile(values, metric.better_part)
     line = {"color": values.tolist(), "colorscale": "Viridis", "showscale": True,
             "reversescale": not metric.is_higher_better,
@@ -219,17 +219,17 @@ def _coordinates(study: Record) -> str:
 
 
 def _end(study: Record, number: int) -> tuple[int, str]:
-    """How far a setting was trained: something to sort by, and text."""
+    """Returns how far a setting was trained, as a sort key and text."""
     if study.dropped[number]:
         dropped = int(study.dropped[number])
         return dropped, f"dropped after epoch {dropped:,}"
     if study.is_complete[number].all():
         return study.num_epochs + 2, "to the end"
-    return study.num_epochs + 1, "broken off"
+    return study.num_epochs + 1, "interrupted"
 
 
 def _table(study: Record) -> str:
-    """Every setting as a row of JSON, which the page shows and sorts."""
+    """Returns the table of all settings as JSON, which the page shows and sorts."""
     names = study.varied
     head = ["rank", "setting", study.metric, "± error", COST.name, "epochs", "state", *names]
     ranks = {int(number): rank for rank, number in enumerate(study.ranked, 1)}
@@ -250,5 +250,5 @@ def _table(study: Record) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Numbers stay numbers, so that the table sorts by them."""
+    """Returns a value for the table; numbers stay numbers, so that the table can sort them."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else short(value)

@@ -1,4 +1,4 @@
-"""Summaries: what a study tells a person."""
+"""Summaries: a study as text for people."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxnn.system.terminal import counted
 
 
 def headline(study: Record) -> str:
-    """How much was trained, and how long it took."""
+    """Returns one line on how much was trained and how long it took."""
     num_settings, num_repeats = study.diverged.shape
     num_done = int(study.is_complete.sum())
     rate = num_done / max(study.seconds, 1e-9)
@@ -29,7 +29,7 @@ def headline(study: Record) -> str:
 
 
 def summary(study: Record, top: int) -> Group:
-    """The best settings as a table, their spread over repetitions, and what to look at."""
+    """Returns the best settings as a table, with their spread over repetitions, and remarks."""
     if not study.given:
         return Group(headline(study), *study.notes)
     num_repeats = study.diverged.shape[1]
@@ -58,7 +58,7 @@ def summary(study: Record, top: int) -> Group:
 
 
 def remarks(study: Record) -> list[str]:
-    """What to look at, a sentence each."""
+    """Returns sentences on what the user should look at."""
     num_repeats, without_value = study.diverged.shape[1], study.failures()
     if not study.ranked.size:
         return [f"No setting has a value: {without_value}.", *study.notes]
@@ -79,10 +79,10 @@ def remarks(study: Record) -> list[str]:
 
 
 def at_edge(study: Record) -> dict[str, float]:
-    """Names whose best values press against a bound of the space that may be widened: bound.
+    """Returns name -> bound for ranges that should be widened, since the best settings lie there.
 
-    The best setting lies in the outer 5 % of the range, and the best tenth, three settings at
-    least, in its outer third on the mean: chance alone seldom does both.
+    The best setting lies in the outer 5 % of the range, and the mean of the best tenth (at least
+    three settings) in its outer third. Both rarely happen by chance.
     """
     if study.space is None:
         return {}
@@ -105,7 +105,7 @@ def at_edge(study: Record) -> dict[str, float]:
 
 
 def short(value: Any) -> str:
-    """A hyperparameter's value as a table shows it; 1 - beta keeps its digits."""
+    """Returns a hyperparameter's value for a table; values near 1 keep the digits of 1 - value."""
     if isinstance(value, float):
         return f"{value:.3g}" if value < 0.9 or value > 1 else f"{value:.5g}"
     return "-".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""Lanes, trials, chunks, rungs and columns: what a record is made of."""
+"""The parts of a record: lanes, trials, chunks, rungs and columns."""
 
 import dataclasses
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from jaxnn.disk.rules import many, whole
 from jaxnn.functional.types import Params, State
 
 Lane = tuple[int, int]
-"""Number of the setting, index of the repetition."""
+"""(number of the setting, index of the repetition)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,17 +18,18 @@ class Trial:
     """One setting of a study, named as in Optuna.
 
     Attributes:
-      number: its place in the list of settings.
+      number: its index in the list of settings.
       params: the setting as it was given.
       value: mean of `values`; NaN if a repetition diverged or nothing was trained.
       values: the metric of each repetition's network on the validation set, fold after fold.
-      standard_error: of the value, over repetitions or folds; NaN where there is one only.
-      interval: its 95 % interval, as far as the metric has values: an accuracy's ends at 0 and 1.
+      standard_error: of the value, over repetitions or folds; NaN if there is only one.
+      interval: the value's 95 % interval, clipped to the metric's range.
       cost: mean validation cost of the repetitions.
       state: "COMPLETE"; "PRUNED" if a repetition diverged, or a search dropped the setting;
         "RUNNING" if it was not trained to the end.
-      epochs: that its longest repetition was trained for.
+      epochs: epochs of the repetition that was trained longest.
       diverged: for each repetition the step whose cost was not finite, or None.
+      datetime_start, datetime_complete: when its first chunk started and its last one ended.
     """
 
     number: int
@@ -51,7 +52,7 @@ class Trial:
         return self.datetime_complete - self.datetime_start
 
     def row(self, names: list[str]) -> dict[str, Any]:
-        """A flat dict with the columns of Optuna's `trials_dataframe`, for some hyperparameters."""
+        """Returns a flat dict with the columns of Optuna's `trials_dataframe`."""
         return {
             "number": self.number,
             "value": self.value,
@@ -71,10 +72,10 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Lanes that were trained together, on the host: what the study makes networks of."""
+    """Lanes that were trained together, on the host, from which a study takes its networks."""
 
     networks: Networks
-    """Whose padding the parameters have."""
+    """The networks of the program; the parameters have their padding."""
     params: Params
     state: State
     start: datetime
@@ -83,12 +84,12 @@ class Chunk:
 
 @recorded(epochs=whole(1), entered=many(whole()), kept=many(whole()))
 class Rung(NamedTuple):
-    """A stretch of a halving, by numbers of settings.
+    """A stretch of a halving.
 
     Attributes:
-      epochs: that were done at its end.
-      entered: who was trained.
-      kept: who goes on.
+      epochs: epochs trained at its end.
+      entered: numbers of the settings that were trained.
+      kept: numbers of the settings that continue.
     """
 
     epochs: int
@@ -100,10 +101,10 @@ class Column(NamedTuple):
     """An array of a record, with a row for each setting.
 
     Attributes:
-      fill: its value where nothing was trained; None stands for E.
-      shape: of a lane's entry; or None for a column with an entry for each setting alone.
-      is_own: a lane's own result, which a process of a job knows of its lanes alone; the rest was
-        decided for all.
+      fill: the value if nothing was trained; None is E.
+      shape: the shape of a lane's entry; None if there is one entry for each setting.
+      is_own: whether it is a result of a lane, which only the process that trained it knows; other
+        columns are the same in all processes of a job.
     """
 
     fill: int | None
@@ -111,5 +112,5 @@ class Column(NamedTuple):
     is_own: bool = True
 
     def whole(self, num_settings: int, num_repeats: int) -> tuple[int, ...]:
-        """The array's shape: (S,), (S, K) or (S, K, ...)."""
+        """Returns the array's shape: (S,), (S, K) or (S, K, ...)."""
         return (num_settings,) if self.shape is None else (num_settings, num_repeats, *self.shape)

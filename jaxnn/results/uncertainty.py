@@ -1,4 +1,4 @@
-"""How sure a mean over repetitions or folds is, and whether two settings differ."""
+"""Uncertainty of a mean over repetitions or folds, and tests whether two settings differ."""
 
 import math
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEVEL = 0.95
-"""Of intervals."""
+"""The level of intervals."""
 
 
 class Comparison(NamedTuple):
@@ -14,9 +14,9 @@ class Comparison(NamedTuple):
 
     Attributes:
       difference: mean of the first setting's values minus the second's.
-      standard_error: of the difference.
-      interval: the difference's 95 % interval.
-      p_value: of a paired t-test that the two are equal.
+      standard_error: the standard error of the difference.
+      interval: the 95 % interval of the difference.
+      p_value: the p-value of a paired t-test of equal settings.
     """
 
     difference: float
@@ -26,7 +26,7 @@ class Comparison(NamedTuple):
 
     @property
     def is_real(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the interval excludes 0."""
         low, high = self.interval
         return low > 0 or high < 0
 
@@ -37,9 +37,10 @@ class Comparison(NamedTuple):
 
 
 def by_unit(values: np.ndarray, folds: int) -> np.ndarray:
-    """Values (..., K), fold after fold, as the (..., n) that are independent of one another.
+    """Returns the units (..., n) of statistics for values (..., K), which come fold after fold.
 
-    Without folds each repetition is one. With folds it is a fold, by the mean of its repetitions.
+    Without folds each repetition is a unit. With folds each fold is one, with the mean of its
+    repetitions.
     """
     if folds == 1:
         return values
@@ -47,11 +48,13 @@ def by_unit(values: np.ndarray, folds: int) -> np.ndarray:
 
 
 def standard_error(values: np.ndarray, folds: int = 1) -> np.ndarray:
-    """Of means over the last axis of values (..., K); NaN where there is one value only.
+    """Returns the standard error of means over the last axis of values (..., K).
 
-    s / sqrt(n) over repetitions. Folds share most of their training examples, so their values are
-    not independent, and s^2 counts 1 / n + 1 / (folds - 1) times: held-out over training part
-    (Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003).
+    It is s / sqrt(n) over n repetitions, and NaN if n is 1. Folds share most of their training
+    examples, so their values are not independent: s^2 is multiplied by 1 / n + 1 / (folds - 1),
+    whose second term is the ratio of held-out to training part.
+
+    Source: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003.
 
     >>> standard_error(np.array([0.9, 0.92, 0.94, 0.96])).round(4).item()
     0.0129
@@ -65,7 +68,7 @@ def standard_error(values: np.ndarray, folds: int = 1) -> np.ndarray:
 
 
 def half_width(values: np.ndarray, folds: int = 1) -> np.ndarray:
-    """How far the 95 % interval of a mean reaches to either side: Student's t times its error."""
+    """Returns half the width of a mean's 95 % interval: Student's t times the standard error."""
     # slow to import
     from scipy.special import stdtrit
 
@@ -75,7 +78,7 @@ def half_width(values: np.ndarray, folds: int = 1) -> np.ndarray:
 
 
 def compare(first: np.ndarray, second: np.ndarray, folds: int = 1) -> Comparison:
-    """The paired comparison of two settings' values (K,).
+    """Compares two settings' values (K,) by a paired t-test.
 
     >>> print(compare(np.array([0.90, 0.92, 0.91]), np.array([0.85, 0.88, 0.86])))
     +0.0467, 95 % interval +0.0323 to +0.0610: a real difference
@@ -88,6 +91,6 @@ def compare(first: np.ndarray, second: np.ndarray, folds: int = 1) -> Comparison
     freedom = by_unit(differences, folds).shape[-1] - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = abs(np.float64(mean) / error)
-    # equal values throughout tell nothing apart
+    # equal values: 0 / 0
     p_value = 1.0 if mean == 0 == error else float(2 * stdtr(max(freedom, 1), -statistic))
     return Comparison(mean, error, (mean - reach, mean + reach), p_value)
