@@ -280,7 +280,7 @@ FORGED = {
             lambda about, arrays, name=name: arrays.update(
                 {one: array + 1 for one, array in arrays.items() if one.endswith(f"1/{name}")}
             ),
-            "a state after .*; expected what 2 epochs come to",
+            "a state after .*; expected the state after 2 epochs",
         )
         for name in ("epoch", "step", "opt_state/0/count")
     },
