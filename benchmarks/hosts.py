@@ -33,7 +33,7 @@ from killing import Process, bits, ended, free_port, kill, printed, start, wait_
 from problems import digits
 
 import jaxnn
-from jaxnn.disk.directories import newest
+from jaxnn.disk.commits import newest
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e0),

@@ -2,7 +2,11 @@
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+
+from jaxnn.data.datasets import Dataset
+from jaxnn.functional.types import Array
 
 EPOCHS_PER_CALL = 64
 """The most epochs that one compiled call trains; the number is data, so fewer compile nothing."""
@@ -108,3 +112,19 @@ def without_unfinished(
     epochs = first_epoch + np.arange(values.shape[-1])
     step = np.asarray(diverged)[..., None]
     return np.where((step >= 0) & (epochs >= step // num_steps), np.nan, values)
+
+
+def padded_weights(data: Dataset) -> Array:
+    """The weights and, as the last one, the 0 of the row -1."""
+    return jnp.append(data.weights_or_ones(), 0)
+
+
+def filled_up(data: Dataset, weights: Array, rows: Array) -> Dataset:
+    """A mini-batch of some rows, where -1 is the last example with a weight of 0.
+
+    Args:
+      weights: by `padded_weights`. What is gathered is kept; weights that are made of `rows` would
+        be made again for every element of the gradient (64-32-16-10, 32 lanes: 5.1 us a lane and
+        step in place of 4.1, and on a busy machine 12 in place of 7).
+    """
+    return data[rows].weighted(weights[rows])

@@ -17,21 +17,30 @@ written when the chunks in training have finished a compiled call.
 
 import contextlib
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from jaxnn.disk.hdf5 import read_arrays, write_arrays
+from jaxnn.disk.commits import (
+    Commit,
+    Series,
+    commits_by_series,
+    finished_among,
+    is_leftover,
+    newest_among,
+    number_of,
+    remove_commits,
+    series_of,
+)
+from jaxnn.disk.hdf5 import write_arrays
 from jaxnn.disk.locks import LOCK, open_lock, take_lock
-from jaxnn.disk.writing import PARTIAL, StrPath
+from jaxnn.disk.writing import StrPath
 from jaxnn.system.checks import as_path
 from jaxnn.system.processes import ALONE, Hosts
-from jaxnn.system.terminal import warn_caller
 
 SHARE = 33
 """Time between commits, in times that the last one took: commits take at most 3 % of the whole."""
@@ -40,30 +49,6 @@ _KEPT = 2
 
 Content = tuple[Iterable[tuple[str, np.ndarray]], Mapping[str, Any]]
 """Arrays by name, and the rest as JSON."""
-
-
-class Commit(NamedTuple):
-    """A commit that was read back; `jaxnn.formats.layout` describes its arrays and attributes."""
-
-    path: Path
-    arrays: dict[str, np.ndarray]
-    about: dict[str, Any]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it describes the whole search: all settings, the plan and the original call."""
-        return _series(self.path).process == 1
-
-
-class Series(NamedTuple):
-    """The commits of one process of a job; `process` counts from 1."""
-
-    process: int = 1
-    of: int = 1
-
-    def file_name(self, number: int) -> str:
-        part = "" if self.of == 1 else f".{self.process}-of-{self.of}"
-        return f"commit-{number:06}{part}.h5"
 
 
 class Commits:
@@ -82,12 +67,14 @@ class Commits:
         series: Series = Series(),  # noqa: B008
     ):
         self.directory, self._lock, self.series = directory, lock, series
-        self.last = [] if directory is None else _newest(directory)
+        self.last = [] if directory is None else newest_among(directory)
         self.failure = ""
-        there = {} if directory is None else _commits(directory)
+        there = {} if directory is None else commits_by_series(directory)
         # numbers of damaged files and of the user's own files are not used again
-        self._number = max((_number(path) for paths in there.values() for path in paths), default=0)
-        self._good = [commit.path for commit in self.last if _series(commit.path) == series]
+        self._number = max(
+            (number_of(path) for paths in there.values() for path in paths), default=0
+        )
+        self._good = [commit.path for commit in self.last if series_of(commit.path) == series]
         self._older = [path for path in there.get(series, []) if path not in self._good]
         self._interval, self._ended = interval, time.monotonic()
         # seconds spent on the last commit, and so far on the next one
@@ -155,15 +142,15 @@ class Commits:
         while len(self._good) > _KEPT:
             self._good.pop(0).unlink(missing_ok=True)
         if len(self._good) == _KEPT:
-            _remove_commits(self._older)
+            remove_commits(self._older)
             self._older = []
 
     def remove_others(self) -> None:
         """Removes commits of other numbers of processes, once the search is finished."""
         if self.directory is not None:
             with self.attempt():
-                for series, paths in _commits(self.directory).items():
-                    _remove_commits(paths if series.of != self.series.of else [])
+                for series, paths in commits_by_series(self.directory).items():
+                    remove_commits(paths if series.of != self.series.of else [])
 
     def _check_lock(self) -> None:
         """Raises OSError if the directory is no longer the one that was locked."""
@@ -199,7 +186,7 @@ def commits_in(
                 handle = open_lock(path, stack)
                 # the token shows the processes of a job whether they see the same file
                 take_lock(path, handle, stack, uuid.uuid4().hex if hosts.count > 1 else "")
-                for leftover in filter(_is_leftover, path.iterdir()):
+                for leftover in filter(is_leftover, path.iterdir()):
                     leftover.unlink(missing_ok=True)
         with hosts.raised_together("the commits of the directory"):
             if not hosts.is_first:
@@ -214,110 +201,3 @@ def commits_in(
                 "expected one that they all share"
             )
         yield commits
-
-
-def finished_among(commits: Iterable[Commit]) -> list[Commit]:
-    """Returns the commits of a job that finished the search; empty if it is not finished."""
-    done = {_series(one.path): one for one in commits if one.about["is_finished"]}
-    for of in sorted({series.of for series in done}):
-        # no loop up to `of`: it comes from a file's name and may be huge
-        together = sorted(series for series in done if series.of == of)
-        if len(together) == of:
-            return [done[series] for series in together]
-    return []
-
-
-def newest(directory: StrPath) -> list[Commit]:
-    """Returns the newest readable commit of each series; the first describes the whole search.
-
-    Raises:
-      FileNotFoundError: the directory has no commit.
-      ValueError: all commits are damaged.
-    """
-    found = _newest(as_path("directory", directory))
-    if not found or not found[0].is_whole:
-        raise FileNotFoundError(f"{directory} has no commits; expected a directory of a search")
-    return found
-
-
-def _newest(directory: Path) -> list[Commit]:
-    """Returns the newest readable commit of each series; empty where there is none."""
-    found: list[Commit] = []
-    damaged: list[ValueError] = []
-    for _, paths in sorted(_commits(directory).items()):
-        try:
-            found.append(_last(paths))
-        except ValueError as error:
-            damaged.append(error)
-    if damaged and not found:
-        raise damaged[0]
-    for one in damaged:
-        # other series hold its networks, or they are trained again
-        warn_caller(str(one))
-    return found
-
-
-def _commits(directory: Path) -> dict[Series, list[Path]]:
-    """Returns the paths of all commits by series, oldest first; other files are ignored."""
-    found: dict[Series, list[Path]] = {}
-    for path in sorted(directory.glob("commit-*.h5"), key=_number):
-        if _number(path) > 0:
-            found.setdefault(_series(path), []).append(path)
-    return found
-
-
-_NAME = re.compile(r"commit-([0-9]{6,})(?:\.([0-9]+)-of-([0-9]+))?\.h5")
-
-_LEFTOVER = re.compile(rf"\.commit-[0-9]{{6}}.*\.[0-9a-f]{{32}}{re.escape(PARTIAL)}")
-
-
-def _number(path: Path) -> int:
-    """Returns the number of a commit, and 0 for any other file."""
-    match, series = _NAME.fullmatch(path.name), _series(path)
-    is_ours = match and series.process in range(1, series.of + 1)
-    number = int(match[1]) if match and is_ours else 0
-    return number if series.file_name(number) == path.name else 0
-
-
-def _series(path: Path) -> Series:
-    match = _NAME.fullmatch(path.name)
-    return Series(int(match[2]), int(match[3])) if match and match[2] else Series()
-
-
-def _is_leftover(path: Path) -> bool:
-    """Whether it is a temporary file that a killed process left behind."""
-    return _LEFTOVER.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
-
-
-def _remove_commits(paths: Iterable[Path]) -> None:
-    """Removes files that can be read as commits; others of such a name may be the user's."""
-    for path in paths:
-        with contextlib.suppress(ValueError, FileNotFoundError):
-            if not path.is_symlink():
-                _read(path)
-                path.unlink()
-
-
-def _read(path: Path) -> Commit:
-    arrays, about = read_arrays(path)
-    if not {"identity", "is_finished"} <= about.keys():
-        raise ValueError(f"{path} is no commit; expected one that a search wrote")
-    return Commit(path, arrays, about)
-
-
-def _last(paths: list[Path]) -> Commit:
-    """Returns the newest readable commit; a warning or the error names the damaged ones."""
-    damaged: list[str] = []
-    for path in reversed(paths):
-        try:
-            commit = _read(path)
-        except (ValueError, OSError) as error:
-            damaged.append(str(error))
-            continue
-        if damaged:
-            warn_caller(f"{'; '.join(damaged)}; {path.name} was used instead")
-        return commit
-    raise ValueError(
-        f"{paths[0].parent} has no commit that can be read: {'; '.join(damaged)}. Expected another "
-        "directory, or this one emptied to begin anew"
-    )

@@ -20,10 +20,9 @@ import numpy as np
 from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.programs import NOT_HERE
 from jaxnn.data.inputs import InputStatistics, RowSpace, Treatment
-from jaxnn.disk.directories import Commit, finished_among
-from jaxnn.disk.encoding import decode, encode
+from jaxnn.disk.commits import Commit, finished_among
+from jaxnn.disk.encoding import check, decode, encode
 from jaxnn.disk.hdf5 import write_arrays
-from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, groups_of, named, stacked
 from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath

@@ -7,9 +7,8 @@ import jax
 import numpy as np
 
 from jaxnn.data.inputs import InputStatistics
-from jaxnn.disk.encoding import decode, encode
+from jaxnn.disk.encoding import check, decode, encode
 from jaxnn.disk.hdf5 import write_arrays
-from jaxnn.disk.rules import check
 from jaxnn.disk.trees import filled, group_of, named
 from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath

@@ -15,8 +15,7 @@ from jaxnn.compiled.objectives import METRICS, OBJECTIVES, VALID, metric_of
 from jaxnn.compiled.programs import NOT_HERE, Foreign, Program, is_networks
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.inputs import INPUTS
-from jaxnn.disk.encoding import recorded
-from jaxnn.disk.rules import (
+from jaxnn.disk.encoding import (
     SECONDS,
     TEXT,
     TRUTH,
@@ -27,13 +26,14 @@ from jaxnn.disk.rules import (
     many,
     maybe,
     one_of,
+    recorded,
     row,
     whole,
 )
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import OPTIMIZERS
-from jaxnn.results.records import METRIC, SHAPE, WRITTEN
+from jaxnn.results.records import SHAPE, WRITTEN
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 from jaxnn.system.checks import brief
 
@@ -100,7 +100,7 @@ recorded(
     batch_size=whole(1),
     has_dropout=TRUTH,
     has_l2=TRUTH,
-    keep_best=maybe(METRIC),
+    keep_best=maybe(WRITTEN["metric"]),
     loss=key_of(OBJECTIVES),
 )(Program)
 

@@ -10,7 +10,8 @@ import numpy as np
 from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState, init_train_state
-from jaxnn.disk.directories import Commit, Commits, Content
+from jaxnn.disk.commits import Commit
+from jaxnn.disk.directories import Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program

@@ -101,67 +101,70 @@ def plan_recipes(
     """
     device = jax.local_devices()[0]
     kind = device.platform if device.platform in RATES else "gpu"
-    num_features = given = math.prod(train.x.shape[1:])
-    if row_space and len(train) < num_features:
-        num_features = len(train)
+    given = math.prod(train.x.shape[1:])
+    num_features = min(given, len(train)) if row_space else given
     work = Work(
-        rates or RATES[kind],
-        seeds,
-        folds,
-        tuple(rungs or [(1.0, epochs)]),
-        len(train),
-        train.x.shape[1:],
-        device,
-        chunk,
+        rates=rates or RATES[kind],
+        seeds=seeds,
+        folds=folds,
+        rungs=tuple(rungs or [(1.0, epochs)]),
+        num_examples=len(train),
+        input_shape=train.x.shape[1:],
+        device=device,
+        fixed_chunk=chunk,
     )
+    real = [work.real_seconds(one.program.with_features(num_features)) for one in prepared]
+    structures, taken = _by_program(prepared, num_features, known, work)
+
+    def planned(inputs: str, program: Program, rows: list[int], chunk: int) -> PlannedProgram:
+        lanes = len(rows) * seeds
+        return PlannedProgram(
+            program=program,
+            inputs=inputs,
+            settings=tuple(sorted(rows)),
+            num_lanes=lanes * folds,
+            chunk=chunk,
+            seconds=work.seconds(program, len(rows), chunk),
+            real_seconds=sum(real[row] for row in rows),
+            compile_seconds=work.compile_seconds(program),
+            memory=chunk * program.lane_bytes(work.input_shape),
+            num_chunks=folds * work.num_chunks(lanes, chunk),
+        )
+
+    joined = _joined([_Shared(*structure, rows) for structure, rows in structures.items()], work)
+    programs = [planned(*one, work.chunk(one.program, len(one.settings))) for one in joined]
+    known = [one for one, rows in taken.items() if rows]
+    programs += [planned(one.inputs, one.program, taken[one], one.chunk) for one in known]
+    programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
+    return Plan(
+        device=kind,
+        programs=tuple(programs),
+        num_settings=len(prepared),
+        seeds=seeds,
+        epochs=epochs,
+        num_examples=len(train),
+        num_features=num_features,
+        row_space=row_space,
+        folds=folds,
+        note=_advice(programs, work, len(train), given) if not row_space else "",
+    )
+
+
+def _by_program(
+    prepared: Sequence[Recipe], num_features: int, known: Sequence[PlannedProgram], work: Work
+) -> tuple[dict[tuple[str, Program], list[int]], dict[PlannedProgram, list[int]]]:
+    """Returns the rows of settings, by their own structure or by the known program they fit."""
     structures: dict[tuple[str, Program], list[int]] = {}
     taken: dict[PlannedProgram, list[int]] = {one: [] for one in known}
-    real = {}
     for row, one in enumerate(prepared):
-        program = one.program.with_features(num_features)
-        real[row] = work.real_seconds(program)
         fitting = [planned for planned in taken if planned.accepts(one)]
         if fitting:
             cost = lambda planned: work.epoch_seconds(planned.program, planned.chunk)
             taken[min(fitting, key=cost)].append(row)
         else:
+            program = one.program.with_features(num_features)
             structures.setdefault((one.setting["inputs"], program), []).append(row)
-
-    def planned(inputs: str, program: Program, rows: list[int], chunk: int) -> PlannedProgram:
-        lanes = len(rows) * seeds
-        return PlannedProgram(
-            program,
-            inputs,
-            tuple(sorted(rows)),
-            lanes * folds,
-            chunk,
-            work.seconds(program, len(rows), chunk),
-            sum(real[row] for row in rows),
-            work.compile_seconds(program),
-            chunk * program.lane_bytes(work.input_shape),
-            folds * work.num_chunks(lanes, chunk),
-        )
-
-    shared = [_Shared(*structure, rows) for structure, rows in structures.items()]
-    programs = [
-        planned(*one, work.chunk(one.program, len(one.settings))) for one in _joined(shared, work)
-    ]
-    programs += [
-        planned(one.inputs, one.program, rows, one.chunk) for one, rows in taken.items() if rows
-    ]
-    programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
-    return Plan(
-        kind,
-        tuple(programs),
-        len(prepared),
-        seeds,
-        epochs,
-        len(train),
-        num_features,
-        row_space,
-        folds,
-        _advice(programs, work, len(train), given) if not row_space else "",
-    )
+    return structures, taken
 
 
 class _Shared(NamedTuple):

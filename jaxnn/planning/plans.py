@@ -8,8 +8,7 @@ from rich.table import Table
 
 from jaxnn.compiled.programs import Program
 from jaxnn.data.inputs import INPUTS
-from jaxnn.disk.encoding import recorded
-from jaxnn.disk.rules import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, whole
+from jaxnn.disk.encoding import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, recorded, whole
 from jaxnn.system.terminal import as_html, as_text, counted, duration
 from jaxnn.training.recipes import Recipe
 
@@ -29,7 +28,7 @@ MOST_ROWS = 200
     memory=LARGE,
     num_chunks=LARGE,
 )
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PlannedProgram:
     """Settings that share a compiled program.
 
@@ -82,7 +81,7 @@ class PlannedProgram:
     folds=whole(1),
     note=TEXT,
 )
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Plan:
     """How a sweep is trained: programs, longest first. `print(plan)` shows it.
 

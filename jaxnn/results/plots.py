@@ -197,7 +197,7 @@ def plot_rungs(study: Record) -> "Figure":
             axes.plot(end, values[number, end - 1], ".", color="0.45", markersize=4)
     if study.ranked.size:
         best = study.ranked[0]
-        text = f"best: setting {best}, {study.best_value:.3g}"
+        text = f"best: setting {best}, {study.best_trial.value:.3g}"
         axes.plot(epochs, values[best], color=BEST, linewidth=2.2, label=text)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     for rung in study.rungs:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnn.compiled.objectives import COST, METRICS, OBJECTIVES, Metric
 from jaxnn.data.inputs import Treatment
-from jaxnn.disk.rules import SECONDS, TEXT, Rule, an, key_of, many, maybe, one_of, whole
+from jaxnn.disk.encoding import SECONDS, TEXT, Rule, an, key_of, many, maybe, one_of, whole
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty
@@ -19,7 +19,6 @@ from jaxnn.settings.sampling import span
 from jaxnn.system.checks import check_fits
 from jaxnn.system.terminal import counted
 
-METRIC = key_of(METRICS)
 SHAPE = many(whole(1), 1, 32)
 
 
@@ -60,7 +59,7 @@ class Record:
     settings: Annotated[list[dict[str, Any]], many(an(dict), kind=list)]
     space: Annotated[Mapping[str, Any] | None, maybe(an(dict))] = None
     model: Model | ModelFn | None
-    metric: Annotated[str, METRIC]
+    metric: Annotated[str, key_of(METRICS)]
     plan: Annotated[Plan, an(Plan)]
     treatments: dict[tuple[str, int], Treatment]
     input_shape: Annotated[tuple[int, ...], SHAPE]
@@ -245,14 +244,6 @@ class Record:
                 f"{self.failures()}"
             )
         return self.trial(int(self.ranked[0]))
-
-    @property
-    def best_params(self) -> dict[str, Any]:
-        return self.best_trial.params
-
-    @property
-    def best_value(self) -> float:
-        return self.best_trial.value
 
     def contenders(self) -> list[int]:
         """Numbers of the settings that cannot be told apart from the best, best first.

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jaxnn.compiled.programs import Networks
-from jaxnn.disk.encoding import recorded
-from jaxnn.disk.rules import many, whole
+from jaxnn.disk.encoding import many, recorded, whole
 from jaxnn.functional.types import Params, State
 
 Lane = tuple[int, int]

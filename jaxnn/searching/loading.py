@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxnn.disk.directories import Commit, newest
+from jaxnn.disk.commits import Commit, newest
 from jaxnn.disk.hdf5 import read_arrays
 from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath

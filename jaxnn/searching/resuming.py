@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.disk.directories import newest
+from jaxnn.disk.commits import newest
 from jaxnn.disk.encoding import decode
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import argument_names, compare, machine

@@ -9,13 +9,13 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.feeds import empty_record
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Call, entry, hold_out_note
+from jaxnn.engine.options import Call, Options, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.searching.arena import Arena, Drawn
 from jaxnn.searching.budgets import Budget
-from jaxnn.searching.methods import METHODS, PROBES
+from jaxnn.searching.methods import METHODS, PROBES, Method, Rungs
 from jaxnn.searching.studies import Study
 from jaxnn.settings.sampling import Space, checked_space, sample
 from jaxnn.system.checks import check_fork, one_of
@@ -136,15 +136,8 @@ def search(
         _check_storage(storage, directory, hosts)
         parts = options.parts(train, valid)
         training_part, space = parts[0][0], checked_space(space)
-        # settings drawn later come from the same space: enough samples show which programs it needs
-        count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
-        first = sample(space, count, seed, method=how.draw)
-        prepared = recipes(first, training_part, options.model)
-        # a grid may have fewer settings
-        rungs = [(min(count, len(first)), epochs) for count, epochs in how.rungs(budget)]
-        shares = [(count / len(prepared), epochs) for count, epochs in rungs]
-        plan = options.plan(prepared, training_part, budget.max_epochs, rungs=shares)
-    plan = plan_of_first(hosts, plan, options.model)
+        drawn, rungs = _drawn(how, space, budget, options, training_part)
+    plan = plan_of_first(hosts, drawn.plan, options.model)
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
@@ -158,9 +151,24 @@ def search(
             study, options, parts, work, commits=commits, identity=own, team=Team(hosts=hosts)
         ) as job:
             job.note(hold_out_note(valid, parts))
-            drawn = Drawn(first, prepared, plan)
+            drawn = drawn._replace(plan=plan)
             how.run(Arena(job, options, space=space, budget=budget, drawn=drawn, begun=begun))
     return study
+
+
+def _drawn(
+    how: Method, space: Space, budget: Budget, options: Options, train: Dataset
+) -> tuple[Drawn, Rungs]:
+    """Returns what is drawn before the search begins, and how much of it is trained."""
+    # settings drawn later come from the same space: enough samples show which programs it needs
+    count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
+    first = sample(space, count, budget.seed, method=how.draw)
+    prepared = recipes(first, train, options.model)
+    # a grid may have fewer settings
+    rungs = [(min(count, len(first)), epochs) for count, epochs in how.rungs(budget)]
+    shares = [(count / len(prepared), epochs) for count, epochs in rungs]
+    plan = options.plan(prepared, train, budget.max_epochs, rungs=shares)
+    return Drawn(first, prepared, plan), rungs
 
 
 def _check_storage(storage: Any, directory: StrPath | None, hosts: Hosts) -> None:

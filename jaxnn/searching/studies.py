@@ -153,6 +153,14 @@ class Study(Record):
         best = self.ranked[: whole_number("top", top, 1)]
         return best.tolist() or [self.best_trial.number]
 
+    @property
+    def best_params(self) -> dict[str, Any]:
+        return self.best_trial.params
+
+    @property
+    def best_value(self) -> float:
+        return self.best_trial.value
+
     def compare(self, first: int, second: int) -> Comparison:
         """Tests whether two settings differ, by a paired t-test.
 

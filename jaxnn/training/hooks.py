@@ -84,7 +84,13 @@ class Hook:
             return
         for index in np.flatnonzero(np.isfinite(curves[COST.name])):
             values = {name: float(curve[index]) for name, curve in curves.items()}
-            info = EpochInfo(number, repeat, done + int(index) + 1, dict(setting), values)
+            info = EpochInfo(
+                number=number,
+                repeat=repeat,
+                epoch=done + int(index) + 1,
+                setting=dict(setting),
+                values=values,
+            )
             try:
                 self._on_epoch(info)
             except ENDS as error:

@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.steps import TrainState
-from jaxnn.disk.directories import Commit, Commits, Content
-from jaxnn.disk.encoding import decode, encode
-from jaxnn.disk.rules import check
+from jaxnn.disk.commits import Commit
+from jaxnn.disk.directories import Commits, Content
+from jaxnn.disk.encoding import check, decode, encode
 from jaxnn.disk.trees import filled, groups_of, named
 from jaxnn.disk.versions import format_of
 from jaxnn.formats.layout import complete_or_refused

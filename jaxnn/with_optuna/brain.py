@@ -113,9 +113,13 @@ class OptunaSearch:
         with contextlib.ExitStack() as stack:
             leases = Leases(storage.plain, self._study._study_id, *heeds)
             worker = Worker(
-                self._study, self._distributions, num_settings, leases.worker, leases.is_dead,
-                self._call,
-            )  # fmt: skip
+                self._study,
+                self._distributions,
+                num_settings,
+                name=leases.worker,
+                is_dead=leases.is_dead,
+                call=self._call,
+            )
             with self._rescued(job):
                 if self._is_shared:
                     storage.attempt(lambda: stack.enter_context(leases))

@@ -53,6 +53,7 @@ class Worker:
         study: Any,
         distributions: Mapping[str, Any],
         num_settings: int,
+        *,
         name: str,
         is_dead: Callable[[str], bool],
         call: str = "",

@@ -12,8 +12,9 @@ import pytest
 from helpers.data import halves
 
 import jaxnn
-from jaxnn.disk import directories
-from jaxnn.disk.directories import Commits, commits_in, newest
+from jaxnn.disk import commits, directories
+from jaxnn.disk.commits import newest
+from jaxnn.disk.directories import Commits, commits_in
 
 
 def write(directory, count=1):
@@ -180,9 +181,9 @@ def test_a_series_is_finished_by_all_of_its_files(part, tmp_path):
     with commits_in(tmp_path, 60.0) as ours:
         ours.write(lambda: (content()[0], {"is_finished": True, "identity": {}}))
     (tmp_path / "commit-000001.h5").rename(tmp_path / f"commit-000001.{part}.h5")
-    found = directories._newest(tmp_path)
+    found = commits.newest_among(tmp_path)
     assert len(found) == (part == "1-of-99999999")
-    assert directories.finished_among(found) == []
+    assert commits.finished_among(found) == []
 
 
 def test_a_study_is_no_commit(tmp_path, data):

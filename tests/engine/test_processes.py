@@ -17,7 +17,8 @@ from helpers.data import corners
 from killing import ended, free_port, start
 
 import jaxnn
-from jaxnn.disk.directories import Commits, Series, newest
+from jaxnn.disk.commits import Series, newest
+from jaxnn.disk.directories import Commits
 from jaxnn.engine import devices, team
 from jaxnn.engine.team import deal, plan_of_first
 from jaxnn.formats.layout import record_about, record_arrays

@@ -16,7 +16,7 @@ from killing import kill, start, wait_until
 
 import jaxnn
 from jaxnn.data import batches
-from jaxnn.disk import directories
+from jaxnn.disk import commits, directories
 
 SPACE = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
@@ -415,7 +415,7 @@ def broken_off(data, tmp_path_factory):
     with pytest.raises(jaxnn.TrainingInterrupted):
         jaxnn.sweep(settings, data, 0.25, epochs=5000, directory=folder, commit_interval=0.0,
                     progress=False, on_epoch=interrupt)  # fmt: skip
-    return directories.newest(folder)[0]
+    return commits.newest(folder)[0]
 
 
 @pytest.mark.parametrize("name", FORGED)

@@ -15,7 +15,7 @@ from helpers.models import counting
 
 import jaxnn
 from jaxnn import Dataset, Run, fit, mlp
-from jaxnn.disk.directories import newest
+from jaxnn.disk.commits import newest
 from jaxnn.disk.hdf5 import write_arrays
 from jaxnn.watching.journals import UNDO_LEVELS
 

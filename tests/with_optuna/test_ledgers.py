@@ -77,7 +77,7 @@ class Actor(threading.Thread):
         study = optuna.load_study(
             study_name="shared", storage=storage, sampler=optuna.samplers.RandomSampler()
         )
-        self.worker = Worker(study, RATE, num_settings, name, is_dead)
+        self.worker = Worker(study, RATE, num_settings, name=name, is_dead=is_dead)
         study._storage = self.worker._storage = self
         self.start()
         self.is_there.acquire()
@@ -196,7 +196,7 @@ def test_each_setting_ends_once_wherever_workers_are_killed(
 @pytest.mark.parametrize("num_settings", [3, 5])
 def test_a_worker_that_is_alone_trains_all_that_were_asked_for(num_settings):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    worker = Worker(study, RATE, num_settings, "a", lambda name: False)
+    worker = Worker(study, RATE, num_settings, name="a", is_dead=lambda name: False)
     sizes = []
     while (asked := worker.ask(2)) is not None:
         sizes.append(len(asked))
