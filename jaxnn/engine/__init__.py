@@ -1,6 +1,9 @@
-"""Many lanes on devices, in processes and on disk.
+"""The training of many lanes: on devices, in several processes, saved to disk.
 
-A `Job` has the settings of a search, and what serves its lanes: a `Feed` (data), a `Monitor`
-(display, `on_epoch`, notes), a `Saver` (states, commits) and a `Team` (processes). `devices` trains
-them, chunk after chunk. How settings are chosen is for `searching`.
+How settings are chosen belongs to `jaxnn.searching`.
+
+Files, in reading order: `options` (arguments of a call), `jobs` (`Job`, the lanes of a search),
+`feeds` (their data), `monitors` (display, `on_epoch`, notes), `team` (processes), `savers` (states
+and commits), `chunks` (lanes that train together), `devices` (threads that train chunks),
+`identities` (whether two calls are the same search).
 """

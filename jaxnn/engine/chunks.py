@@ -1,4 +1,4 @@
-"""Chunks: the lanes that a device trains together, from their first call to the record."""
+"""Chunks: the lanes that a device trains together, from the first compiled call to the record."""
 
 import dataclasses
 import functools
@@ -27,9 +27,9 @@ class Stretch:
     """Training of a job's lanes up to an epoch.
 
     Attributes:
-      until: epochs after which its chunks end.
-      goes_on: whether the states of lanes that are fine are kept, to train them on later.
-      stop: set where a thread has failed, or all are to end.
+      until: the epoch at which its chunks end.
+      goes_on: whether to keep the states of lanes that have not diverged, to train them later.
+      stop: set if a thread failed or all threads should end.
     """
 
     job: Job
@@ -38,17 +38,17 @@ class Stretch:
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def is_stopped(self) -> bool:
-        """Whether what is being trained is to stop at the next compiled call."""
+        """Whether chunks should stop before their next compiled call."""
         return self.stop.is_set() or self.job.is_interrupted() or self.job.team.is_lost()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Lanes that a device trains together; they have all of `Job.in_common` in common.
+    """Lanes that a device trains together, for which `Job.in_common` is the same.
 
     Attributes:
-      size: lanes of the program, which are filled up with copies of the first.
-      is_first: of its program, which its first call compiles.
+      size: the number of lanes that the program runs; copies of the first lane fill it up.
+      is_first: whether it is the first chunk of its program, whose first call compiles.
       data: training and validation set, on the device.
     """
 
@@ -65,15 +65,15 @@ class Chunk:
 
     @functools.cached_property
     def index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where its lanes are in the arrays (S, K, ...) of the record."""
+        """The indices of its lanes in the arrays (S, K, ...) of the record."""
         rows, repeats = np.array(self.lanes).T
         return rows, repeats
 
 
 def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
-    """Trains the lanes of a chunk, and writes what comes of them into the record.
+    """Trains the lanes of a chunk and writes their results to the record.
 
-    It ends at the end of its stretch, or after one call at least where all are to stop.
+    It ends at the end of the stretch, or earlier if all should stop, but after at least one call.
     """
     job, until, began = stretch.job, stretch.until, datetime.now()
     lane_data, schedule = _lane_data(job, chunk), _schedule(job, chunk)
@@ -86,7 +86,7 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
         states, new = train_lanes(chunk.group.program, states, lane_data, *chunk.data, batches)
         with job.lock:
             job.saver.training.update(chunk.lanes)
-        # on the host: slicing there compiles nothing
+        # fetched first: slicing on the host compiles nothing
         new, diverged = jax.device_get((new, states.diverged))
         chunk.group.is_compiled.set()
         diverged = diverged[: len(chunk.lanes)]
@@ -97,7 +97,7 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
         with job.lock:
             job.monitor.tell(chunk.lanes, (done, now), curves, num_diverged)
         done = now
-        # after the first call, which may compile, calls last about a quarter of a second
+        # the first call may compile; later ones take about a quarter of a second
         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
         if done < until:
             with job.lock:
@@ -109,7 +109,7 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
 
 
 def _lane_data(job: Job, chunk: Chunk) -> dict[str, jax.Array]:
-    """What tells the lanes of a chunk apart, stacked on its device."""
+    """Returns the numbers and structures of a chunk's lanes, stacked on its device."""
     program = chunk.group.program
     owns = [lane_data(program, job.recipe(lane)) for lane in chunk.filled]
     stacked = {name: np.stack([own[name] for own in owns]) for name in owns[0]}
@@ -117,14 +117,14 @@ def _lane_data(job: Job, chunk: Chunk) -> dict[str, jax.Array]:
 
 
 def _schedule(job: Job, chunk: Chunk) -> Schedule:
-    """The mini-batches that all lanes of a chunk meet."""
+    """Returns the mini-batches of a chunk, which all its lanes share."""
     lane = chunk.lanes[0]
     train, _ = job.feed.folds[job.fold_of(lane)]
     return chunk.group.program.schedule(train, job.order_seed_of(lane))
 
 
 def _states(job: Job, chunk: Chunk, lane_data: dict[str, jax.Array], is_new: bool) -> TrainState:
-    """The first states of a chunk's lanes, or those that its lanes have come to, on its device."""
+    """Returns the initial or the current states of a chunk's lanes, on its device."""
     if not is_new:
         return job.saver.on_device(chunk.filled, chunk.device)
     seeds = np.array([job.seed_of(lane) for lane in chunk.filled], np.uint32)
@@ -134,7 +134,7 @@ def _states(job: Job, chunk: Chunk, lane_data: dict[str, jax.Array], is_new: boo
 def _finished(
     curves: dict[str, np.ndarray], diverged: np.ndarray, epochs: range, num_steps: int
 ) -> dict[str, np.ndarray]:
-    """The curves of a chunk's own lanes over the epochs of a call; NaN once one has diverged."""
+    """Returns the curves of a chunk's lanes over the epochs of a call; NaN after divergence."""
     return {
         name: without_unfinished(
             values[: len(diverged), : len(epochs)], diverged, epochs.start, num_steps
@@ -150,10 +150,10 @@ def _write(
     curves: dict[str, np.ndarray],
     diverged: np.ndarray,
 ) -> int:
-    """Writes what a call has come to into the record; returns how many lanes diverged in it.
+    """Writes the results of a compiled call to the record; returns how many lanes diverged.
 
     Args:
-      epochs: those done before the call, those done now, and those of the stretch.
+      epochs: epochs trained before the call, epochs trained now, and the end of the stretch.
       curves: name -> (lanes, epochs of the call).
       diverged: (lanes,), the step or -1.
     """
@@ -170,7 +170,7 @@ def _write(
 def _end(
     stretch: Stretch, chunk: Chunk, states: TrainState, began: datetime, compile_seconds: float
 ) -> None:
-    """Puts the networks of a chunk into the record, and the states of lanes that may go on."""
+    """Puts a chunk's networks into the record, and keeps the states of lanes that may continue."""
     job, index, num_lanes = stretch.job, chunk.index, len(chunk.lanes)
     record, saver = job.record, job.saver
     kept = states if states.best is None else states.best
@@ -194,5 +194,5 @@ def _end(
 
 
 def lane_data(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
-    """All that tells a lane from the others of its program."""
+    """Returns what distinguishes a lane from others of its program: its numbers and structure."""
     return recipe.numbers | program.networks.lane_data(recipe.setting)

@@ -1,4 +1,4 @@
-"""Devices: threads that take the lanes that wait, chunk after chunk, and train them."""
+"""Devices: threads that take waiting lanes, chunk after chunk, and train them."""
 
 import contextlib
 import itertools
@@ -19,13 +19,13 @@ from jaxnn.system.signals import held_signals
 def train_up_to(
     job: Job, lanes: Iterable[Lane], until: int, *, goes_on: bool = False, stage: str = "training"
 ) -> None:
-    """Trains lanes, all of them as far as each other, up to an epoch.
+    """Trains lanes up to an epoch.
 
-    Each process of a job trains its own, and hears at the end of the others'.
+    Each process of a job trains its own lanes and receives the curves of the others at the end.
 
     Args:
-      goes_on: keeps the states of those that are fine, to train them on later.
-      stage: what the display says meanwhile.
+      goes_on: whether to keep the states of lanes that have not diverged, to train them later.
+      stage: what the display shows meanwhile.
     """
     if job.has_trained and job.team.is_alone:
         job.saver.commit_between()
@@ -41,7 +41,7 @@ def train_up_to(
 
 
 def train_to_ends(job: Job, rows: Iterable[int]) -> None:
-    """Trains all repetitions of settings, each setting up to its own end."""
+    """Trains all repetitions of some settings, each setting to its own end."""
     ends = {row: int(job.record.ends[row].max()) for row in rows}
     for until in sorted({*ends.values()}):
         going = [row for row, end in ends.items() if end >= until]
@@ -50,9 +50,9 @@ def train_to_ends(job: Job, rows: Iterable[int]) -> None:
 
 @contextlib.contextmanager
 def _ended_together(job: Job) -> Iterator[None]:
-    """A stretch of training, which ends for all processes, by an error of one as well.
+    """Wraps a stretch of training, which ends in all processes if one raises an error.
 
-    Before it waits for the others, a process saves what it has and says what went wrong.
+    A process saves its results and shows its error before it waits for the others.
     """
     hosts = job.team.hosts
     with hosts.raised_together("the end of a stretch"):
@@ -68,12 +68,12 @@ def _ended_together(job: Job) -> Iterator[None]:
 
 
 def _train_everywhere(stretch: Stretch) -> None:
-    """Threads that take chunk after chunk: one a device, on a CPU one a core.
+    """Runs threads that train chunk after chunk: one for each device, on a CPU one for each core.
 
-    Once a program is compiled no device waits for another, and several programs are compiled side
-    by side. XLA runs small operations on one core: on two cores two chunks of 32 lanes of
-    64-32-16-10 took half the time side by side (8.6 us a step and lane, not 18), which larger
-    chunks do not reach.
+    Devices do not wait for each other once a program is compiled, and several programs compile at
+    the same time. XLA runs small operations on one core: on two cores, two chunks of 32 lanes of
+    64-32-16-10 trained at the same time took half as long (8.6 us a step and lane instead of 18).
+    Larger chunks do not reach this.
     """
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
@@ -81,7 +81,7 @@ def _train_everywhere(stretch: Stretch) -> None:
     is_x64 = jnp.result_type(float) == np.float64
 
     def work(device: jax.Device) -> None:
-        # JAX keeps this by thread
+        # this setting of JAX belongs to a thread
         with jax.enable_x64(is_x64):
             try:
                 _train_on(device, stretch)
@@ -94,19 +94,19 @@ def _train_everywhere(stretch: Stretch) -> None:
             list(threads.map(work, devices))
         finally:
             stretch.stop.set()
-            # or threads that write to the record would outlive the call
+            # otherwise threads that write to the record could outlive the call
             with held_signals():
                 threads.shutdown()
 
 
 def _num_cores() -> int:
-    """Cores that this process may use, where the system tells."""
+    """Returns the number of cores that this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def _train_on(device: jax.Device, stretch: Stretch) -> None:
-    """Trains what waits, chunk by chunk; where memory is short with half as many lanes."""
+    """Trains waiting lanes, chunk by chunk; if memory is short, with half as many lanes."""
     job = stretch.job
     while not stretch.is_stopped():
         with job.lock:
@@ -128,7 +128,7 @@ def _train_on(device: jax.Device, stretch: Stretch) -> None:
 
 
 def _take(job: Job, device: jax.Device) -> Chunk | None:
-    """Takes lanes of a program that is compiled or new, if there is one; None if none wait."""
+    """Takes a chunk of waiting lanes, if possible of a compiled or new program; or None."""
     waiting = [group for group in job.groups if group.waiting]
     if not waiting:
         return None
@@ -152,7 +152,7 @@ def _take(job: Job, device: jax.Device) -> Chunk | None:
 
 
 def _make_do_with_less(job: Job, chunk: Chunk) -> None:
-    """Has a chunk for which memory was short wait again, for a smaller size; or gives it up."""
+    """Makes the lanes of a chunk that ran out of memory wait for a smaller one, or gives up."""
     group, lanes = chunk.group, chunk.lanes
     job.saver.give_back(lanes)
     if chunk.size == 1:

@@ -1,4 +1,4 @@
-"""Feeds: the data of each fold, treated, on the devices; and a record for what comes of it."""
+"""Feeds: the treated data of each fold, on the devices; and an empty record for the results."""
 
 import dataclasses
 import hashlib
@@ -25,12 +25,12 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 def empty_record(
     kind: type[AnyRecord], options: Options, folds: Folds, plan: Plan, *, epochs: int, **about: Any
 ) -> AnyRecord:
-    """The record of a search on some folds before its first setting.
+    """Returns the record of a search on some folds, without settings.
 
     Args:
-      kind: its class.
-      plan: the first settings', or what those to come are planned by.
-      epochs: of a network, at most.
+      kind: the class of the record.
+      plan: the plan of the first settings.
+      epochs: the most epochs of a network.
       about: further fields.
     """
     train, valid = folds[0]
@@ -54,13 +54,14 @@ def empty_record(
 
 @dataclasses.dataclass(kw_only=True)
 class Feed:
-    """The training and validation sets that chunks are fed with.
+    """The training and validation sets of chunks.
 
-    Treatments are fitted once for each kind of inputs and fold, and kept in the record; what they
-    make of the data lies on the host once, and once on each device that asked for it.
+    Treatments are computed once for each kind of inputs and fold, and kept in the record. Treated
+    data are kept on the host and on each device that needed them.
 
     Attributes:
-      folds: the sets of each; one pair without cross-validation.
+      record: the record, which keeps the treatments.
+      folds: training and validation set of each fold; one pair without cross-validation.
       row_space: whether inputs are projected to their row space.
     """
 
@@ -72,11 +73,11 @@ class Feed:
 
     @property
     def train(self) -> Dataset:
-        """The training set of the first fold, which settings are checked against."""
+        """The training set of the first fold, against which settings are checked."""
         return self.folds[0][0]
 
     def treat(self, kinds: Iterable[str]) -> None:
-        """Fits the treatments of some kinds of inputs, such as "standardised", where needed."""
+        """Computes missing treatments for some kinds of inputs, such as "standardised"."""
         for inputs in dict.fromkeys(kinds):
             if (inputs, 0) not in self.record.treatments:
                 parts = [train for train, _ in self.folds]
@@ -84,14 +85,14 @@ class Feed:
                     self.record.treatments[inputs, fold] = treatment
 
     def digest(self) -> bytes:
-        """The SHA-256 of all treatments."""
+        """Returns the SHA-256 of all treatments."""
         sha = hashlib.sha256()
         for leaf in jax.tree.leaves([*self.record.treatments.values()]):
             sha.update(np.ascontiguousarray(leaf).tobytes())
         return sha.digest()
 
     def on(self, device: jax.Device, inputs: str, fold: int) -> Pair:
-        """The sets of a fold, treated and put on a device; both is done once."""
+        """Returns the treated sets of a fold on a device, cached."""
         if (inputs, fold) not in self._treated:
             by, (train, valid) = self.record.treatments[inputs, fold], self.folds[fold]
             self._treated[inputs, fold] = by.treated(train), valid and by.treated(valid)

@@ -1,4 +1,4 @@
-"""Identities: what makes one search the same as another, and in what two of them differ."""
+"""Identities: whether two calls are the same search, and how they differ."""
 
 import dataclasses
 import hashlib
@@ -28,13 +28,13 @@ from jaxnn.system.processes import ALONE, Hosts
 from jaxnn.system.terminal import excerpt
 from jaxnn.version import __version__
 
-# these change nothing of what comes out
+# arguments that do not change the results
 _ASIDE = ("directory", "commit_interval", "progress", "on_epoch")
 
-# the plan that came of it is compared; code can only be compared by whether it was given
+# compared in other ways: data by SHA-256, the plan as made, code by whether it was given
 _APART = ("train", "valid", "plan", "model", "sampler", "storage")
 
-# with these a search of Optuna goes on as it was begun, with other ones as well
+# arguments that may change when a study of Optuna is continued
 _FREE = ("method", "num_settings", "batch", "name", "chunk", "min_epochs", "factor", "rounds")
 
 _CONFIG = ("matmul_precision", "prng_impl")
@@ -46,18 +46,20 @@ def checked_identity(
     plan: Plan | None = None,
     hosts: Hosts = ALONE,
 ) -> dict[str, Any]:
-    """The call, data, plan, versions and machine that a study's bits depend on, as JSON.
+    """Checks that a directory belongs to a call, and returns the identity for its commits.
+
+    An identity is what a study's bits depend on, as JSON: call, data, plan, versions and machine.
 
     Args:
-      plan: of a sweep or search.
+      plan: the plan of a sweep or search.
       hosts: the processes that make the call together.
 
     Returns:
-      what a commit says of it: of processes after the first its SHA-256 is enough.
+      the identity, or its SHA-256 in processes after the first.
 
     Raises:
-      ValueError: the directory holds another search, or the first process makes another call; it
-        names the first difference.
+      ValueError: the directory holds another search, or the first process makes another call. The
+        message names the first difference.
     """
     if not commits.is_on and hosts.count == 1:
         return {}
@@ -82,7 +84,7 @@ def checked_identity(
         ],
     }
     text = json.dumps(found)
-    # a space whose names come in another order is compared as the same
+    # the order of names in a space does not matter
     ordered = json.dumps(found, sort_keys=True).encode()
     now, short = json.loads(text), {"sha256": hashlib.sha256(ordered).hexdigest()}
     if len({*hosts.exchange("comparing the calls", short["sha256"].encode())}) > 1:
@@ -102,12 +104,12 @@ def checked_identity(
 
 
 def argument_names(function: Callable[..., Any]) -> list[str]:
-    """The arguments of a call that a directory knows."""
+    """Returns the names of arguments that a directory holds."""
     return [n for n in inspect.signature(function).parameters if n not in (*_ASIDE, *_APART)]
 
 
 def _values_of(call: Call, free: Sequence[str] = ()) -> dict[str, Any]:
-    """The data and arguments of a call, without those that are free to change."""
+    """Returns the data and arguments of a call, without those that are free to change."""
     names = [name for name in argument_names(call.function) if name not in free]
     return {
         "train": _fingerprint(call.arguments["train"]),
@@ -117,7 +119,7 @@ def _values_of(call: Call, free: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def call_of_values(call: Call) -> dict[str, Any]:
-    """What the values of a search's settings depend on, as JSON; other settings leave it as is."""
+    """Returns, as JSON, everything that the values of a search's settings depend on."""
     given = call.arguments
     space = {name: _as_trained(name, one) for name, one in given["space"].items()}
     model = {"has_model": given["model"] is not None, "model": _shape_of(given["model"])}
@@ -126,7 +128,7 @@ def call_of_values(call: Call) -> dict[str, Any]:
 
 
 def _as_trained(name: str, value: Any) -> Any:
-    """A domain or fixed value in the one form that it is trained in: 1 and 1.0 are the same."""
+    """Returns a domain or fixed value in the type that is trained, so that 1 and 1.0 are equal."""
     if isinstance(value, Range):
         kind = int if value.is_whole else float
         return dataclasses.replace(value, low=kind(value.low), high=kind(value.high))
@@ -137,9 +139,9 @@ def _as_trained(name: str, value: Any) -> Any:
 
 
 def compare_calls(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """ValueError, which names the first difference, unless a study's call was like this one.
+    """Raises ValueError, naming the first difference, if a study was started by another call.
 
-    Arguments that only one of them knows are those of another version.
+    Arguments that only one of them has come from another version and are ignored.
     """
     known = [key for key in now["arguments"] if key in then["arguments"]]
     old, new = (
@@ -167,7 +169,7 @@ def _agree(first: Any, now: Any, hosts: Hosts) -> None:
 
 
 def machine() -> dict[str, str]:
-    """Versions and kind of machine; on others the same call may give other bits."""
+    """Returns versions and kind of machine, on which bits depend."""
     return {
         "jaxnn": __version__,
         "jax": jax.__version__,
@@ -180,7 +182,7 @@ def machine() -> dict[str, str]:
 
 
 def compare(directory: StrPath | None, then: Any, now: Any) -> None:
-    """ValueError, which names the first difference, unless two identities are the same."""
+    """Raises ValueError, naming the first difference, unless two identities are the same."""
     found = first_difference(then, now)
     if found:
         name, old, new = (excerpt(str(one), 200) for one in found)
@@ -192,7 +194,7 @@ def compare(directory: StrPath | None, then: Any, now: Any) -> None:
 
 
 def _shape_of(model: Any) -> str:
-    """What is known of a model without running it: the names, types and shapes of its arrays."""
+    """Returns a summary of the names, types and shapes of a model's arrays, without running it."""
     pair = None if model is None else as_model(model)
     if not isinstance(pair, Model):
         return "" if pair is None else "a function that makes models"

@@ -26,13 +26,15 @@ from jaxnn.training.recipes import Recipe, warn_of_scales
 
 @dataclasses.dataclass(kw_only=True)
 class Group:
-    """Lanes of one program and kind of inputs that wait.
+    """A program with its kind of inputs, and the lanes that wait to be trained by it.
 
     Attributes:
-      program: the planned one, for inputs as they come after their treatment.
-      chunk_size: lanes that are trained at a time.
-      is_new, is_compiled: whether no chunk of it was begun, and whether one has been through a
-        call: until then others wait.
+      planned: the program as planned.
+      program: the same program for treated inputs.
+      chunk_size: lanes trained at a time.
+      waiting: the lanes that wait.
+      is_new: whether no chunk of it has started.
+      is_compiled: set once its first chunk has finished a call; other chunks wait for this.
     """
 
     planned: PlannedProgram
@@ -45,24 +47,26 @@ class Group:
 
 @dataclasses.dataclass(kw_only=True)
 class Job:
-    """A sweep or search while it trains: its lanes, and what all their chunks have in common.
+    """A sweep or search while it trains: its lanes, and what their chunks share.
 
-    A lane is the row of a setting in the record, and a repetition.
+    A lane is (row of a setting in the record, repetition).
 
-    Who may write what: settings are added and stretches of training begun by the caller's thread,
-    in which no other runs. In a stretch one thread a device takes chunk after chunk. Chunks in
-    training have no lane in common, so a thread writes its lanes' entries in the record (`curves`,
-    `diverged`, `epochs_done`, `kept_epochs`) without asking. All else that chunks share is read and
-    written under `lock`: groups, feed, monitor, saver, and the record's `places`, `chunks`, `notes`
-    and times. A commit may come between any two entries of another thread's lanes. So a chunk puts
-    its lanes into `saver.training` before it writes the first, and takes them out when their states
-    or networks are where the entries say; of lanes in there only their states are saved.
+    Threads: the caller's thread adds settings and starts stretches of training, while no other
+    thread runs. In a stretch, one thread for each device trains chunk after chunk. Chunks in
+    training share no lane, so a thread writes its lanes' entries in the record (`curves`,
+    `diverged`, `epochs_done`, `kept_epochs`) without a lock. Everything else that chunks share is
+    read and written under `lock`: groups, feed, monitor, saver, and the record's `places`,
+    `chunks`, `notes` and times. A commit may be made while another thread writes its lanes'
+    entries. Therefore a chunk adds its lanes to `saver.training` before it writes, and removes them
+    when their states or networks agree with the entries; of these lanes, commits save the states.
 
     Attributes:
+      record, options, feed, monitor, saver, team: see their classes.
       is_signalled: whether Ctrl-C or SIGTERM came.
-      recipes: by the setting's row, how it is trained.
-      fold_recipes: of each fold, where numbers depend on its size; otherwise empty.
-      has_trained: whether there is anything that an error would lose.
+      recipes: the recipe of each row.
+      fold_recipes: the recipes of each fold, if numbers depend on its size; otherwise empty.
+      groups: the programs and their waiting lanes.
+      has_trained: whether something was trained that an error would lose.
     """
 
     record: Record
@@ -87,21 +91,21 @@ class Job:
         fold_recipes: Sequence[Sequence[Recipe]] = (),
         ends: Sequence[int] | None = None,
     ) -> list[int]:
-        """Adds settings, of which nothing is trained yet.
+        """Adds settings to the record; nothing is trained yet.
 
         Args:
-          given: as they came.
+          given: the settings as the user gave them.
           prepared: their recipes.
-          plan: of all settings of the job, from now on.
-          fold_recipes: of each fold, where numbers depend on its size.
-          ends: epochs after which the training of each ends; None is all epochs.
+          plan: the new plan of all settings of the job.
+          fold_recipes: the recipes of each fold, if numbers depend on its size.
+          ends: the last epoch of each setting; None is the record's last epoch.
 
         Returns:
           their rows in the record.
 
         Raises:
-          ValueError: the machine has no room for their curves, or processes treat inputs to other
-            bits.
+          ValueError: their curves do not fit in memory, or the processes' treatments of inputs
+            differ in bits.
         """
         first = len(self.record.given)
         self.record.check_room(len(given))
@@ -117,7 +121,7 @@ class Job:
         self.record.plan = plan
         self.note(plan.note)
         self.feed.treat(one.setting["inputs"] for one in prepared)
-        # machines of several kinds may round differently
+        # different machines may round differently
         if not self.team.is_same("the treatment of inputs", self.feed.digest):
             raise ValueError(
                 "the processes of the job round the inputs' treatment differently; expected "
@@ -127,7 +131,7 @@ class Job:
         return [*range(first, len(self.record.given))]
 
     def _group(self, plan: Plan) -> None:
-        """Has each program of a plan a group, which is kept from plan to plan."""
+        """Makes a group for each new program of a plan; existing groups are kept."""
         keep_best = self.options.metric if self.options.keep == "best" else None
         groups = {group.planned.key: group for group in self.groups}
         for planned in plan.programs:
@@ -142,7 +146,7 @@ class Job:
             self.saver.programs |= dict.fromkeys(planned.settings, group.program)
 
     def lanes(self, rows: Iterable[int]) -> list[Lane]:
-        """All repetitions of some settings."""
+        """Returns the lanes of some settings: all their repetitions."""
         count = self.options.seeds * len(self.feed.folds)
         return [(row, repeat) for row in rows for repeat in range(count)]
 
@@ -150,27 +154,27 @@ class Job:
         return lane[1] // self.options.seeds
 
     def recipe(self, lane: Lane) -> Recipe:
-        """How a lane is trained."""
+        """Returns the recipe of a lane."""
         recipes = self.fold_recipes[self.fold_of(lane)] if self.fold_recipes else self.recipes
         return recipes[lane[0]]
 
     def seed_of(self, lane: Lane) -> int:
-        """Of a lane's weights and dropout."""
+        """Returns the seed of a lane's weights and dropout."""
         own = self.recipes[lane[0]].seed
         return (self.options.seed if own is None else own) + lane[1] % self.options.seeds
 
     def order_seed_of(self, lane: Lane) -> int:
-        """Of a lane's mini-batches."""
+        """Returns the seed of a lane's mini-batches."""
         own = self.recipes[lane[0]].seed
         return self.options.order_seed if own is None else own
 
     def in_common(self, lane: Lane) -> tuple[int, int, int]:
-        """What lanes of a chunk must share: their fold, epochs done, and mini-batches."""
+        """Returns what lanes of a chunk must share: fold, epochs trained, and order seed."""
         return self.fold_of(lane), int(self.record.epochs_done[lane]), self.order_seed_of(lane)
 
     @property
     def is_over(self) -> bool:
-        """Whether a process had been interrupted when they last met."""
+        """Whether a process had been interrupted when the processes last communicated."""
         return self.team.is_over
 
     def is_interrupted(self) -> bool:
@@ -178,33 +182,33 @@ class Job:
         return self.is_signalled() or self.monitor.hook.interrupt is not None
 
     def is_called_off(self) -> bool:
-        """Whether no stretch follows on the last one for what is being trained."""
+        """Whether no further stretch of training should start."""
         return self.is_over or self.team.is_lost()
 
     def lost_if(self, is_lost: Callable[[], bool]) -> None:
-        """Has training stop where what is being trained belongs to a process outside of the job."""
+        """Stops training when `is_lost` tells that another search has taken over its settings."""
         self.team.is_lost = is_lost
 
     def note(self, text: str) -> None:
-        """Has the record say something, once."""
+        """Adds a note to the record, once."""
         self.monitor.note(text)
 
     def interrupted(self, why: str = "training was interrupted") -> TrainingInterrupted:
-        """What ends a search before its end: it has the record as far as it was trained."""
+        """Returns the exception that ends a search early, with the record so far."""
         record = self.saver.settled()
         num_complete, num_networks = record.is_complete.sum(), record.diverged.size
         message = f"{why}, with {num_complete:,} of {num_networks:,} networks complete"
         return TrainingInterrupted(message + self.saver.hint(), study=record)
 
     def wait(self, lanes: Sequence[Lane], until: int) -> bool:
-        """Has lanes of this process wait to be trained up to an epoch; whether there are any.
+        """Queues this process's lanes for training up to an epoch; returns whether there are any.
 
-        What earlier commits know of any lanes is taken from them.
+        Results of earlier commits are restored first.
         """
         planned = [group.planned for group in self.groups]
         self.note(self.team.deal(lanes, planned, self.fold_of))
         self.saver.restore(lanes, until)
-        # a chunk's lanes have their data and their epoch in common, so they wait in that order
+        # sorted, since the lanes of a chunk must share data and epoch
         own = self.team.own(lanes)
         self.saver.keep_only(own, until)
         own.sort(key=self.in_common)
@@ -216,7 +220,7 @@ class Job:
         return any(group.waiting for group in self.groups)
 
     def close(self, is_finished: bool) -> None:
-        """Gives all processes the best networks, and removes what is not needed any more."""
+        """Shares the best networks with all processes, and removes commits that are not needed."""
         self.team.share_networks(self.record, self.saver.programs)
         self.saver.close(is_finished)
 
@@ -232,22 +236,23 @@ def open_job(
     identity: Mapping[str, Any] | None = None,
     team: Team | None = None,
 ) -> Iterator[Job]:
-    """A job that settings are added to, and trained, while it is open.
+    """Opens a job, to which settings are added and which trains them until it is closed.
 
     Args:
-      record: an empty one, which it fills.
-      folds: training and validation sets.
-      total: epochs that all its networks train for together, for the display.
-      commits: where what is reached is saved, and what was reached before is found.
-      identity: of the call, which every commit has.
-      team: the processes that share its lanes.
+      record: an empty record, which the job fills.
+      options: how networks are trained.
+      folds: training and validation set of each fold.
+      total: epochs of all networks together, for the display.
+      commits: the commits of the directory, to resume from and to write to.
+      identity: the identity of the call, which every commit holds.
+      team: the processes that share the lanes.
 
     Raises:
-      TrainingInterrupted: at its end, if Ctrl-C or SIGTERM came.
+      TrainingInterrupted: at the end, if Ctrl-C or SIGTERM came.
     """
     start, team, opened = time.perf_counter(), team or Team(), list[Job]()
     with rescued(lambda: opened[0].interrupted() if opened else None):
-        # one process speaks for all, which have about as much to do
+        # process 0 shows progress for all, which have about the same amount of work
         share, is_silent = total / team.hosts.count, not team.hosts.is_first
         with (
             ended_by_interrupt() as is_signalled,
@@ -273,20 +278,20 @@ def open_job(
             saver.open()
             is_finished = False
             try:
-                # a second Ctrl-C, which acts at once, or a sampler's
+                # a second Ctrl-C acts at once; a sampler may raise as well
                 with rescued(job.interrupted):
                     yield job
-                # what memory was too short for is tried again by the next call
+                # if memory was too short for some lanes, the next call tries them again
                 is_finished = not job.is_over and bool((record.epochs_done > 0).all())
             finally:
-                # also after an error: what was trained is not lost by it
+                # also after an error, which must not lose what was trained
                 record.seconds += time.perf_counter() - start
                 if is_finished or job.has_trained:
                     with held_signals():
                         saver.commit(is_finished)
             job.close(is_finished)
         if not opened:
-            # two signals came before there was anything to end
+            # two signals came before the job was open
             raise KeyboardInterrupt
         with ended_by_interrupt() as is_late, held_signals():
             job.monitor.warn_caller(job.saver.commits.failure)

@@ -1,4 +1,4 @@
-"""Monitors: what the user sees and hears of a search while it trains."""
+"""Monitors: display, `on_epoch`, notes and warnings of a search while it trains."""
 
 import contextlib
 import dataclasses
@@ -20,10 +20,11 @@ class Monitor:
     """The display, the user's `on_epoch`, and the notes and warnings of a search.
 
     Attributes:
-      stage: what is being done, such as "rung 1 of 3".
-      epochs_done: by all networks of this process together.
-      num_diverged, best: of its networks; the best validation metric at the end of a call.
-      warnings: notes that the caller is warned of at the end.
+      stage: the current stage, such as "rung 1 of 3".
+      epochs_done: epochs trained by all networks of this process together.
+      num_diverged: networks of this process that diverged.
+      best: the best validation metric at the end of a compiled call.
+      warnings: notes of which the caller is warned at the end.
     """
 
     record: Record
@@ -36,7 +37,7 @@ class Monitor:
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     def show(self, stage: str | None = None) -> None:
-        """Shows how far training is, in its own stage or another one."""
+        """Shows progress, with the current stage or another text."""
         self.display(stage or self.stage, self.epochs_done, self.best, self.num_diverged)
 
     def tell(
@@ -46,12 +47,13 @@ class Monitor:
         curves: Mapping[str, np.ndarray],
         num_diverged: int,
     ) -> None:
-        """Counts and shows what a compiled call has done, and tells `on_epoch` of each epoch.
+        """Updates the display after a compiled call, and calls `on_epoch` for each epoch.
 
         Args:
-          epochs: that the lanes had done before the call and have done now.
+          lanes: the lanes that the call trained.
+          epochs: epochs trained before the call, and epochs trained now.
           curves: name -> (lanes, epochs of the call).
-          num_diverged: of the lanes, in this call.
+          num_diverged: lanes that diverged in this call.
         """
         before, now = epochs
         self.epochs_done += len(lanes) * (now - before)
@@ -65,21 +67,21 @@ class Monitor:
         self.show()
 
     def say(self, message: str) -> None:
-        """Tells the user what cannot wait for the end."""
+        """Shows a message at once."""
         self.display.say(message)
 
     def note(self, text: str) -> None:
-        """Adds a note to the record, unless it is there or empty."""
+        """Adds a note to the record, unless it is empty or there already."""
         if text and text not in self.record.notes:
             self.record.notes.append(text)
 
     def warn(self, text: str) -> None:
-        """Adds a note of which the caller is also warned at the end."""
+        """Adds a note, of which the caller is warned at the end."""
         self.note(text)
         self.warnings.append(text)
 
     def warn_caller(self, *failures: str) -> None:
-        """Warns the caller of all that went wrong: here, in the hook, and elsewhere."""
+        """Warns the caller of all warnings, of the hook's failure, and of other failures."""
         for text in (*self.warnings, self.hook.failure, *failures):
             if text:
                 warn_caller(text, is_over=True)
@@ -89,11 +91,11 @@ class Monitor:
 def opened_monitor(
     record: Record, options: Options, total: float, is_silent: bool
 ) -> Iterator[Monitor]:
-    """A monitor whose display is open.
+    """Yields a monitor with an open display.
 
     Args:
-      total: epochs that all networks of this process train for together.
-      is_silent: whether nothing is shown unless the user asked for it.
+      total: epochs of all networks of this process together.
+      is_silent: whether to show nothing unless the user asked for it.
     """
     progress = False if options.progress is None and is_silent else options.progress
     with sweep_display(total, record.num_epochs, progress) as display:

@@ -1,4 +1,4 @@
-"""Calls of `sweep`, `search` or `Run` as values, and the options among their arguments."""
+"""Calls of `sweep`, `search` and `Run` as values, and the options in their arguments."""
 
 import dataclasses
 import functools
@@ -19,10 +19,10 @@ from jaxnn.training.hooks import OnEpoch, check_on_epoch
 from jaxnn.training.recipes import Recipe
 
 MOST_LANES = 2**20
-"""Of a chunk, which the host lists one by one."""
+"""The most lanes of a chunk, which the host lists one by one."""
 
 Folds = list[tuple[Dataset, Dataset | None]]
-"""Training and validation set of each; one pair without cross-validation."""
+"""Training and validation set of each fold; one pair without cross-validation."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """How the networks of a sweep or search are trained and ranked; see there.
+    """Arguments that say how networks are trained and ranked, see `sweep` and `search`.
 
     Raises:
       ValueError: bad input.
@@ -65,19 +65,19 @@ class Options:
         if self.select == "lower_bound" and self.seeds * self.folds < 2:
             raise ValueError(
                 "select='lower_bound' came with one repetition; expected seeds or folds of two at "
-                "least, whose spread the bound is made of"
+                "least, from whose spread the bound is computed"
             )
         check_row_space(self.row_space, self.model)
         check_on_epoch(self.on_epoch)
 
     @classmethod
     def among(cls, arguments: Mapping[str, Any]) -> "Options":
-        """The options among a function's arguments, which have the same names."""
+        """Returns the options from a function's arguments, which have the same names."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in arguments.items() if name in names})
 
     def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
-        """What is trained and validated on."""
+        """Returns the training and validation set of each fold."""
         if self.folds == 1:
             if valid is None:
                 raise ValueError(
@@ -93,7 +93,7 @@ class Options:
         return [*stratified_folds(train, self.folds, self.order_seed)]
 
     def plan(self, prepared: Sequence[Recipe], train: Dataset, epochs: int, **more: Any) -> Plan:
-        """The plan; ValueError if a chunk of the size that was asked for has no room."""
+        """Makes the plan; raises ValueError if a chunk of the given size does not fit in memory."""
         made = plan_recipes(
             prepared,
             train,
@@ -110,7 +110,7 @@ class Options:
 
 
 def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
-    """Says what was held out, where that was left to us; or ""."""
+    """Returns a note on what was held out if `valid` is a fraction, else ""."""
     train, held_out = parts[0]
     if isinstance(valid, Dataset) or valid is None or held_out is None:
         return ""
@@ -120,11 +120,11 @@ def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What a function was called with.
+    """A function and the arguments of a call.
 
     Attributes:
-      function: as the user knows it.
-      arguments: all of them by name, defaults included.
+      function: the function as the user knows it.
+      arguments: name -> value of all arguments, including defaults.
     """
 
     function: Callable[..., Any]
@@ -132,25 +132,25 @@ class Call:
 
     @classmethod
     def of(cls, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "Call":
-        """The call function(*args, **kwargs). TypeError if it has no such arguments."""
+        """Returns the call function(*args, **kwargs); raises TypeError if they do not bind."""
         bound = inspect.signature(function).bind(*args, **kwargs)
         bound.apply_defaults()
         return cls(function, dict(bound.arguments))
 
     @property
     def options(self) -> Options:
-        """Those among the arguments. ValueError if one is bad."""
+        """The options in the arguments; raises ValueError if one is bad."""
         return Options.among(self.arguments)
 
     def text(self, **shown: Any) -> str:
-        """The call as text; `shown` are arguments of which other values are to be seen."""
+        """Returns the call as text; `shown` replaces the values of some arguments."""
         return call_text(self.function, {**self.arguments, **shown})
 
 
 def entry(
     function: Callable[Concatenate[Call, Arguments], Result],
 ) -> Callable[Arguments, Result]:
-    """Gives a function its own call, as a first argument that users do not see.
+    """Decorates a function so that its own call is its first argument, which users do not see.
 
     >>> @entry
     ... def double(call, number, times=2):

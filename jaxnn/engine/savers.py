@@ -1,4 +1,4 @@
-"""Savers: the states of lanes on the host, and the commits that are made and read of them."""
+"""Savers: the states of lanes on the host, and the commits written and read from them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -28,20 +28,21 @@ from jaxnn.system.arrays import from_words
 
 @dataclasses.dataclass(kw_only=True)
 class Saver:
-    """What of a search is saved while it trains, and what earlier processes have saved of it.
+    """Saves a search while it trains, and restores what earlier processes saved.
 
-    Without a directory nothing is written, and `states` are those that the next stretch needs.
-    A commit needs a state for each lane in training, as old as its entries in the record. A thread
-    that finds a commit due notes in `awaited` which lanes are in training; each chunk puts its
-    lanes' states down at the end of its next compiled call, and the last to do so writes.
+    Without a directory nothing is written, and `states` holds only what the next stretch needs. A
+    commit needs a recent state of each lane in training. A thread that finds a commit due puts the
+    lanes in training into `awaited`. Each chunk stores its lanes' states after its next compiled
+    call, and the last chunk to do so writes the commit.
 
     Attributes:
-      identity: of the call, which every commit has.
-      programs: by the setting's row.
-      past: what earlier commits knew, as long as they know more than the record.
-      states: of lanes that may go on, as old as when they were last put down.
+      record, commits, team, monitor: those of the job.
+      identity: the identity of the call, which every commit holds.
+      programs: row of a setting -> its program.
+      past: earlier commits, until the record has caught up with them.
+      states: the last stored states of lanes that may continue.
       training: lanes whose entries in the record may be ahead of their states.
-      awaited: lanes that a commit which is due still waits for; None if none is due.
+      awaited: lanes whose states a commit still waits for; None if no commit is due.
     """
 
     record: Record
@@ -56,11 +57,11 @@ class Saver:
     awaited: set[Lane] | None = None
 
     def open(self) -> None:
-        """Reads what earlier commits knew."""
+        """Reads earlier commits."""
         self.past = pasts_of(self.commits, self.record.model, self.record)
 
     def restore(self, lanes: Sequence[Lane], until: int) -> None:
-        """Takes what earlier commits know of some lanes, up to an epoch, into record and states."""
+        """Restores some lanes from earlier commits, up to an epoch, to record and states."""
         if not self.past or not lanes:
             return
         own = tuple(np.array(self.team.own(lanes), int).reshape(-1, 2).T)
@@ -71,42 +72,42 @@ class Saver:
             self.past = []
 
     def keep_only(self, lanes: Sequence[Lane], until: int) -> None:
-        """Prepares lanes for a stretch that ends at an epoch; the states of others may go."""
+        """Prepares lanes for a stretch up to an epoch; drops the states of others."""
         done = self.record.epochs_done
         for lane in lanes:
-            # a commit may know a lane's epochs but not its state, where memory was short before
+            # after a lack of memory a commit may have a lane's epochs but not its state
             if done[lane] < until and lane not in self.states:
                 done[lane] = 0
         self.states = {lane: self.states[lane] for lane in lanes if lane in self.states}
 
     def on_device(self, lanes: Sequence[Lane], device: jax.Device) -> TrainState:
-        """The states of lanes that have done as many epochs, stacked on a device."""
+        """Returns the states of lanes at the same epoch, stacked on a device."""
         states = [self.states[lane] for lane in lanes]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
         stacked = stacked._replace(epoch=states[0].epoch, step=states[0].step)
-        # not an alias of NumPy's memory: training consumes what it is given
+        # not an alias of NumPy's memory, since training donates its input
         placed = jax.device_put(stacked, device, may_alias=False)
         return placed._replace(dropout_key=from_words(placed.dropout_key))
 
     def end(self, lanes: Sequence[Lane], states: Sequence[TrainState]) -> None:
-        """Lanes whose chunk has ended are in the record; `states` of those that may go on."""
+        """Ends the training of lanes that are in the record; `states` are kept to continue."""
         for lane in lanes:
             self.states.pop(lane, None)
         self.states.update(zip(lanes, states, strict=False))
         self.training.difference_update(lanes)
 
     def give_back(self, lanes: Sequence[Lane]) -> None:
-        """Sets lanes whose chunk has failed back to where their states are, or to the start."""
+        """Resets lanes whose chunk failed to their last states, or to the start."""
         self.training.difference_update(lanes)
         for lane in lanes:
             epoch = self.states[lane].epoch if lane in self.states else 0
             self.record.epochs_done[lane], self.record.diverged[lane] = epoch, -1
 
     def commit_if_due(self, lanes: Sequence[Lane], states: TrainState | None = None) -> None:
-        """Where a commit is due, puts down the states of lanes; the last to do so writes it.
+        """Stores the states of lanes if a commit is due; the last call to do so writes it.
 
         Args:
-          states: on a device; None for lanes that have ended and are in the record.
+          states: states on a device; None if the lanes have ended and are in the record.
         """
         if self.awaited is None and self.commits.is_due():
             self.awaited = {*self.training}
@@ -121,12 +122,12 @@ class Saver:
             self.awaited = None
 
     def commit_between(self) -> None:
-        """Commits between two stretches if the share of time allows."""
+        """Writes a commit between two stretches if commits have not taken too much time."""
         if self.commits.is_due(is_rung=True):
             self.commit()
 
     def commit(self, is_finished: bool = False) -> None:
-        """Saves all that is known of this process's lanes, unless an older commit knows more."""
+        """Writes a commit of this process's lanes, unless an older commit knows more."""
         if not self.commits.is_on or (self.past and not is_finished):
             return
         # a finished study needs no training states
@@ -145,19 +146,19 @@ class Saver:
             self.monitor.say(self.commits.failure)
 
     def close(self, is_finished: bool) -> None:
-        """Removes what other numbers of processes have left, if all could save what they have."""
+        """Removes commits of other numbers of processes, once all processes have saved theirs."""
         has_failed = self.team.in_any("the commits", bool(self.commits.failure))
         if is_finished and not has_failed and self.commits.is_first:
             self.commits.remove_others()
 
     def settled(self) -> Record:
-        """The record; where lanes were broken off in the middle, as old as their states."""
+        """Returns the record, in which interrupted lanes are only as far as their states."""
         if not self.training:
             return self.record
         return settled(self.record, self.states, self.training)
 
     def hint(self) -> str:
-        """How an interrupted search is gone on with; or ""."""
+        """Returns how to resume an interrupted search, or ""."""
         if not self.commits.is_on or self.commits.failure:
             return ""
         return (
@@ -167,10 +168,10 @@ class Saver:
 
 
 def on_host(states: TrainState, num_lanes: int) -> list[TrainState]:
-    """The first lanes' states one by one; NumPy has no keys, so those are their numbers."""
+    """Returns the states of the first lanes on the host, with the words of keys."""
     keys = jax.random.key_data(states.dropout_key)
     leaves, tree = jax.tree.flatten(jax.device_get(states._replace(dropout_key=keys)))
-    # epoch and step have no axis: the lanes of a chunk have them in common
+    # epoch and step have no axis, since the lanes of a chunk share them
     return [
         jax.tree.unflatten(tree, [leaf[lane].copy() if leaf.ndim else leaf for leaf in leaves])
         for lane in range(num_lanes)

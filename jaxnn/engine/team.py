@@ -1,4 +1,4 @@
-"""The team: which process of a job trains which lanes, and what they tell each other of them."""
+"""Teams: which process of a job trains which lanes, and how processes share results."""
 
 import dataclasses
 import itertools
@@ -20,16 +20,16 @@ from jaxnn.results.trials import Lane
 from jaxnn.system.processes import ALONE, Hosts
 
 MOST_SHARED = 10**9
-"""Bytes of the best settings' networks that every process is given at the end."""
+"""The most bytes of the best settings' networks that processes share at the end."""
 
 
 def plan_of_first(hosts: Hosts, plan: Plan, model: Model | ModelFn | None) -> Plan:
-    """The first process's plan, where it is free of code; the others' must be the same as it."""
+    """Returns process 0's plan; with a model, which cannot be sent, the process's own plan."""
     return plan if model is not None else of_first(hosts, "the plan", plan)
 
 
 def of_first(hosts: Hosts, name: str, value: Any) -> Any:
-    """What the first process has in place of a plan, or settings."""
+    """Returns process 0's value of a plan, settings or such."""
     if hosts.count == 1:
         return value
     return decode(json.loads(hosts.from_first(name, json.dumps(encode(value)).encode())))
@@ -40,15 +40,16 @@ def deal(
     fold_of: Callable[[Lane], int],
     count: int,
 ) -> dict[Lane, int]:
-    """Deals lanes to processes, chunk by chunk, each to the one that would end it first.
+    """Deals lanes to processes, chunk by chunk, each to the process that would finish it first.
 
-    A function of the plan, the lanes and the number of processes alone, and so the same everywhere.
-    What is already trained does not matter to it, nor how many devices there are: after a kill
-    each process finds its own lanes. It takes the processes for alike.
+    The result depends only on the plan, the lanes and the number of processes, so it is the same in
+    all processes, and after a kill each process has the same lanes again. All processes are assumed
+    to be equally fast.
 
     Args:
       waiting: programs, longest first, and their lanes.
-      count: of processes.
+      fold_of: returns the fold of a lane.
+      count: the number of processes.
 
     >>> from jaxnn import Dataset, plan
     >>> import numpy as np
@@ -77,13 +78,14 @@ def deal(
 class Team:
     """The processes that train the lanes of a search, of which this is one.
 
-    What it exchanges is a meeting: every process makes the same calls in the same order.
+    Methods that communicate are meetings: all processes call them in the same order.
 
     Attributes:
-      owners: which process trains a lane.
-      is_over: whether this process, or another, had been interrupted when they last met.
-      is_lost: whether what is being trained belongs to another process by now, which is none of
-        the team: one that shares a study of Optuna.
+      hosts: the processes.
+      owners: lane -> the process that trains it.
+      is_over: whether any process had been interrupted when they last communicated.
+      is_lost: whether a process outside of the team, which shares a study of Optuna, has taken over
+        the settings in training.
     """
 
     hosts: Hosts = ALONE
@@ -96,7 +98,7 @@ class Team:
         return self.hosts.count == 1
 
     def own(self, lanes: Iterable[Lane]) -> list[Lane]:
-        """Those of some lanes that this process trains."""
+        """Returns the lanes that this process trains."""
         return [lane for lane in lanes if self.owners[lane] == self.hosts.index]
 
     def deal(
@@ -105,10 +107,10 @@ class Team:
         programs: Sequence[PlannedProgram],
         fold_of: Callable[[Lane], int],
     ) -> str:
-        """Decides which process trains each of some lanes; it keeps them to their end.
+        """Decides which process trains each new lane; a lane stays with its process.
 
         Returns:
-          what the user should know of it, or "".
+          a note for the user, or "".
         """
         new = [lane for lane in lanes if lane not in self.owners]
         if self.is_alone:
@@ -128,18 +130,18 @@ class Team:
         )
 
     def in_any(self, meeting: str, is_so: bool) -> bool:
-        """Whether something is so in one process at least, which all hear."""
+        """Returns whether `is_so` is true in any process."""
         return any(self.hosts.exchange(meeting, b"yes" if is_so else b""))
 
     def is_same(self, meeting: str, make: Callable[[], bytes]) -> bool:
-        """Whether all processes make the same bytes, which one that is alone need not make."""
+        """Returns whether all processes make the same bytes; a single process makes none."""
         return self.is_alone or len({*self.hosts.exchange(meeting, make())}) == 1
 
     def share_curves(self, record: Record, lanes: Iterable[Lane]) -> None:
-        """Tells all processes what came of this one's lanes among some, and hears of theirs."""
+        """Exchanges the results of some lanes with all processes, without networks."""
         if not self.is_alone:
             part = part_of(record, self.own(lanes), networks=())
-            # all know the settings, which would be most of the message
+            # all processes know the settings, which would be most of the message
             part = part._replace(study=dataclasses.replace(part.study, given=[], settings=[]))
             self._tell("the curves", record, part)
 
@@ -147,7 +149,7 @@ class Team:
         """Gives all processes the networks of the best settings.
 
         Args:
-          programs: by the setting's row.
+          programs: row of a setting -> its program.
         """
         if self.is_alone:
             return
@@ -162,7 +164,7 @@ class Team:
         self._tell("the networks", record, part_of(record, own))
 
     def _tell(self, meeting: str, record: Record, part: Part) -> None:
-        """Exchanges parts of the record; each process puts the others' into its own."""
+        """Exchanges parts of the record; each process merges the others' parts."""
         arrays = [(NUMBERS, part.numbers), *record_arrays(part.study)]
         message = packed(arrays, record_about(part.study))
         for process, theirs in enumerate(self.hosts.exchange(meeting, message)):
