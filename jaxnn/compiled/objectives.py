@@ -12,15 +12,15 @@ from jaxnn.functional.types import Array
 
 
 class Metric(NamedTuple):
-    """A row of METRICS: what networks are measured and ranked by.
+    """A row of METRICS: a number by which networks are measured and ranked.
 
     Attributes:
-      name: also of its curve; that of the validation set is `valid`.
-      of_step: a mini-batch's mean from its mean cost, outputs, targets and weights; its sum over
-        mini-batches, by their weight, makes the mean over all examples.
-      is_higher_better: whether it is.
-      bounds: of its values, of which Student's interval knows nothing.
-      value: the metric from that mean, such as the root of a mean square.
+      name: the name of the metric and of its curve; `valid` is that of its validation curve.
+      of_step: computes a mini-batch's mean from its mean cost, outputs, targets and weights. Means
+        of mini-batches are averaged by their weight to the mean over all examples.
+      is_higher_better: whether higher values are better.
+      bounds: the range of its values, to which confidence intervals are clipped.
+      value: computes the metric from the mean, such as the root of a mean square.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Metric(NamedTuple):
 
     @property
     def valid(self) -> str:
-        """Name of its curve on the validation set."""
+        """The name of its curve on the validation set."""
         return f"{VALID}{self.name}"
 
     def is_better(self, new: Any, old: Any) -> Any:
@@ -44,22 +44,22 @@ class Metric(NamedTuple):
 
     @property
     def worst(self) -> float:
-        """The infinity that every value is better than."""
+        """The infinity that is worse than every value."""
         return -math.inf if self.is_higher_better else math.inf
 
     @property
     def direction(self) -> str:
-        """In Optuna's words."""
+        """The direction as Optuna names it."""
         return "maximize" if self.is_higher_better else "minimize"
 
     @property
     def better_part(self) -> tuple[float, float]:
-        """Quantiles between which the better four fifths of values lie."""
+        """The quantiles that enclose the better four fifths of values."""
         return (0.2, 1.0) if self.is_higher_better else (0.0, 0.8)
 
     @property
     def is_logarithmic(self) -> bool:
-        """Whether it is drawn on a logarithmic axis: it may span many decades."""
+        """Whether plots have a logarithmic axis, since values may span many decades."""
         return self.bounds == (0, math.inf)
 
 
@@ -78,14 +78,14 @@ COST = Metric(
     is_higher_better=False,
     bounds=(0.0, math.inf),
 )
-"""Every objective has it: a network whose cost is not finite has diverged."""
+"""A metric of every objective; a network whose cost is not finite has diverged."""
 
 METRICS = {one.name: one for one in (ACCURACY, COST)}
-"""Metrics by name; a new one is a row."""
+"""Name -> metric. Add a row to add a metric."""
 
 
 def metric_of(curve: str) -> Metric:
-    """The metric of a curve.
+    """Returns the metric of a curve.
 
     >>> metric_of("valid_cost").name
     'cost'
@@ -94,14 +94,14 @@ def metric_of(curve: str) -> Metric:
 
 
 class Objective(NamedTuple):
-    """A row of OBJECTIVES: what a network is trained for, and what its outputs mean.
+    """A row of OBJECTIVES: the cost that training minimises, and the meaning of outputs.
 
     Attributes:
-      cost: of each example (B,), from outputs (B, C) and targets.
-      num_outputs: C, from the number of classes.
-      predict: what the network says (N,) of outputs (N, C) on the host.
-      probabilities: of the classes (N, C), from outputs (N, C).
-      metrics: names in METRICS beside the cost; the first one is `Fitted.score`.
+      cost: computes the cost of each example (B,) from outputs (B, C) and targets.
+      num_outputs: computes C from the number of classes.
+      predict: computes predictions (N,) from outputs (N, C), on the host.
+      probabilities: computes probabilities of classes (N, C) from outputs (N, C).
+      metrics: names in METRICS besides the cost; the first one is `Fitted.score`.
     """
 
     cost: Callable[[Array, Array], Array]
@@ -112,16 +112,16 @@ class Objective(NamedTuple):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Names of all its metrics."""
+        """The names of all its metrics."""
         return (COST.name, *self.metrics)
 
     def curves(self, has_valid: bool) -> tuple[str, ...]:
-        """Names of the curves of training, and with validation data of its curves."""
+        """Returns the names of training curves, and of validation curves if there are any."""
         names = self.measures
         return (*names, *(METRICS[name].valid for name in names)) if has_valid else names
 
     def ranked_by(self, name: str) -> tuple[Metric, Metric]:
-        """The metric that ranks networks, and the one that breaks ties."""
+        """Returns the metric that ranks networks and the one that breaks ties."""
         return METRICS[name], METRICS[self.metrics[0]] if name == COST.name else COST
 
     def mean_cost(self, outputs: Array, targets: Array, weights: Array | None) -> Array:
@@ -130,7 +130,7 @@ class Objective(NamedTuple):
     def means(
         self, cost: Array, outputs: Array, targets: Array, weights: Array | None
     ) -> dict[str, Array]:
-        """Of a mini-batch of that mean cost: what makes the metrics, by name."""
+        """Returns name -> mean over a mini-batch, for each metric; `cost` is the mean cost."""
         given = cost, outputs, targets, weights
         return {name: METRICS[name].of_step(*given) for name in self.measures}
 
@@ -144,4 +144,4 @@ OBJECTIVES = {
         metrics=(ACCURACY.name,),
     )
 }
-"""Objectives by name, which is the setting's `loss`; a new one is a row."""
+"""Name, the setting's `loss` -> objective. Add a row to add an objective."""

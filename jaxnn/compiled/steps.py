@@ -1,4 +1,4 @@
-"""The compiled part of training: steps, epochs as scans, evaluation."""
+"""The compiled part of training: steps, epochs as loops, evaluation."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 from jaxnn.system.arrays import as_threefry
 
 _DROPOUT_STREAM = 2**31 - 1
-"""Folded into the key of a network for its dropout: no layer has this number."""
+"""The number folded into a network's key for dropout; layers have smaller numbers."""
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -29,7 +29,7 @@ _DROPOUT_STREAM = 2**31 - 1
 class Best:
     """The network at its best validation epoch so far.
 
-    `epoch` is -1 before the first; `values` are of the two metrics that rank it, by name.
+    `epoch` is -1 before the first one; `values` holds the two metrics that rank it, by name.
     """
 
     params: Params
@@ -38,7 +38,7 @@ class Best:
     values: dict[str, Array]
 
     def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], tuple[str, ...]]:
-        """In a file the values lie beside the epoch."""
+        """Flattens `values` beside the other fields, as files have them."""
         fields = {"params": self.params, "state": self.state, "epoch": self.epoch, **self.values}
         leaves = [(jax.tree_util.GetAttrKey(name), leaf) for name, leaf in fields.items()]
         return leaves, tuple(self.values)
@@ -50,7 +50,7 @@ class Best:
 
 
 class TrainState(NamedTuple):
-    """What the next step needs: arrays only."""
+    """Everything that the next step needs: arrays only."""
 
     params: Params
     state: State
@@ -64,7 +64,7 @@ class TrainState(NamedTuple):
 
 
 class StepInfo(NamedTuple):
-    """What a person reads of a mini-batch: sums over its examples, by weight."""
+    """Weighted sums of the metrics over the examples of a mini-batch."""
 
     sums: dict[str, Array]
     weight: Array
@@ -81,7 +81,7 @@ def _info(objective: objectives.Objective, cost: Array, outputs: Array, batch: D
 
 @functools.partial(jax.jit, static_argnames="program")
 def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
-    """The state before the first step; `params` and `state` are those of the model's `init`."""
+    """Returns the state before the first step; the model's `init` makes `params` and `state`."""
     key = as_threefry(key)
     params, state = program.networks.model(numbers).init(key)
     opt_state = program.optimizer_of(numbers, 0.0).init(params)
@@ -89,7 +89,7 @@ def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) ->
     zero = jnp.zeros((), jnp.int32)
     best = None
     if program.keep_best:
-        # beyond all that is reached, and finite, for JAX's own search for infinities
+        # worse than any value, but finite, for JAX's debugging of infinities
         most = float(jnp.finfo(jnp.result_type(float)).max)
         ranks = program.objective.ranked_by(program.keep_best)
         worst = {one.name: jnp.array(math.copysign(most, one.worst)) for one in ranks}
@@ -113,13 +113,13 @@ def train_step(
     learning_rate: Array,
     batch: Dataset,
 ) -> tuple[TrainState, StepInfo]:
-    """One step of descent on a mini-batch.
+    """Takes one step of descent on a mini-batch.
 
-    J = weighted mean of the objective's cost + l2 / 2 * sum of squared kernels.
+    J = weighted mean of the objective's cost + l2 / 2 * sum of squared kernels
 
-    Once J's first part is not finite the network is frozen: this step and the later ones leave
-    params and state alone. An element whose new value would overflow keeps the old one, so params
-    and state stay finite. Both conditions ride on loops that run anyway: measured cost none.
+    If the first term is not finite, the network is frozen: this step and later ones do not change
+    params and state. An element whose new value would overflow keeps its old value, so params and
+    state stay finite. Both checks are fused into existing loops and cost no measurable time.
     """
     model, objective = program.networks.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
@@ -144,7 +144,7 @@ def train_step(
     is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
     grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
     descent = program.optimizer_of(numbers, learning_rate)
-    # Optax raises its decays to whole powers, which strict promotion would refuse
+    # Optax raises decays to integer powers, which strict promotion refuses
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = descent.update(grads, train_state.opt_state, train_state.params)
     keep_finite = lambda new, old: jnp.where(is_fine & jnp.isfinite(new), new, old)
@@ -170,10 +170,9 @@ def train_epoch(
     batches: Batches,
     index: Array,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One pass over all examples that count, by the mini-batches of one of the epochs in `batches`.
+    """Trains on all mini-batches of one epoch of `batches`, given by `index`.
 
-    Returns the metrics over all examples as the network met them, before each
-    example's own step: what training printed, not an evaluation.
+    Returns the new state, and the metrics over all examples, each measured before its own step.
     """
     learning_rate = decayed_learning_rate(numbers["decay_schedule"], numbers, train_state.epoch)
 
@@ -186,15 +185,15 @@ def train_epoch(
         return on_batch(filled_up(train, weights, rows) if has_gaps else train[rows], carry)
 
     _, num_steps, batch_size = batches.rows.shape
-    # known from the shapes: full mini-batches without weights cost a little less
+    # static: full mini-batches without weights are a little faster
     is_full = train.weights is None and num_steps * batch_size == len(train)
     has_gaps, weights = program.networks.takes_filled_batches and not is_full, padded_weights(train)
     zero = jnp.zeros((), train.x.dtype)
     carry = train_state, StepInfo(dict.fromkeys(program.objective.measures, zero), zero)
     carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
     if batches.rest is not None:
-        # a foreign model need not leave examples of weight 0 out: its last mini-batch is a step of
-        # its own shape, at the price of compiling the step twice
+        # a foreign model may not ignore examples of weight 0: its last mini-batch is a step of its
+        # own shape, for which the step is compiled twice
         carry = on_batch(train[batches.rest[index]], carry)
     train_state, total = carry
     return train_state._replace(epoch=train_state.epoch + 1), total.values()
@@ -203,10 +202,10 @@ def train_epoch(
 def evaluate(
     model: Model, params: Params, state: State, data: Dataset, **numbers: Any
 ) -> dict[str, Array]:
-    """Mean `cost` and `accuracy` of a network on data, in evaluation mode.
+    """Returns the mean `cost` and `accuracy` of a network on data, in evaluation mode.
 
-    The inputs go in as they are: for a network that normalises them, `Fitted.score` does so first.
-    `numbers` are what the model's `apply` takes of its own.
+    Inputs are not normalised; `Fitted.score` does that for networks that need it. `numbers` are
+    further arguments of the model's `apply`.
     """
     outputs, _ = model.apply(params, state, data.x, **numbers)
     objective = objectives.OBJECTIVES[DEFAULT_OBJECTIVE]
@@ -218,7 +217,7 @@ def evaluate(
 def _evaluate_in_pieces(
     program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
 ) -> dict[str, Array]:
-    """`evaluate`, a mini-batch at a time: many lanes would not have room for all activations."""
+    """Evaluates a mini-batch at a time, since the activations of many lanes need much memory."""
     model, objective = program.networks.model(numbers), program.objective
     own = {name: numbers[name] for name in model.numbers}
     num_pieces = -(-len(data) // max(program.batch_size, 64))
@@ -259,11 +258,11 @@ def train_epochs(
     valid: Dataset | None,
     batches: Batches,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """The epochs of `batches` in one compiled call.
+    """Trains the epochs of `batches` in one compiled call.
 
-    Returns the new state and the curves, each (E,), of which `num_epochs` entries are filled. Those
-    of a diverged network are 0, which the host replaces: a NaN that is meant would stop JAX's own
-    search for NaNs.
+    Returns the new state and the curves, each (E,), of which `num_epochs` entries are filled. After
+    divergence entries are 0, which the host replaces by NaN: in the compiled program an intended
+    NaN would trigger JAX's debugging of NaNs.
     """
 
     def epoch(

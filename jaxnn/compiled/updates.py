@@ -14,12 +14,12 @@ from jaxnn.functional.types import Array, Params
 
 
 def may_mix(names: Collection[str]) -> bool:
-    """Whether a program may hold lanes of these optimizers."""
+    """Whether one program can train lanes of these optimizers."""
     return len({*names}) == 1 or all(OPTIMIZERS[name].place is not None for name in names)
 
 
 class MixedState(NamedTuple):
-    """The moments that any of the optimizers needs; those that none needs are None."""
+    """The moments that any of the optimizers keeps; None for those that none keeps."""
 
     step: Array
     mean: Params | None
@@ -29,16 +29,17 @@ class MixedState(NamedTuple):
 def mixed_optimizer(
     names: tuple[str, ...], numbers: Numbers, learning_rate: float | Array
 ) -> optax.GradientTransformation:
-    """One update for several optimizers: which of them it is, is a number.
+    """Returns one update for several optimizers, in which a number chooses the optimizer.
 
-    W <- W - alpha * m / (sqrt(s) + epsilon),  m <- beta m + (1 - beta) dW,  s likewise of dW^2,
-    where beta = 0 without a mean, there is no denominator without a square, and both are corrected
-    for their start at 0 as the optimizer's `place` says. Costs what the most expensive of `names`
-    costs.
+    W <- W - alpha * m / (sqrt(s) + epsilon),  m <- beta m + (1 - beta) dW,  s likewise of dW^2
+
+    Without a mean, beta is 0; without a square, there is no denominator. Both are corrected for
+    their start at 0 if the optimizer's `place` says so. The update is as expensive as the most
+    expensive of `names`.
 
     Args:
       names: the optimizers that occur; static. Each has a `place`.
-      numbers: those of `optimizer`, and "optimizer", a name's index among OPTIMIZERS.
+      numbers: as for `optimizer`, and "optimizer", the index of its name in OPTIMIZERS.
       learning_rate: may be traced.
 
     Raises:
@@ -54,11 +55,11 @@ def mixed_optimizer(
         raise ValueError(f"mixed_optimizer got {', '.join(names)}; expected those with a place")
 
     def is_one(has: Callable[[Place], bool]) -> Any:
-        """Whether the lane's optimizer is one that has something."""
+        """Whether the lane's optimizer has a `place` with some property."""
         return functools.reduce(operator.or_, [is_it for is_it, it in chosen if has(it)], False)
 
     def decay_of(moment: str) -> Any:
-        """The number that averages the lane's moment; 0 where its optimizer does not keep it."""
+        """Returns the decay of the lane's moment; 0 if its optimizer does not keep it."""
         decay: Any = 0.0
         for is_it, place in chosen:
             if (name := getattr(place, moment)) is not None:
@@ -86,13 +87,13 @@ def mixed_optimizer(
 
         if has_mean:
             beta, is_averaged = decay_of("mean"), is_one(lambda place: place.mean is not None)
-            # an infinite mean of lanes that have no use for it must not become NaN as 0 times it
+            # in lanes without a mean, 0 times an infinite value would be NaN
             average = lambda m, grad: beta * jnp.where(is_averaged, m, 0) + (1 - beta) * grad
             mean = jax.tree.map(average, state.mean, grads)
             updates = jax.tree.map(lambda m: m / corrected(beta), mean)
         if has_square:
             beta2, is_scaled = decay_of("square"), is_one(lambda place: place.square is not None)
-            # a gradient whose square overflows must not reach those that have no use for it
+            # in lanes without a square, a gradient whose square overflows must not matter
             scaled = jax.tree.map(lambda grad: jnp.where(is_scaled, grad, 0), grads)
             average = lambda s, grad: beta2 * s + (1 - beta2) * jnp.square(grad)
             square = jax.tree.map(average, state.square, scaled)
@@ -109,7 +110,7 @@ def mixed_optimizer(
 def descent(
     names: tuple[str, ...], numbers: Numbers, learning_rate: float | Array
 ) -> optax.GradientTransformation:
-    """Optax's own transformation where there is one optimizer, the common update otherwise."""
+    """Returns Optax's transformation for one optimizer, the common update for several."""
     if len(names) == 1:
         return optimizer(names[0], numbers, learning_rate)
     return mixed_optimizer(names, numbers, learning_rate)
@@ -117,7 +118,7 @@ def descent(
 
 @functools.lru_cache
 def num_moments(names: tuple[str, ...]) -> int:
-    """Copies of the weights that the update for these optimizers keeps beside them."""
+    """Returns the number of copies of the weights in the state of these optimizers."""
     used = (number for name in names for number in OPTIMIZERS[name].uses)
     numbers = {"optimizer": 0, **dict.fromkeys(used, 0.5)}
     weights = jax.ShapeDtypeStruct((2,), jnp.result_type(float))

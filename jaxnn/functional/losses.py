@@ -1,4 +1,4 @@
-"""Costs per example, their weighted mean, the l2 penalty, and accuracy."""
+"""Costs of examples, weighted means, the l2 penalty, and accuracy."""
 
 import jax
 import jax.numpy as jnp
@@ -7,18 +7,18 @@ from jaxnn.functional.types import Array, ArrayLike, Params
 
 
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
-    """Cross-entropy of softmax(logits) against the labels, for each example.
+    """Returns the cross-entropy of softmax(logits) against the labels, for each example.
 
     L = -sum_c y_c log y_hat_c,  y_hat = softmax(z);  dL/dz = y_hat - y
 
-    Computed from log-softmax, so logits of any finite size are safe. A logit of -inf is a class of
-    probability 0; one of +inf gives NaN, as NaN does. With all logits equal the cost is ln C (ln 6
-    = 1.79 for the six signs), which is what a dead network shows.
+    It is computed from log-softmax, so logits of any finite size are safe. A logit of -inf is a
+    class of probability 0; a logit of +inf or NaN gives NaN. With all logits equal, as in a dead
+    network, the cost is ln C (ln 6 = 1.79 for the six signs).
 
     Args:
       logits: (B, C).
-      labels: integers (B,) of any size, or one-hot or any distribution (B, C). An integer outside
-        0..C-1 gives NaN, never a silent number.
+      labels: integers (B,) of any type, or one-hot or any distribution (B, C). An integer outside
+        0..C-1 gives NaN.
 
     Returns:
       (B,).
@@ -32,7 +32,7 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     logits, labels = real_array(logits), jnp.asarray(labels)
     if labels.shape == logits.shape:
         labels = labels.astype(logits.dtype)
-        # where: a class of probability exactly 0 adds nothing, also where its log is -inf
+        # where: a class of probability 0 adds nothing, even if its log is -inf
         log_probs = jax.nn.log_softmax(logits)
         return -jnp.sum(jnp.where(labels == 0, 0, labels * log_probs), axis=-1)
     if labels.shape != logits.shape[:-1] or not jnp.issubdtype(labels.dtype, jnp.integer):
@@ -41,8 +41,8 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
             f"{list(logits.shape)}; expected integers {list(logits.shape[:-1])} or one-hot labels "
             f"{list(logits.shape)}"
         )
-    # classes down, examples across, as in the course: the layer below then gets its dZ in the
-    # orientation in which dW is fast
+    # classes down, examples across, as in the course: the layer below then gets dZ in the layout
+    # in which dW is fast
     z, labels = jnp.moveaxis(logits, -1, 0), class_numbers(labels)
     classes = jnp.arange(z.shape[0], dtype=labels.dtype).reshape(-1, *(1,) * labels.ndim)
     chosen = labels[None] == classes
@@ -52,12 +52,12 @@ def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
 
 
 def sigmoid_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
-    """Cross-entropy of sigmoid(logits) against labels in 0..1, element by element.
+    """Returns the cross-entropy of sigmoid(logits) against labels in 0..1, elementwise.
 
     L = -y log(a) - (1 - y) log(1 - a),  a = sigmoid(z);  dL/dz = a - y
       = y log(1 + exp(-z)) + (1 - y) log(1 + exp(z)), where no exponential overflows.
 
-    An outcome of probability 0 adds nothing, also where its logarithm is infinite.
+    An outcome of probability 0 adds nothing, even if its logarithm is infinite.
 
     >>> sigmoid_cross_entropy(jnp.array([0.0, 100.0]), jnp.array([1.0, 1.0])).round(4)
     Array([0.6931, 0.    ], dtype=float32)
@@ -70,29 +70,29 @@ def sigmoid_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
         raise ValueError(
             f"sigmoid_cross_entropy got labels {list(y.shape)}; expected {list(z.shape)}"
         )
-    # softplus has the right slope at 0, where max and abs leave it open
+    # softplus has the right derivative at 0, unlike formulas with max and abs
     cost_of_one, cost_of_zero = jax.nn.softplus(-z), jax.nn.softplus(z)
     return jnp.where(y == 0, 0, y * cost_of_one) + jnp.where(y == 1, 0, (1 - y) * cost_of_zero)
 
 
 def real_array(values: ArrayLike) -> Array:
-    """As an array of floats: the default type for Python's numbers and for integers."""
+    """Returns an array of floats; Python's numbers and integers get the default type."""
     values = jnp.asarray(values)
     return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
 
 
 def class_numbers(labels: ArrayLike) -> Array:
-    """Labels in a type of at least 32 bits, which holds every number of classes."""
+    """Returns labels in a type of at least 32 bits, which can hold any number of classes."""
     labels = jnp.asarray(labels)
     is_small = labels.dtype == bool or jnp.iinfo(labels.dtype).bits < 32
     return labels.astype(jnp.int32) if is_small else labels
 
 
 def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """sum(w * values) / sum(w) over the examples (B,); the plain mean without weights.
+    """Returns sum(w * values) / sum(w) over the examples (B,); the plain mean without weights.
 
-    The value of an example of weight 0 does not count, NaN included; if all weigh 0 the mean is 0.
-    Only the ratios of weights matter, so their sum may be too large for the type.
+    The value of an example of weight 0 is ignored, even NaN; if all weights are 0, the mean is 0.
+    Only the ratios of weights matter: their sum may exceed the range of the type.
 
     >>> weighted_mean(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([1.0, 1.0, 0.0]))
     Array(2., dtype=float32)
@@ -101,8 +101,8 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
     if weights is None:
         return jnp.mean(values)
     weights = jnp.asarray(weights).astype(values.dtype)
-    # by a power of two near the largest weight, which changes no bits but what would overflow
-    # (below it, so that its reciprocal is no subnormal number, which a device takes for 0)
+    # divided by a power of two near the largest weight, which only prevents overflow (a quarter of
+    # it, so that the reciprocal is not a subnormal number, which devices flush to 0)
     size = jax.lax.reduce_precision(jnp.max(weights) / 4, jnp.finfo(weights.dtype).nexp, 0)
     shares = weights / jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
     total = jnp.sum(shares)
@@ -110,9 +110,9 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
 
 
 def l2_penalty(params: Params) -> Array:
-    """1/2 sum of squared kernels; scales, offsets and biases are left alone.
+    """Returns 1/2 sum of squared kernels, without scales, offsets and biases.
 
-    A kernel is every leaf whose own name is "kernel", in `mlp`'s parameters as in Flax's.
+    Kernels are the leaves named "kernel", in parameters of `mlp` and of Flax.
 
     >>> l2_penalty({"kernel": jnp.array([3.0, 4.0]), "scale": jnp.array([9.0])})
     Array(12.5, dtype=float32)
@@ -123,14 +123,14 @@ def l2_penalty(params: Params) -> Array:
 
 
 def _name(entry: object) -> object:
-    """The key of a dict, or the name of an attribute, at the end of a leaf's path."""
+    """Returns the key of a dict or the name of an attribute, for an entry of a leaf's path."""
     return getattr(entry, "key", getattr(entry, "name", None))
 
 
 def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """Share of examples whose largest logit is the label's.
+    """Returns the share of examples whose largest logit is the label's.
 
-    An example whose largest logit is not finite, or not known since one is NaN, counts as missed.
+    An example counts as wrong if its largest logit is not finite or any logit is NaN.
 
     Args:
       logits: (B, C).

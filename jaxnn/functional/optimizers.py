@@ -1,4 +1,4 @@
-"""Optimizers and schedules of the learning rate, built inside the traced function from numbers."""
+"""Optimizers and learning-rate schedules, built inside the traced function from numbers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,16 +10,17 @@ import optax
 from jaxnn.functional.types import Array
 
 Numbers = Mapping[str, Any]
-"""The traced part of a setting by name; and the lane's data, where lanes differ."""
+"""Name -> number, the traced part of a setting; in mixed programs with the lane's structure."""
 
 
 class Place(NamedTuple):
-    """What an optimizer keeps in the common update of mixed programs, see `mixed_optimizer`.
+    """The role of an optimizer in the common update of mixed programs, see `mixed_optimizer`.
 
     Attributes:
-      mean: name of the number that averages the gradient, or None.
-      square: name of the number that averages its square, by whose root is divided, or None.
-      is_corrected: whether both are corrected for having started at 0.
+      mean: name of the decay of the gradient's running mean; None if it keeps none.
+      square: name of the decay of the squared gradient's running mean, by whose root the step is
+        divided; None if it keeps none.
+      is_corrected: whether both are corrected for their start at 0.
     """
 
     mean: str | None = None
@@ -31,12 +32,12 @@ class Optimizer(NamedTuple):
     """A row of OPTIMIZERS.
 
     Attributes:
-      direction: makes the direction of descent, before the learning rate, as an Optax
-        transformation. The numbers may be traced, and the state's shapes do not depend on them.
+      direction: returns the Optax transformation that makes the direction of descent, before the
+        learning rate. Its numbers may be traced; the shapes of its state do not depend on them.
       uses: names of the numbers that it uses.
-      defaults: of these, where they differ from the common ones of `HYPERPARAMETERS`.
-      place: in the common update, which lets it share a program with other optimizers. None keeps
-        it in programs of its own: right for every transformation, if not as fast.
+      defaults: defaults of these numbers that differ from those of `HYPERPARAMETERS`.
+      place: the role in the common update, with which it can share a program with other optimizers.
+        None keeps it in programs of its own, which is always correct but may be slower.
     """
 
     direction: Callable[[Numbers], optax.GradientTransformation]
@@ -64,17 +65,17 @@ OPTIMIZERS: dict[str, Optimizer] = {
         place=Place(mean="beta1", square="beta2", is_corrected=True),
     ),
 }
-"""Optimizers by name; a new one is a row. See `optimizer`."""
+"""Name -> optimizer, see `optimizer`. Add a row to add an optimizer."""
 
 
 class Schedule(NamedTuple):
     """A row of DECAY_SCHEDULES.
 
     Attributes:
-      factor: makes the factor on the learning rate from the numbers, which may be traced, and the
-        epoch as a float array: 1.5 is the middle of the second epoch.
+      factor: computes the factor on the learning rate from the numbers, which may be traced, and
+        the epoch as a float array: 1.5 is the middle of the second epoch.
       uses: names of the numbers that it uses.
-      defaults: of these, where they differ from the common ones of `HYPERPARAMETERS`.
+      defaults: defaults of these numbers that differ from those of `HYPERPARAMETERS`.
       is_power: whether `decay_rate` is raised to a power, and so must lie in (0, 1].
     """
 
@@ -103,13 +104,13 @@ DECAY_SCHEDULES: dict[str, Schedule] = {
         is_power=True,
     ),
 }
-"""Schedules of the learning rate by name; a new one is a row. See `decayed_learning_rate`."""
+"""Name -> schedule, see `decayed_learning_rate`. Add a row to add a schedule."""
 
 
 def optimizer(
     name: str, numbers: Numbers, learning_rate: float | Array
 ) -> optax.GradientTransformation:
-    """The named optimizer as an Optax transformation; all numbers may be traced.
+    """Returns the named optimizer as an Optax transformation; all numbers may be traced.
 
     | name | step, W <- W - alpha * ... |
     | --- | --- |
@@ -133,10 +134,10 @@ def optimizer(
 
 
 def decayed_learning_rate(schedule: str | Array, numbers: Numbers, epoch: int | Array) -> Any:
-    """The learning rate of an epoch, counted from 0.
+    """Returns the learning rate of an epoch, counted from 0.
 
-    With t = epoch / decay_every and k = decay_rate, and `schedule` a name, or its place in this
-    table, which may be traced:
+    `schedule` is a name, or its index in this table, which may be traced. With t = epoch /
+    decay_every and k = decay_rate:
 
     | schedule | learning rate |
     | --- | --- |
@@ -157,7 +158,7 @@ def decayed_learning_rate(schedule: str | Array, numbers: Numbers, epoch: int | 
     if not is_place and (not is_name or schedule not in DECAY_SCHEDULES):
         allowed = ", ".join(DECAY_SCHEDULES)
         raise ValueError(f"decay_schedule got {schedule!r}; expected one of {allowed}")
-    # JAX divides integers by floats in the floats' type, unless it is told to promote nothing
+    # explicit, since strict promotion refuses to divide integers by floats
     epoch = jnp.asarray(epoch, float)
     if isinstance(schedule, str):
         factor = DECAY_SCHEDULES[schedule].factor(numbers, epoch)

@@ -23,13 +23,21 @@ Setting = Mapping[str, Any]
 
 
 class Hyperparameter(NamedTuple):
+    """A row of HYPERPARAMETERS.
+
+    Attributes:
+      default: the value if a setting does not name it.
+      is_valid: whether a value is allowed.
+      allowed: the allowed values in words.
+      is_number: whether it is traced: a new value never compiles. Others are structure.
+      is_decay: whether it is the decay of a running average, which has the reverse log scale.
+    """
+
     default: Any
     is_valid: Callable[[Any], bool]
     allowed: str
     is_number: bool = False
-    """Traced: a new value never compiles. Everything else is structure."""
     is_decay: bool = False
-    """Of a running average: what matters is how far from 1 it is, so it has the reverse scale."""
 
 
 def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hyperparameter:
@@ -94,22 +102,22 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
 }
 """Every name that a setting may have.
 
-Optimizers and schedules may have other defaults of their numbers, see `TABLES`.
+Optimizers and schedules may have other defaults for their numbers, see `TABLES`.
 """
 
 TABLES: dict[str, Mapping[str, Optimizer] | Mapping[str, Schedule]] = {
     "optimizer": OPTIMIZERS,
     "decay_schedule": DECAY_SCHEDULES,
 }
-"""Hyperparameters whose value is a row of a table, which says what numbers it uses."""
+"""Hyperparameters whose value names a row of a table, and the tables."""
 
 
 def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
-    """The setting with every default written out, checked.
+    """Returns the setting with all defaults, checked.
 
     `beta2` defaults to 0.999 for adam and 0.9 for rmsprop, `decay_rate` to 1 ("inverse",
     "inverse_sqrt"), 0.95 ("exponential") or 0.5 ("staircase"). A name that the optimizer does not
-    use is accepted. A foreign `model` may name further numbers of its own.
+    use is accepted. A foreign `model` may name further numbers.
 
     Raises:
       ValueError: naming the key, what came and what is allowed.
@@ -147,12 +155,12 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
 
 
 def loss_of(setting: Setting) -> str:
-    """Name of the objective that a setting trains for."""
+    """Returns the name of a setting's objective."""
     return setting.get("loss", DEFAULT_OBJECTIVE)
 
 
 def is_used(name: str, full: Setting) -> bool:
-    """Whether a hyperparameter matters to a completed setting: adam, say, leaves momentum alone."""
+    """Whether a completed setting uses a hyperparameter; adam, for example, has no momentum."""
     if name == "batch_norm_decay":
         return bool(full["batch_norm"])
     for key, table in TABLES.items():
@@ -165,7 +173,7 @@ _OWN = _number(None, "a finite number", lambda v: True)
 
 
 def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
-    """The numbers that a foreign model names and no setting knows."""
+    """Returns the numbers of a foreign model that are not among HYPERPARAMETERS."""
     names = () if model is None else model.numbers
     if isinstance(names, str) or any(
         name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_number for name in names
@@ -175,22 +183,22 @@ def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
 
 
 def checked(key: str, value: Any, rule: Hyperparameter) -> Any:
-    """The value as a plain Python number, string or tuple."""
+    """Returns the value as a plain Python number, string or tuple; raises ValueError if bad."""
     if not rule.is_valid(value):
         raise ValueError(f"{key} got {brief(value)}; expected {rule.allowed}")
     return float(value) if rule.is_number else plain(key, value)
 
 
 def plain_setting(setting: Setting) -> dict[str, Any]:
-    """A setting that was checked, in plain values of its own: as it was given, without defaults."""
+    """Returns a copy of a checked setting in plain values, without defaults."""
     return {str.__str__(key): plain(key, value) for key, value in setting.items()}
 
 
 def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
-    """The traced part of a completed setting: what is data to the compiled program.
+    """Returns the traced part of a completed setting, which is data to the compiled program.
 
-    Each number is in the default float type, and refused where that rounds it out of its range.
-    The optimizer and the schedule of the learning rate are places in their tables.
+    Numbers are in the default float type, and refused if rounding moves them out of their range.
+    The optimizer and the learning-rate schedule are indices in their tables.
     """
     numbers = {
         key: representable(key, value)
@@ -203,9 +211,9 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
 
 
 def representable(name: str, value: float) -> np.ndarray:
-    """The number in the default float type; ValueError where that cannot hold it."""
+    """Returns a number in the default float type; raises ValueError if that cannot hold it."""
     limits = np.finfo(jnp.result_type(float))
-    # in Python's floats: NumPy's comparison would cast the value first
+    # as Python's floats: NumPy would cast the value before it compares
     if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
         raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
     array = np.asarray(value, limits.dtype)
