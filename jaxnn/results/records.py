@@ -1,4 +1,4 @@
-"""The record of a study: a table of settings with all that came of them, and its statistics."""
+"""`Record`, the table of a study: settings, their results, and statistics of these."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,34 +24,34 @@ SHAPE = many(whole(1), 1, 32)
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class Record:
-    """The settings of a search with all that came of them; S settings, K repetitions, E epochs.
+    """The settings of a search and their results; S settings, K repetitions, E epochs.
 
     `sweep` and `search` fill its arrays as they train. With folds a setting is trained on each:
     repetition k of fold f has index f * (K / folds) + k.
 
     Attributes:
-      given, settings: each setting as it came, and with every default written out.
-      space: what the settings were sampled from, or None.
-      model: the pair of functions in place of `mlp`, or what makes it; or None.
+      given, settings: each setting as it was given, and with all defaults.
+      space: the space that the settings were sampled from, or None.
+      model: the user's pair of functions, or the function that makes it; None is `mlp`.
       metric: "accuracy" or "cost", on the validation set.
       plan: which settings share a program.
-      treatments: what is done to inputs, by the setting's `inputs` and the fold.
-      curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN where a network had
-        diverged or was not trained.
+      treatments: (the setting's `inputs`, fold) -> treatment of the inputs.
+      curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN after divergence
+        and where nothing was trained.
       diverged: (S, K), the step whose cost was not finite, or -1.
-      epochs_done: (S, K), how many were trained; all of them if it diverged.
-      ends: (S, K), where training was to end: E, or earlier by `patience`.
-      dropped: (S,), epochs after which a search dropped the setting, or 0.
-      kept_epochs: (S, K), the epoch, from 0, whose network was kept: the last, or the best one;
-        it tells nothing of a network that diverged.
+      epochs_done: (S, K), the epochs trained; all of them if it diverged.
+      ends: (S, K), the epoch at which training ends: E, or an earlier one by `patience`.
+      dropped: (S,), the epoch after which a search dropped the setting, or 0.
+      kept_epochs: (S, K), the epoch, from 0, of the network that was kept, the last or the best;
+        meaningless if the network diverged.
       places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
       chunks: the networks, as they were trained.
-      folds: of cross-validation; 1 is none.
+      folds: folds of cross-validation; 1 is none.
       select: "mean" ranks by mean values, "lower_bound" by the worse end of their 95 % intervals.
-      rungs: of a halving.
-      seconds, compile_seconds: wall time of the search; what first calls took beyond later ones,
-        summed over programs, of which several may be compiled side by side.
-      notes: what the user should know of how it was trained.
+      rungs: the rungs of a halving.
+      seconds: wall time of the search.
+      compile_seconds: time of first calls minus later ones, summed over programs.
+      notes: what the user should know about the training.
       call: the call that made it, as text.
     """
 
@@ -84,7 +84,7 @@ class Record:
     def empty(
         cls, num_repeats: int, num_epochs: int, curves: Sequence[str], dtype: Any, **about: Any
     ) -> Self:
-        """One without settings; `about` are the fields that are no arrays."""
+        """Returns a record without settings; `about` holds the fields that are not arrays."""
         columns: dict[str, Any] = {
             name: np.empty(column.whole(0, num_repeats), int) for name, column in COLUMNS.items()
         }
@@ -99,14 +99,14 @@ class Record:
         )
 
     def check_room(self, num_settings: int) -> None:
-        """ValueError if the machine has no room for the curves of so many further settings."""
+        """Raises ValueError if the curves of so many further settings do not fit in memory."""
         num_lanes = (len(self.given) + num_settings) * self.diverged.shape[1]
-        # four curves of eight bytes a number at most, and what else is known of a lane
+        # at most four curves of eight bytes a number, and 200 bytes for the rest of a lane
         needed = num_lanes * (32 * self.num_epochs + 200)
         check_fits(needed, f"{num_lanes:,} networks of {self.num_epochs:,} epochs: their curves")
 
     def grow(self, given: Sequence[Mapping[str, Any]], settings: Sequence[dict[str, Any]]) -> None:
-        """Makes room for further settings, of which nothing is trained yet."""
+        """Adds settings, of which nothing is trained yet."""
         self.given += map(plain_setting, given)
         self.settings += settings
 
@@ -120,7 +120,7 @@ class Record:
             setattr(self, name, longer(getattr(self, name), fill))
 
     def add_curves(self, names: Iterable[str]) -> None:
-        """Makes room for curves that it does not have yet."""
+        """Adds curves that are missing."""
         for name in names:
             self.curves.setdefault(name, np.full_like(self.curves[COST.name], np.nan))
 
@@ -129,40 +129,40 @@ class Record:
         self.chunks += past.chunks
         self.notes += [note for note in past.notes if note not in self.notes]
         self.treatments |= past.treatments
-        # of processes that worked side by side the longest
+        # processes work at the same time: take the longest
         self.seconds = max(self.seconds, past.seconds)
         self.compile_seconds = max(self.compile_seconds, past.compile_seconds)
 
     @property
     def num_epochs(self) -> int:
-        """E, at most."""
+        """E."""
         return self.curves[COST.name].shape[2]
 
     @property
     def is_complete(self) -> np.ndarray:
-        """(S, K): trained to its end."""
+        """(S, K): whether a network was trained to its end."""
         return np.greater_equal(self.epochs_done, self.ends)
 
     @property
     def values(self) -> np.ndarray:
-        """(S, K): the metric on the validation set; NaN unless trained to the end, and finite."""
+        """(S, K): the validation metric; NaN unless trained to the end and finite."""
         return np.where(self.is_complete, self.reached(METRICS[self.metric].valid), np.nan)
 
     def reached(self, name: str, rows: Any = slice(None)) -> np.ndarray:
-        """(S, K), or some rows of it: a curve at the epoch whose network was kept."""
+        """Returns a curve at the epochs of the networks that were kept, (S, K) or rows of it."""
         index = self.kept_epochs[rows][..., None]
         value, cost = (
             np.take_along_axis(self.curves[curve][rows], index, axis=-1)[..., 0]
             for curve in (name, COST.valid)
         )
-        # a last step may blow a network up that no further step could mark as diverged
+        # divergence in the last step is not marked, since no further step notices it
         return np.where((self.diverged[rows] < 0) & np.isfinite(cost), value, np.nan)
 
     def losses(self, epochs: slice | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(S,) twice: what ranks the settings, the less the better, and what breaks ties.
+        """Returns two losses (S,): the first ranks settings, the second breaks ties.
 
-        By what was reached so far, or by the mean over some epochs; NaN where a repetition diverged
-        or was not trained.
+        They are taken from the kept epochs, or as means over some epochs; NaN if a repetition
+        diverged or was not trained.
         """
         first, second = (self._losses(metric, epochs) for metric in self.ranked_by)
         return first, second
@@ -188,20 +188,20 @@ class Record:
 
     @property
     def ranking(self) -> np.ndarray:
-        """Numbers of the settings, best first; ties by the other metric, then by number.
+        """The numbers of the settings, best first; ties by the other metric, then by number.
 
-        What was not trained to the end comes after what was, and in the order of its epochs.
+        Settings that were not trained to the end come last, those with more epochs first.
         """
         is_complete = self.is_complete.all(axis=1)
         first, second = self.losses()
         complete = [np.where(is_complete, loss, np.nan) for loss in (first, second)]
         epochs = np.where(np.isfinite(first), self.epochs_done.min(axis=1), 0)
-        # sorts by the last key first; NaN comes last, and equal settings stay in order
+        # the last key is the first to sort by; NaN comes last, and equal settings keep their order
         return np.lexsort((second, first, -epochs, *complete[::-1]))
 
     @property
     def ranked(self) -> np.ndarray:
-        """The part of the ranking that has a value."""
+        """The ranking of the settings that have a value."""
         ranking = self.ranking
         return ranking[np.isfinite(self.values[ranking]).all(axis=1)]
 
@@ -211,7 +211,7 @@ class Record:
         return [self.trial(number) for number in range(len(self.given))]
 
     def trial(self, number: int) -> Trial:
-        """A setting with its value."""
+        """Returns a setting with its value."""
         chunks = [self.chunks[index] for index in self.places[number, :, 0] if index >= 0]
         steps = tuple(None if step < 0 else int(step) for step in self.diverged[number])
         state = "COMPLETE" if self.is_complete[number].all() else "RUNNING"
@@ -237,7 +237,7 @@ class Record:
 
     @property
     def best_trial(self) -> Trial:
-        """The first of the ranking. ValueError if no setting was trained to the end and finite."""
+        """The best setting; raises ValueError if none was trained to the end and finite."""
         if not self.ranked.size:
             raise ValueError(
                 f"none of the {len(self.given)} settings has a value, so there is no best one: "
@@ -246,9 +246,9 @@ class Record:
         return self.trial(int(self.ranked[0]))
 
     def contenders(self) -> list[int]:
-        """Numbers of the settings that cannot be told apart from the best, best first.
+        """Returns settings that do not differ significantly from the best, best first.
 
-        Each is compared with the best by itself, on a level of 95 %.
+        Each is compared with the best alone, at a level of 95 %.
         """
         ranked = self.ranked
         if not ranked.size or self.diverged.shape[1] < 2:
@@ -258,7 +258,7 @@ class Record:
         return ranked[1:][~(abs(differences.mean(axis=1)) > reach)].tolist()
 
     def failures(self) -> str:
-        """Such as "3 settings diverged (learning rates 10 to 1e+30)"; empty if there are none."""
+        """Returns text such as "3 settings diverged (learning rates 10 to 1e+30)", or ""."""
         has_diverged = (self.diverged >= 0).any(axis=1)
         is_dropped = (self.dropped > 0) & ~has_diverged
         is_cut_off = ~self.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
@@ -281,12 +281,12 @@ class Record:
 
     @property
     def varied(self) -> list[str]:
-        """Names of the hyperparameters that differ between the settings."""
+        """The names of hyperparameters that differ between settings."""
         first = self.settings[0] if self.settings else {}
         return [n for n in first if any(setting[n] != first[n] for setting in self.settings)]
 
     def domain(self, name: str) -> Domain:
-        """What a hyperparameter was drawn from; without a space what spans the values tried."""
+        """Returns the domain of a hyperparameter; without a space, one that spans its values."""
         return span(name, [one[name] for one in self.settings], (self.space or {}).get(name))
 
 
@@ -294,7 +294,7 @@ _HINTS = get_type_hints(Record, include_extras=True)
 _MARKS = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in _HINTS.items()}
 
 COLUMNS = {name: mark for name, mark in _MARKS.items() if isinstance(mark, Column)}
-"""The arrays of whole numbers that a record has beside its curves."""
+"""Name -> column: the arrays of whole numbers besides the curves."""
 
 WRITTEN = {name: mark for name, mark in _MARKS.items() if isinstance(mark, Rule)}
-"""The fields that are JSON in a file, with what they may be there."""
+"""Name -> rule: the fields that are JSON in a file, and their allowed values."""
