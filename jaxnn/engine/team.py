@@ -165,7 +165,7 @@ class Team:
 
     def _tell(self, meeting: str, record: Record, part: Part) -> None:
         """Exchanges parts of the record; each process merges the others' parts."""
-        arrays = [(NUMBERS, part.numbers), *record_arrays(part.study)]
+        arrays = [(NUMBERS, part.setting_numbers), *record_arrays(part.study)]
         message = packed(arrays, record_about(part.study))
         for process, theirs in enumerate(self.hosts.exchange(meeting, message)):
             if process != self.hosts.index:

@@ -35,11 +35,11 @@ def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
     return complete(setting, NOT_HERE._replace(numbers=others) if is_foreign else None)
 
 
-def check_study(study: Record, numbers: np.ndarray | None) -> None:
+def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
     """Raises ValueError if a part of a study does not fit the others.
 
     Args:
-      numbers: the numbers of its settings in the whole study, if it is a part of one.
+      setting_numbers: the numbers of its settings in the whole study, if it is a part of one.
     """
     num_settings, num_repeats = study.diverged.shape
     # an interrupted search may have no settings yet, and so no arrays that confirm these sizes
@@ -54,10 +54,10 @@ def check_study(study: Record, numbers: np.ndarray | None) -> None:
     for given, full in zip(study.given, study.settings, strict=True):
         _check_given(completed(given, study.model is not None), full)
     _check_curves(study)
-    _check_numbers(study, numbers)
+    _check_numbers(study, setting_numbers)
     _check_lanes(study)
     for rung in study.rungs:
-        known = num_settings if numbers is None else 2**31
+        known = num_settings if setting_numbers is None else 2**31
         entered = {*rung.entered}
         is_fine = len(entered) == len(rung.entered) and {*rung.kept} <= entered
         if rung.epochs > study.num_epochs or max(entered, default=0) >= known or not is_fine:
@@ -70,7 +70,7 @@ def check_study(study: Record, numbers: np.ndarray | None) -> None:
     planned = [number for one in study.plan.programs for number in one.settings]
     if len({*planned}) < len(planned) or max(planned, default=-1) >= study.plan.num_settings:
         raise ValueError("its plan has settings twice, or more than it was made for")
-    _check_treatments(study, is_part=numbers is not None)
+    _check_treatments(study, is_part=setting_numbers is not None)
 
 
 def _check_curves(study: Record) -> None:
@@ -95,12 +95,14 @@ def _check_given(given: Setting, full: Setting) -> None:
             )
 
 
-def _check_numbers(study: Record, numbers: np.ndarray | None) -> None:
-    if numbers is None:
+def _check_numbers(study: Record, setting_numbers: np.ndarray | None) -> None:
+    if setting_numbers is None:
         return
-    is_fine = numbers.dtype.kind == "i" and numbers.shape == (len(study.given),)
-    if not is_fine or (numbers < 0).any() or (np.diff(numbers) <= 0).any():
-        raise ValueError(f"it holds the numbers {brief(numbers)}; expected rising ones")
+    is_fine = setting_numbers.dtype.kind == "i" and setting_numbers.shape == (len(study.given),)
+    if not is_fine or (setting_numbers < 0).any() or (np.diff(setting_numbers) <= 0).any():
+        raise ValueError(
+            f"it holds the numbers {brief(setting_numbers)} of settings; expected rising ones"
+        )
 
 
 def _check_lanes(study: Record) -> None:

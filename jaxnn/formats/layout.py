@@ -151,10 +151,10 @@ def part_in(
       is_message: whether a process of the same job sent it, which leaves out what all know.
     """
     study = _study_of(path, arrays, about, model)
-    numbers = arrays.get(NUMBERS, np.arange(len(study.given)))
+    setting_numbers = arrays.get(NUMBERS, np.arange(len(study.given)))
     if not is_message:
         check_study(study, arrays.get(NUMBERS))
-    return Part(study, numbers)
+    return Part(study, setting_numbers)
 
 
 def _treatment(found: Mapping[str, np.ndarray], num_features: int) -> Treatment:

@@ -15,7 +15,7 @@ class Part(NamedTuple):
     """A study of some settings, and their numbers in the whole study."""
 
     study: Record
-    numbers: np.ndarray
+    setting_numbers: np.ndarray
 
 
 def part_of(
@@ -33,26 +33,26 @@ def part_of(
       networks: the lanes whose networks are included; None includes all.
       is_whole: whether to keep all settings and the whole plan.
     """
-    numbers = np.unique([number for number, _ in lanes]).astype(int)
+    setting_numbers = np.unique([number for number, _ in lanes]).astype(int)
     if is_whole:
-        numbers = np.arange(len(study.given))
+        setting_numbers = np.arange(len(study.given))
     mine = np.zeros(study.diverged.shape, bool)
     rows, columns = np.array([*lanes], int).reshape(-1, 2).T
     mine[rows, columns] = True
-    mine = mine[numbers]
+    mine = mine[setting_numbers]
     chunks, places = _chunks_of(study, lanes if networks is None else networks)
     cut: dict[str, Any] = {}
     for name, column in COLUMNS.items():
-        known = (places if name == "places" else getattr(study, name))[numbers]
+        known = (places if name == "places" else getattr(study, name))[setting_numbers]
         is_masked = column.is_own and column.shape == ()
         cut[name] = np.where(mine, known, column.fill) if is_masked else known
     part = dataclasses.replace(
         study,
-        given=[study.given[number] for number in numbers],
-        settings=[study.settings[number] for number in numbers],
+        given=[study.given[number] for number in setting_numbers],
+        settings=[study.settings[number] for number in setting_numbers],
         plan=study.plan if is_whole else dataclasses.replace(study.plan, programs=()),
         curves={
-            name: np.where(mine[..., None], curve[numbers], np.nan).astype(curve.dtype)
+            name: np.where(mine[..., None], curve[setting_numbers], np.nan).astype(curve.dtype)
             for name, curve in study.curves.items()
         },
         # other processes have them already
@@ -60,7 +60,7 @@ def part_of(
         chunks=chunks,
         **cut,
     )
-    return Part(part, numbers)
+    return Part(part, setting_numbers)
 
 
 def _chunks_of(study: Record, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.ndarray]:
@@ -84,13 +84,13 @@ def _chunks_of(study: Record, lanes: Iterable[Lane]) -> tuple[list[Chunk], np.nd
 
 def absorb(study: Record, part: Part) -> None:
     """Copies what a part has in addition, later epochs and networks, to the whole study."""
-    then, numbers = part
-    known = numbers < len(study.given)
-    numbers = numbers[known]
-    ours, theirs = study.epochs_done[numbers], then.epochs_done[known]
-    is_missing = (study.places[numbers, :, 0] < 0) & (then.places[known][..., 0] >= 0)
+    then, setting_numbers = part
+    known = setting_numbers < len(study.given)
+    setting_numbers = setting_numbers[known]
+    ours, theirs = study.epochs_done[setting_numbers], then.epochs_done[known]
+    is_missing = (study.places[setting_numbers, :, 0] < 0) & (then.places[known][..., 0] >= 0)
     rows, repeats = np.nonzero((theirs > ours) | ((theirs == ours) & is_missing))
-    here = numbers[rows], repeats
+    here = setting_numbers[rows], repeats
     rows = np.flatnonzero(known)[rows]
     for name, curve in study.curves.items():
         curve[here] = then.curves[name][rows, repeats]

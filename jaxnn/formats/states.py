@@ -80,9 +80,9 @@ def snapshot(
       lanes: the lanes of this process; None is all lanes.
       is_whole: whether to include all settings and the plan.
     """
-    then, numbers = settled(study, states, training), None
+    then, setting_numbers = settled(study, states, training), None
     if lanes is not None:
-        then, numbers = part_of(then, lanes, is_whole=is_whole)
+        then, setting_numbers = part_of(then, lanes, is_whole=is_whole)
     groups: dict[Program, list[Lane]] = {}
     for lane in states:
         groups.setdefault(programs[lane[0]], []).append(lane)
@@ -92,8 +92,8 @@ def snapshot(
     }
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
-        if numbers is not None:
-            yield NUMBERS, numbers
+        if setting_numbers is not None:
+            yield NUMBERS, setting_numbers
         yield from record_arrays(then)
         for index, lanes in enumerate(groups.values()):
             yield f"states/{index}/lanes", np.array(lanes)
@@ -114,8 +114,8 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
     path, arrays, about = commit
     states: States = {}
     with complete_or_refused(path):
-        study, numbers = part_in(path, arrays, about, model)
-        rows = {int(number): row for row, number in enumerate(numbers)}
+        study, setting_numbers = part_in(path, arrays, about, model)
+        rows = {int(number): row for row, number in enumerate(setting_numbers)}
         for index, encoded in enumerate(about["states"]):
             program = decode(encoded)
             lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
@@ -189,9 +189,9 @@ def restore(
 def is_exhausted(pasts: Sequence[Past], study: Record) -> bool:
     """Whether the study has caught up with all commits."""
     for past in pasts:
-        numbers = [*past.rows]
-        if max(numbers, default=-1) >= len(study.given):
+        setting_numbers = [*past.rows]
+        if max(setting_numbers, default=-1) >= len(study.given):
             return False
-        if (study.epochs_done[numbers] < past.study.epochs_done).any():
+        if (study.epochs_done[setting_numbers] < past.study.epochs_done).any():
             return False
     return True

@@ -150,16 +150,16 @@ def _curves(study: Record) -> str:
     spread = np.linspace(0, len(ranking) - 1, 2 * MOST_CURVES // 3).round().astype(int)
     chosen = [*dict.fromkeys([*ranking[: MOST_CURVES // 3].tolist(), *ranking[spread].tolist()])]
     # one trace for all curves, with a gap after each
-    x, y, numbers = [], [], []
+    x, y, shown = [], [], []
     for number in chosen:
         known = np.flatnonzero(np.isfinite(values[number]))
         x += [*(known + 1).tolist(), None]
         y += [*values[number][known].round(5).tolist(), None]
-        numbers += [number] * (len(known) + 1)
+        shown += [number] * (len(known) + 1)
     hover = "setting %{customdata}, epoch %{x}: %{y:.4f}<extra></extra>"
     traces = [
         graph_objects.Scattergl(
-            x=x, y=y, customdata=numbers, mode="lines", hovertemplate=hover, name="others",
+            x=x, y=y, customdata=shown, mode="lines", hovertemplate=hover, name="others",
             line={"color": "rgba(110, 120, 135, 0.35)", "width": 1},
         )
     ]  # fmt: skip
@@ -187,19 +187,19 @@ def _coordinates(study: Record) -> str:
     from plotly import graph_objects
 
     reached, names = study.reached(study.ranked_by[0].valid).mean(axis=1), study.varied
-    numbers = np.flatnonzero(np.isfinite(reached))
-    if not len(numbers) or not names:
+    rows = np.flatnonzero(np.isfinite(reached))
+    if not len(rows) or not names:
         return "null"
     dimensions: list[dict[str, Any]] = []
     for name in names:
         domain = study.domain(name)
         texts, places = zip(*axis_ticks(domain), strict=True)
-        positions = [domain.position(study.settings[number][name]) for number in numbers]
+        positions = [domain.position(study.settings[row][name]) for row in rows]
         dimensions.append(
             {"label": name, "values": positions, "range": [0, 1],
              "tickvals": list(places), "ticktext": list(texts)}
         )  # fmt: skip
-    ends = [_end(study, number) for number in numbers.tolist()]
+    ends = [_end(study, row) for row in rows.tolist()]
     # settings that were not trained to the end have their last value
     kinds = {end: place for place, end in enumerate(sorted({*ends}))}
     if len(kinds) > 1:
@@ -207,7 +207,7 @@ def _coordinates(study: Record) -> str:
             {"label": "trained", "values": [kinds[end] for end in ends],
              "tickvals": [*range(len(kinds))], "ticktext": [text for _, text in kinds]}
         )  # fmt: skip
-    values = reached[numbers]
+    values = reached[rows]
     dimensions.append({"label": study.metric, "values": values.tolist()})
     metric = study.ranked_by[0]
     # values far worse than the others would leave them a single colour
@@ -242,8 +242,8 @@ def _table(study: Record) -> str:
             state = f"diverged at step {min(steps):,}"
         elif not state:
             state = f"dropped after epoch {study.dropped[number]:,}"
-        numbers = [trial.value, trial.standard_error, trial.cost]
-        known = [round(value, 5) if np.isfinite(value) else None for value in numbers]
+        values = [trial.value, trial.standard_error, trial.cost]
+        known = [round(value, 5) if np.isfinite(value) else None for value in values]
         own = [_cell(setting[name]) if is_used(name, setting) else "-" for name in names]
         rows.append([ranks.get(number), number, *known, trial.epochs, state, *own])
     return _as_json({"head": head, "rows": rows})
