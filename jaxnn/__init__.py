@@ -16,7 +16,7 @@ Words that have one meaning here:
 | chunk | the lanes of a program that a device trains at a time |
 | plan | which lanes run in which program, with padding, sizes of chunks and devices |
 | study | what a sweep or search returns: settings, curves, values and networks |
-| rung | a stretch of a halving, after which the worse settings are dropped |
+| rung | a stretch of a halving; only the best of its settings continue |
 """
 
 from jaxnn.compiled.steps import evaluate

@@ -1,4 +1,4 @@
-"""`python -m jaxnn`: versions, devices, and what two seconds of training tell of this machine."""
+"""`python -m jaxnn`: prints versions and devices, and measures the speed of this machine."""
 
 import math
 import time
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def check_rate() -> None:
-    """Trains 64 settings of 64-32-16-10 and compares their time with the plan's."""
+    """Trains 64 settings of 64-32-16-10 for two seconds and prints their time beside the plan's."""
     rng = np.random.default_rng(0)
     train = jaxnn.Dataset(rng.normal(size=(1024, 64)), np.arange(1024) % 10)
     settings = [{"hidden": (32, 16), "learning_rate": 1e-3}] * 64
@@ -39,7 +39,7 @@ def check_rate() -> None:
     best, until = math.inf, time.perf_counter() + 2
     while time.perf_counter() < until:
         best = min(best, seconds())
-    # the plan counts on one device; on a CPU chunks run on every core
+    # the plan assumes one device; on a CPU chunks run on every core
     expected = jaxnn.plan(settings, train, epochs=EPOCHS).seconds
     print(
         f"64 settings of 64-32-16-10: compiled in {first - best:.1f} s; "

@@ -157,7 +157,7 @@ class Commits:
         if self.directory is not None and self._lock is not None:
             now = os.stat(self.directory / LOCK)
             if not os.path.samestat(os.fstat(self._lock), now):
-                raise OSError("the directory was removed and made anew")
+                raise OSError("it was removed and made anew")
 
 
 @contextlib.contextmanager
