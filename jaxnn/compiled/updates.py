@@ -119,8 +119,11 @@ def descent(
 @functools.lru_cache
 def num_moments(names: tuple[str, ...]) -> int:
     """Returns the number of copies of the weights in the state of these optimizers."""
-    used = (number for name in names for number in OPTIMIZERS[name].uses)
-    numbers = {"optimizer": 0, **dict.fromkeys(used, 0.5)}
+    places = [OPTIMIZERS[name].place for name in names]
+    if None not in places:
+        # without a trace, so that a bad setting is refused before anything is traced
+        return sum(any(getattr(one, moment) for one in places) for moment in ("mean", "square"))
+    numbers = dict.fromkeys(OPTIMIZERS[names[0]].uses, 0.5)
     weights = jax.ShapeDtypeStruct((2,), jnp.result_type(float))
     state = jax.eval_shape(descent(names, numbers, 0.0).init, weights)
     return sum(leaf.shape == weights.shape for leaf in jax.tree.leaves(state))
