@@ -11,6 +11,8 @@ from jaxnn.data.inputs import row_space, treatment
 
 pytestmark = pytest.mark.usefixtures("module_compiled_fast")
 
+pytestmark = pytest.mark.usefixtures("module_compiled_fast")
+
 
 def make_data(num_examples=30, num_features=60, seed=0):
     rng = np.random.default_rng(seed)
@@ -154,7 +156,7 @@ def test_a_hold_out_is_no_part_of_it():
     assert_lane_is_solo(study, 0, 0, alone, 1e-4)
 
 
-@pytest.mark.parametrize("num_features", [30, 29])
+@pytest.mark.parametrize("num_features", [30, pytest.param(29, marks=pytest.mark.slow)])
 def test_as_many_examples_as_features_leave_everything_as_it_was(num_features):
     train, valid = make_data(30, num_features)
     assert row_space(train) is None

@@ -35,6 +35,7 @@ def test_no_picture_is_drawn_twice_and_labels_are_shuffled(signs):
     assert (np.diff(np.asarray(train.y)) == 0).mean() < 0.3
 
 
+@pytest.mark.slow
 def test_pictures_can_be_learned_and_are_not_trivial(signs):
     """A small network learns them; softmax regression on the mean colour does not."""
     train, test, _ = signs

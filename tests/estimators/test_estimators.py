@@ -18,14 +18,13 @@ from jaxnn.estimators import JaxMLPClassifier, SweepSearchCV
 FAST = JaxMLPClassifier((8,), max_iter=40, learning_rate_init=0.02, random_state=0)
 
 
-@pytest.mark.usefixtures("module_compiled_fast")
+@pytest.mark.slow
 @parametrize_with_checks([FAST])
 def test_scikit_learn_accepts_the_classifier(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("module_compiled_fast")
 @parametrize_with_checks(
     [SweepSearchCV(FAST, {"learning_rate_init": [0.02, 0.01]}, n_iter=2, cv=2)]
 )
@@ -82,7 +81,8 @@ def test_a_sweep_is_the_search_of_scikit_learn_in_few_programs(data):
     np.testing.assert_array_equal(ours.predict_proba(x), again.predict_proba(x))
 
 
-@pytest.mark.parametrize("batch_size", [pytest.param("auto", marks=pytest.mark.slow), 32])
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", ["auto", 32])
 def test_each_fold_is_the_estimator_alone_whatever_its_size(data, batch_size):
     """Time series: folds of 15, 30, ... examples, of which "auto" makes one mini-batch each."""
     x, y = data
@@ -127,6 +127,7 @@ def test_each_option_of_a_candidate_counts(data, name):
     assert abs(costs[0, 0, 3] - costs[1, 0, 3]) > 1e-5 or name == "max_iter"
 
 
+@pytest.mark.slow
 def test_candidates_with_one_random_state_are_drawn_alike(data):
     """scikit-learn copies what candidates are given; so nobody's generator goes on."""
     x, y = data

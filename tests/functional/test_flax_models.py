@@ -165,6 +165,7 @@ class Wide(nn.Module):
         return nn.Dense(3)(x)
 
 
+@pytest.mark.slow
 def test_a_function_makes_the_model_of_each_structure(data, tmp_path):
     made = []
 

@@ -100,7 +100,13 @@ def of_all_rows(data):
     return settings, jaxnn.sweep(settings, *data, epochs=EPOCHS)
 
 
-@pytest.mark.parametrize("number", range(len(ROWS)), ids=["-".join(row) for row in ROWS])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, id="-".join(row), marks=[pytest.mark.slow] if number % 4 else [])
+        for number, row in enumerate(ROWS)
+    ],
+)
 def test_a_lane_among_all_rows_equals_its_setting_alone(of_all_rows, data, number):
     settings, study = of_all_rows
     program = next(one.program for one in study.plan.programs if number in one.settings)

@@ -17,6 +17,8 @@ from jaxnn.planning.joining import plan_recipes
 from jaxnn.searching.methods import METHODS, Method, halving_steps
 from jaxnn.training.recipes import recipes
 
+pytestmark = pytest.mark.usefixtures("module_compiled_fast")
+
 OPTIONS = {"num_settings": 9, "max_epochs": 8, "progress": False}
 
 
@@ -132,7 +134,12 @@ def test_the_plan_of_a_halving_has_chunks_that_the_last_can_fill():
 
 
 @pytest.mark.parametrize(
-    "method", ["random", "grid", pytest.param("coarse_to_fine", marks=pytest.mark.slow)]
+    "method",
+    [
+        pytest.param("random", marks=pytest.mark.slow),
+        "grid",
+        pytest.param("coarse_to_fine", marks=pytest.mark.slow),
+    ],
 )
 def test_the_same_call_gives_the_same_study(method):
     few = {**MIXED, "decay_schedule": "none", "batch_size": 16}

@@ -37,8 +37,8 @@ MODES = {
 }
 
 
-# under these two each operation is a program
-SLOW = {"NaNs", "strict promotion"}
+# under these each operation is a program
+SLOW = {"NaNs", "infinities", "strict promotion"}
 
 
 @pytest.mark.parametrize(

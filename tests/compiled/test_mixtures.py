@@ -125,6 +125,7 @@ MIXED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled_fast")
 def test_a_lane_of_a_mixed_program_is_the_network_that_fit_trains():
     """Over 201 steps, with validation curves, in float64."""
@@ -171,7 +172,13 @@ def test_padding_is_zero_and_stays_so():
             assert not one["kernel"][lane][:, own:].any()
 
 
-@pytest.mark.parametrize("setting", MIXED, ids=lambda s: str(s["hidden"]))
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param(one, id=str(one["hidden"]), marks=[pytest.mark.slow] if number else [])
+        for number, one in enumerate(MIXED)
+    ],
+)
 def test_first_weights_and_dropout_do_not_depend_on_the_padding(setting):
     full = complete(setting)
     own = single((4, *full["hidden"], 3), full["activation"], full["batch_norm"], full["init"])
@@ -186,16 +193,15 @@ def test_first_weights_and_dropout_do_not_depend_on_the_padding(setting):
     )
     padded = wide.model(wide.lane_data(full))
     key, x = jax.random.key(3), make_data()[0].x
-    params, state = plain.init(key)
-    padded_params, padded_state = padded.init(key)
+    # operation by operation, each would be compiled by itself
+    params, state = jax.jit(plain.init)(key)
+    padded_params, padded_state = jax.jit(padded.init)(key)
     same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6)
     jax.tree.map(same, wide.own_part(full, padded_params, padded_state), (params, state))
     options = {"is_training": True, "key": key, "dropout": 0.3}
-    same_rounded = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-    same_rounded(
-        padded.apply(padded_params, padded_state, x, **options)[0],
-        plain.apply(params, state, x, **options)[0],
-    )
+    outputs = jax.jit(lambda: padded.apply(padded_params, padded_state, x, **options)[0])()
+    expected = jax.jit(lambda: plain.apply(params, state, x, **options)[0])()
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_mixture_of_equal_structures_is_not_padded():
@@ -313,7 +319,7 @@ def test_a_foreign_model_mixes_what_is_not_its_own():
 
 
 @pytest.mark.usefixtures("compiled_fast")
-@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize("keep", ["last", pytest.param("best", marks=pytest.mark.slow)])
 def test_weights_of_examples_count_in_a_mixed_program_too(keep):
     """With batch norm, a last mini-batch that is filled up, and the best epoch's network."""
     train, valid = make_data()
