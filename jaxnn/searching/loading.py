@@ -33,6 +33,7 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
         ones (see `jaxnn.disk.claims`). No code is loaded from a file.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> from jaxnn import Dataset, fit
     >>> x = np.random.default_rng(0).normal(size=(64, 2))
     >>> fitted = fit({}, Dataset(x, (x[:, 0] > 0) * 1), epochs=2)

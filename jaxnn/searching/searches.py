@@ -119,6 +119,7 @@ def search(
     Sources: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012;
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving).
 
+    >>> import numpy as np
     >>> from jaxnn import loguniform
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
     >>> data, space = Dataset(x, (x[:, 0] > 0) * 1), {"learning_rate": loguniform(1e-4, 1e0)}

@@ -363,9 +363,12 @@ FORGED = {
     ),
     "a list for a text": (
         lambda file: file.attrs.update({"a": ["1", "2"]}),
-        "attribute 'a' is no t",
+        r"attribute 'a' has type object and shape \(2,\); expected a single t",
     ),
-    "a number for a text": (lambda file: file.attrs.update({"a": 1.0}), "attribute 'a' is no text"),
+    "a number for a text": (
+        lambda file: file.attrs.update({"a": 1.0}),
+        r"attribute 'a' has type float64 and shape \(\); expected a single text",
+    ),
 }
 
 
