@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py     a second or two; arithmetic alone, no GPU
 
-No GPU was measured. A step takes what the package's cost model says, twice: with the rates that it
-ships for a GPU, about a fifth of the data sheet's, and with the data sheet's own, which nothing
+No GPU is needed. A step takes what the package's cost model says, twice: with its rates for a GPU,
+fitted on an H200 by `gpu.py`, and with those of the data sheet of an H100, which nothing
 reaches. What the host does was measured on a CPU. Several hosts are a model: a process for each
 eight devices, chunks dealt to them before training, and nothing exchanged until the end.
 results/scaling.md has the assumptions, these tables, and what they come to.

@@ -386,13 +386,13 @@ FORGED = {
     **{
         f"another {name}": (
             lambda arrays, about, name=name: arrays[f"states/0/{name}"].__iadd__(1),
-            "a state after .*; expected what",
+            "a state after .*; expected the state after",
         )
         for name in ("epoch", "step", "opt_state/0/count")
     },
     "diverged later": (
         lambda arrays, about: arrays["states/0/diverged"].__iadd__(2**30),
-        "a state after .*; expected what",
+        "a state after .*; expected the state after",
     ),
     "another argument": (
         lambda arrays, about: about["identity"]["arguments"].update(storage="sqlite:///x.db"),
