@@ -72,6 +72,11 @@ class Feed:
     _on_devices: dict[tuple[jax.Device, str, int], Pair] = dataclasses.field(default_factory=dict)
 
     @property
+    def has_valid(self) -> bool:
+        """Whether there is validation data."""
+        return self.folds[0][1] is not None
+
+    @property
     def train(self) -> Dataset:
         """The training set of the first fold, against which settings are checked."""
         return self.folds[0][0]

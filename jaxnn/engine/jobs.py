@@ -111,7 +111,7 @@ class Job:
         self.record.check_room(len(given))
         for objective in {one.program.loss: one.program.objective for one in prepared}.values():
             either("metric", self.record.metric, *objective.measures)
-            self.record.add_curves(objective.curves(has_valid=True))
+            self.record.add_curves(objective.curves(self.feed.has_valid))
         warn_of_scales(prepared, self.feed.train, is_over=self.has_trained)
         self.recipes += prepared
         self.fold_recipes = fold_recipes

@@ -457,3 +457,9 @@ def test_the_options_are_arguments_by_name_and_default(function, lacking):
     parameters = inspect.signature(function).parameters.items()
     own = {name: parameter.default for name, parameter in parameters if name in options}
     assert own == {name: value for name, value in options.items() if name not in lacking}
+
+
+def test_what_is_refitted_has_no_curves_of_validation(data):
+    train, valid = data
+    study = sweep([{}, {"learning_rate": 0.1}], train, valid, epochs=2, progress=False)
+    assert {*study.refit(train, progress=False).curves} == {"cost", "accuracy"}
