@@ -172,8 +172,7 @@ def test_what_memory_is_too_short_for_has_ended(monkeypatch):
 
 @pytest.fixture(scope="module")
 def halved():
-    space = MIXED | {"batch_size": 16}
-    return search(space, TRAIN, VALID, num_settings=9, max_epochs=3, seeds=2, progress=False)
+    return search(MIXED, TRAIN, VALID, num_settings=9, max_epochs=3, seeds=2, progress=False)
 
 
 def test_to_optuna_has_every_setting_and_curve(halved, tmp_path):
