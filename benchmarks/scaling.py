@@ -8,7 +8,7 @@ reaches. What the host does was measured on a CPU. Several hosts are a model: a 
 eight devices, chunks dealt to them before training, and nothing exchanged until the end.
 results/scaling.md has the assumptions, these tables, and what they come to.
 
-Typical output, from the table of times (training: from the data sheet's rates to a fifth):
+Output with the rates that the package shipped before (a fifth of the data sheet's):
 
     64-32-16-10, 4,096 H100, 256 lanes a chunk: training 0.1 to 0.6 s, all the rest 209 s
 """
