@@ -100,7 +100,7 @@ EXCEPTIONS = {
     "searching.studies": (16, ENTRY),
     "searching.sweeps": (20, ENTRY),
     "training.stretches": (13, "puts the training of one network together"),
-    "what fit stands on": (27, "objectives and updates are apart, so that READ_FIRST is short"),
+    "what fit stands on": (28, "objectives, updates and draws are apart, so that each is short"),
     "watching.run_files": (13, "makes a run of a file again, with all classes that are in it"),
     "watching.runs": (16, ENTRY),
     "with_optuna.brain": (16, "stands between Optuna's study and a job"),

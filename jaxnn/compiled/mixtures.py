@@ -14,7 +14,7 @@ from jaxnn.compiled.programs import Networks, Step
 from jaxnn.functional import layers, normalization
 from jaxnn.functional.models import perceptron
 from jaxnn.functional.types import Array, Model, Params, State
-from jaxnn.system.arrays import as_threefry
+from jaxnn.system import draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +169,7 @@ def single(
 
 
 def _init(mixture: Mixture, lane_data: Mapping[str, Any], key: Array) -> tuple[Params, State]:
-    kernels = _kernels(mixture, lane_data, as_threefry(key))
+    kernels = _kernels(mixture, lane_data, key)
     params, state = [], []
     for num_out, kernel in zip(mixture.hidden, kernels, strict=False):
         layer_params = {"kernel": kernel}
@@ -188,28 +188,21 @@ def _init(mixture: Mixture, lane_data: Mapping[str, Any], key: Array) -> tuple[P
 
 
 def _kernels(mixture: Mixture, lane_data: Mapping[str, Any], key: Array) -> list[Array]:
-    """Returns first weights of the hidden layers and of each depth's logits, 0 in the padding.
-
-    What is drawn for a row does not depend on the length of the row.
-    """
+    """Returns first weights of the hidden layers and of each depth's logits, 0 in the padding."""
     # as floats: JAX divides int32 in float32, even if the default is float64
     hidden = jnp.asarray(lane_data["hidden"], float) if mixture.is_padded else mixture.hidden
     units, real = mixture.units, (mixture.fan_in, *hidden)
     # for each kernel: the layer below, its rows, and how many of them the lane uses
     shapes = [(layer, units[layer + 1], real[layer + 1]) for layer in range(len(mixture.hidden))]
     shapes += [(depth, units[-1], units[-1]) for depth in mixture.depths]
-    keys = [layers.row_keys(jax.random.fold_in(key, below), rows) for below, rows, _ in shapes]
-    columns = [units[below] for below, *_ in shapes]
-    draws = {
-        distribution: layers.draw_kernels(distribution, keys, columns)
-        for distribution in {layers.INITIALIZERS[init][0]: None for init in mixture.inits}
-    }
     kernels = []
+    keys = draws.fold_in(key, np.array([below for below, *_ in shapes]))
     for index, (below, rows, num_out) in enumerate(shapes):
+        draw = draws.uniform(keys[index], (rows, units[below]))
         choices = []
         for init in mixture.inits:
-            distribution, deviation = layers.INITIALIZERS[init]
-            choices.append(deviation(real[below], num_out) * draws[distribution][index])
+            distribution, scale = layers.INITIALIZERS[init]
+            choices.append(scale(real[below], num_out) * distribution(draw))
         kernel = jax.lax.select_n(lane_data["init"], *choices) if choices[1:] else choices[0]
         if mixture.is_padded:
             row, column = jnp.arange(rows)[:, None], jnp.arange(units[below])[None]
@@ -262,7 +255,7 @@ def _apply(
             # sigmoid(0) is not 0: padded units must output 0, so that the weights above stay 0
             a = jnp.where((jnp.arange(num_units) < lane_data["hidden"][layer])[:, None], a, 0)
         if has_dropout and key is not None:
-            a = layers.dropout(jax.random.fold_in(as_threefry(key), layer), dropout, a)
+            a = layers.dropout(draws.fold_in(key, layer), dropout, a)
         outputs.append(a)
     # logits for each depth: selecting among logits is cheap, among activations it is not
     logits = [

@@ -16,7 +16,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.functional.optimizers import Numbers
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
-from jaxnn.system.arrays import new_key
+from jaxnn.system.draws import new_key
 
 
 class Step(NamedTuple):

@@ -18,7 +18,8 @@ from jaxnn.functional import losses
 from jaxnn.functional.optimizers import decayed_learning_rate
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
-from jaxnn.system.arrays import as_threefry
+from jaxnn.system import draws
+from jaxnn.system.draws import as_threefry
 
 _DROPOUT_STREAM = 2**31 - 1
 """The number folded into a network's key for dropout; layers have smaller numbers."""
@@ -85,7 +86,7 @@ def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) ->
     key = as_threefry(key)
     params, state = program.networks.model(numbers).init(key)
     opt_state = program.optimizer_of(numbers, 0.0).init(params)
-    dropout_key = jax.random.fold_in(key, _DROPOUT_STREAM)
+    dropout_key = draws.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
     best = None
     if program.keep_best:
@@ -132,7 +133,7 @@ def train_step(
             train_state.state,
             batch.x,
             is_training=True,
-            key=jax.random.fold_in(train_state.dropout_key, train_state.step),
+            key=draws.fold_in(train_state.dropout_key, train_state.step),
             weights=batch.weights,
             **model_numbers,
         )

@@ -22,8 +22,8 @@ from jaxnn.functional.types import Model, as_model
 from jaxnn.planning.plans import Plan
 from jaxnn.settings.domains import Choice, Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
-from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import brief
+from jaxnn.system.draws import new_key
 from jaxnn.system.processes import ALONE, Hosts
 from jaxnn.system.terminal import excerpt
 from jaxnn.version import __version__

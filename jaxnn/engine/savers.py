@@ -23,7 +23,7 @@ from jaxnn.formats.states import (
 )
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.system.arrays import from_words
+from jaxnn.system.draws import from_words
 
 
 @dataclasses.dataclass(kw_only=True)

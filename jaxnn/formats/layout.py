@@ -32,7 +32,7 @@ from jaxnn.formats.schemas import STUDY_VALUES, check_range
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
-from jaxnn.system.arrays import new_key
+from jaxnn.system.draws import new_key
 from jaxnn.system.terminal import visible
 
 STUDY = format_of("study")

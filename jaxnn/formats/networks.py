@@ -15,7 +15,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import completed
 from jaxnn.formats.schemas import NETWORK_VALUES, check_curves, check_statistics
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.system.arrays import new_key, own
+from jaxnn.system.arrays import own
 from jaxnn.training.fitted import Fitted, save_network
 from jaxnn.training.recipes import networks_of
 
@@ -65,7 +65,7 @@ def network_in(
         )
     networks = networks_of(setting, None if is_mlp else model, input_shape, about["num_classes"])
     network = networks.own_model(setting)
-    params, state = jax.eval_shape(network.init, new_key(0))
+    params, state = jax.eval_shape(lambda: network.init(jax.random.key(0)))
     inputs = None
     if (setting["inputs"] == "raw") == bool(group_of(arrays, "inputs")):
         raise ValueError(f"its inputs are {setting['inputs']}; expected statistics where not raw")

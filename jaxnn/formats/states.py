@@ -21,7 +21,7 @@ from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import traced_numbers
-from jaxnn.system.arrays import new_key
+from jaxnn.system.draws import new_key
 
 States = dict[Lane, TrainState]
 """Lane -> its state on the host, with the words of the key in place of the key."""

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
-from jaxnn.system.arrays import new_key, own
+from jaxnn.system.arrays import own
+from jaxnn.system.draws import new_key
 from jaxnn.system.terminal import warn_caller
 
 _TRAINING = ("train", "training", "is_training", "is_train")

@@ -5,16 +5,15 @@ CPU: both products of the first layer read their large operands along rows.
 """
 
 import functools
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxnn.functional.types import Array, Params
-from jaxnn.system.arrays import as_threefry
+from jaxnn.system import draws
 from jaxnn.system.checks import one_of
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -27,29 +26,22 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 """Activation functions by name; `leaky_relu` has the slope 0.01 below zero."""
 
 
-def _uniform(key: Array, length: int) -> Array:
-    return jax.random.uniform(key, (length,), float, -(3**0.5), 3**0.5)
+def _uniform(u: Array) -> Array:
+    return 2 * u - 1
 
 
-def _normal(key: Array, length: int) -> Array:
-    return jax.random.normal(key, (length,), float)
+def _normal(u: Array) -> Array:
+    return jax.lax.erf_inv(2 * u - 1)
 
 
-def _xavier(num_in: Any, num_out: Any) -> Any:
-    return (2 / (num_in + num_out)) ** 0.5
-
-
-def _he(num_in: Any, num_out: Any) -> Any:
-    return (2 / num_in) ** 0.5
-
-
-INITIALIZERS: dict[str, tuple[Callable[..., Array], Callable[[Any, Any], Any]]] = {
-    "xavier_uniform": (_uniform, _xavier),
-    "xavier_normal": (_normal, _xavier),
-    "he_uniform": (_uniform, _he),
-    "he_normal": (_normal, _he),
+INITIALIZERS: dict[str, tuple[Callable[[Array], Array], Callable[[Any, Any], Any]]] = {
+    "xavier_uniform": (_uniform, lambda num_in, num_out: (6 / (num_in + num_out)) ** 0.5),
+    "xavier_normal": (_normal, lambda num_in, num_out: (4 / (num_in + num_out)) ** 0.5),
+    "he_uniform": (_uniform, lambda num_in, num_out: (6 / num_in) ** 0.5),
+    "he_normal": (_normal, lambda num_in, num_out: (4 / num_in) ** 0.5),
 }
-"""Name -> (draws of variance 1, standard deviation from the numbers of units in and out)."""
+"""Name -> (a symmetric number from one that is uniform between 0 and 1, its scale from the units in
+and out). The symmetric numbers have variance 1/3, if uniform, and 1/2."""
 
 
 def init_dense(
@@ -64,52 +56,18 @@ def init_dense(
     | he_uniform | U(-a, a), a = sqrt(6 / num_in) | He et al. 2015 |
     | he_normal | N(0, 2 / num_in) | the same |
 
-    Row r is drawn from `fold_in(key, r)`, and its first columns do not depend on how many follow.
-    The weights of a layer are therefore a corner of the weights of any larger layer with the same
-    deviation: padding a layer does not change the weights of its real units.
+    What is drawn for a weight depends on the key, its row and its column alone. The weights of a
+    layer are therefore a corner of the weights of any larger layer with the same deviation: padding
+    a layer does not change the weights of its real units.
 
     >>> params = init_dense(jax.random.key(0), 12288, 25)
     >>> params["kernel"].shape, bool(abs(params["kernel"]).max() <= (6 / (12288 + 25)) ** 0.5)
     ((25, 12288), True)
     """
     one_of("init", init, INITIALIZERS)
-    distribution, deviation = INITIALIZERS[init]
-    keys = row_keys(as_threefry(key), num_out)
-    draws = jax.vmap(lambda row_key: distribution(row_key, num_in))(keys)
-    kernel = deviation(num_in, num_out) * draws
+    distribution, scale = INITIALIZERS[init]
+    kernel = scale(num_in, num_out) * distribution(draws.uniform(key, (num_out, num_in)))
     return {"kernel": kernel, "bias": jnp.zeros(num_out)} if bias else {"kernel": kernel}
-
-
-def row_keys(key: Array, num_rows: int) -> Array:
-    """Returns a key for each row of a kernel."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(num_rows))
-
-
-def draw_kernels(
-    distribution: Callable[..., Array], keys: Sequence[Array], num_in: Sequence[int]
-) -> list[Array]:
-    """Draws the kernels of several layers with variance 1, as `init_dense` draws those of one.
-
-    The layers above the first are drawn together, as rows of the greatest length, and then cut: XLA
-    compiles a further draw longer than everything else of a layer.
-
-    Args:
-      distribution: draws a row from its key and length, see INITIALIZERS.
-      keys: the keys of each layer's rows, see `row_keys`.
-      num_in: the columns of each layer's kernel.
-
-    >>> keys = [row_keys(jax.random.fold_in(jax.random.key(0), n), 3) for n in range(2)]
-    >>> first, second = draw_kernels(INITIALIZERS["he_uniform"][0], keys, [8, 3])
-    >>> first.shape, second.shape
-    ((3, 8), (3, 3))
-    """
-    draw = lambda row_keys, length: jax.vmap(lambda key: distribution(key, length=length))(row_keys)
-    kernels = [draw(keys[0], num_in[0])]
-    if len(keys) > 1:
-        rows = draw(jnp.concatenate(keys[1:]), max(num_in[1:]))
-        ends = list(itertools.accumulate(len(one) for one in keys[1:-1]))
-        kernels += jnp.split(rows, ends)
-    return [kernel[:, :columns] for kernel, columns in zip(kernels, num_in, strict=True)]
 
 
 @jax.custom_vjp
@@ -188,9 +146,9 @@ def has_dropout(is_training: bool, rate: float | Array, key: Array | None) -> bo
 def dropout(key: Array, rate: float | Array, a: Array) -> Array:
     """Applies inverted dropout: zeroes each activation with probability `rate`, scales the others.
 
-    a -> a * keep / (1 - rate), keep ~ Bernoulli(1 - rate), so the expected value stays a. The mask
-    of unit u is drawn from `fold_in(key, u)`, so padding units or examples does not change other
-    masks.
+    a -> a * keep / (1 - rate), keep ~ Bernoulli(1 - rate), so the expected value stays a. What is
+    drawn for an activation depends on the key, its unit and its example alone, so padding units or
+    examples does not change other masks.
 
     Args:
       key: the key of this step and layer.
@@ -203,6 +161,4 @@ def dropout(key: Array, rate: float | Array, a: Array) -> Array:
     >>> sorted({round(float(value), 3) for value in a.ravel()})
     [0.0, 1.333]
     """
-    unit_keys = row_keys(as_threefry(key), a.shape[0])
-    draws = jax.vmap(lambda unit_key: jax.random.uniform(unit_key, a.shape[1:], a.dtype))(unit_keys)
-    return jnp.where(draws >= rate, a / (1 - rate), 0)
+    return jnp.where(draws.uniform(key, a.shape, a.dtype) >= rate, a / (1 - rate), 0)

@@ -4,14 +4,14 @@ import functools
 import itertools
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnn.functional import layers
 from jaxnn.functional.normalization import batch_norm as normalised
 from jaxnn.functional.normalization import init_batch_norm
 from jaxnn.functional.types import Array, Model, Params, State
-from jaxnn.system.arrays import as_threefry
+from jaxnn.system import draws
 from jaxnn.system.checks import brief, check_fits, device_memory, one_of, whole_number
 
 MOST_LAYERS = 256
@@ -95,16 +95,12 @@ def perceptron(
 def _init(
     units: tuple[int, ...], batch_norm: bool, init: str, fan_in: int, key: Array
 ) -> tuple[Params, State]:
-    key = as_threefry(key)
-    distribution, deviation = layers.INITIALIZERS[init]
-    keys = [
-        layers.row_keys(jax.random.fold_in(key, layer), num_out)
-        for layer, num_out in enumerate(units[1:])
-    ]
-    draws = layers.draw_kernels(distribution, keys, units[:-1])
+    distribution, scale = layers.INITIALIZERS[init]
+    keys = draws.fold_in(key, np.arange(len(units) - 1))
     params, state = [], []
     for layer, (num_in, num_out) in enumerate(itertools.pairwise((fan_in, *units[1:]))):
-        layer_params = {"kernel": deviation(num_in, num_out) * draws[layer]}
+        draw = draws.uniform(keys[layer], (num_out, units[layer]))
+        layer_params = {"kernel": scale(num_in, num_out) * distribution(draw)}
         if batch_norm and layer < len(units) - 2:
             norm_params, averages = init_batch_norm(num_out)
             layer_params |= norm_params
@@ -148,5 +144,5 @@ def _apply(
             new_state.append(averages)
         a = g(z)
         if has_dropout and key is not None:
-            a = layers.dropout(jax.random.fold_in(as_threefry(key), layer), dropout, a)
+            a = layers.dropout(draws.fold_in(key, layer), dropout, a)
     return dense(params[-1], a).T, tuple(new_state)

@@ -1,10 +1,6 @@
-"""Arrays from outside, copied to memory that the package owns, and random keys.
+"""Arrays from outside, copied to memory that the package owns.
 
 Data frames are recognised by their attributes, so none of their libraries is imported.
-
-Keys always use JAX's threefry. Under `vmap`, the generators "rbg" and "unsafe_rbg" draw from the
-first key alone, and the numbers of a row depend on how many rows there are. A lane would then
-differ from the same network trained alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -128,40 +124,3 @@ def _refuse_missing(is_missing: np.ndarray, name: str, where: str) -> None:
             f"{name} got {np.count_nonzero(is_missing)} missing values{where}, the first in "
             f"example {is_missing.argmax()}; expected numbers throughout: drop or fill them"
         )
-
-
-IMPLEMENTATION = "threefry2x32"
-
-
-def new_key(seed: Any) -> jax.Array:
-    """Returns a threefry key for a seed below 2^32, whatever `jax_default_prng_impl` is.
-
-    >>> bool(new_key(7) == jax.random.key(7))
-    True
-    """
-    if isinstance(seed, jax.core.Tracer):
-        return jax.random.key(seed, impl=IMPLEMENTATION)
-    # the same key, without compiling anything
-    return from_words(jax.device_put(np.array([0, seed], np.uint32)))
-
-
-def as_threefry(key: jax.Array) -> jax.Array:
-    """Returns a threefry key unchanged, and makes one of the first two words of any other key.
-
-    A key of "rbg" holds the words of the threefry key of the same seed twice, so the result is that
-    threefry key.
-
-    >>> draw = lambda key: jax.random.bits(as_threefry(key)).item()
-    >>> draw(jax.random.key(7, impl="rbg")) == draw(jax.random.key(7, impl="threefry2x32"))
-    True
-    """
-    is_typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if is_typed and jax.random.key_impl(key) == IMPLEMENTATION:
-        return key
-    words = jax.random.key_data(key) if is_typed else key
-    return from_words(words[..., :2])
-
-
-def from_words(words: Any) -> jax.Array:
-    """Returns the key whose `jax.random.key_data` is `words`."""
-    return jax.random.wrap_key_data(words, impl=IMPLEMENTATION)

@@ -16,8 +16,8 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting, complete, loss_of, traced_numbers
-from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import brief, check_fits, device_memory
+from jaxnn.system.draws import new_key
 from jaxnn.system.terminal import warn_caller
 
 

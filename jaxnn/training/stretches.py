@@ -14,9 +14,9 @@ from jaxnn.data.batches import Schedule, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import Treatment
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.system.arrays import new_key
 from jaxnn.system.checks import check_fits
 from jaxnn.system.display import progress_line
+from jaxnn.system.draws import new_key
 from jaxnn.system.signals import ENDS, deferred_interrupt, held_signals
 from jaxnn.training.hooks import Hook
 from jaxnn.training.recipes import Recipe, recipe

@@ -16,8 +16,8 @@ from jaxnn.disk.trees import filled, groups_of, named
 from jaxnn.disk.versions import format_of
 from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
-from jaxnn.system.arrays import from_words
 from jaxnn.system.checks import brief
+from jaxnn.system.draws import from_words
 from jaxnn.training.recipes import Recipe
 from jaxnn.watching.journals import UNDO_LEVELS, Clock, Entry, Journal, Moment, may_be_set
 

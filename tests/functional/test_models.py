@@ -242,7 +242,7 @@ def test_bad_course_parameters_are_refused(change, message):
 
 
 def test_first_weights_are_those_of_init_dense():
-    """`mlp` draws all layers above the first at once, which must not change what is drawn."""
+    """Also those of a public function that draws one layer, with the key of the layer."""
     for init in ("xavier_uniform", "he_normal"):
         key = jax.random.key(4)
         params, _ = jaxnn.mlp(7, (6, 5), 3, init=init).init(key)

@@ -1,8 +1,9 @@
 """Training written out in NumPy, float64: what a lane, whatever it shares a program with, must be.
 
-The course's formulas, layer by layer, with the random numbers by the rules that the package states:
-weight (row r, column c) of layer i is element c of what fold_in(fold_in(key, i), r) draws; dropout
-masks of step t likewise per unit, from fold_in(fold_in(fold_in(key, 2^31 - 1), t), i).
+The course's formulas, layer by layer, with the random numbers by the rules that the package states.
+The weight in row r, column c of layer i is what JAX's generator makes of the counter (r, c) with
+the key fold_in(key, i). The mask of unit r, example c in step t is made likewise with the key
+fold_in(fold_in(fold_in(key, 2^31 - 1), t), i).
 """
 
 import itertools
@@ -10,23 +11,24 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
+from jax.extend.random import threefry_2x32
 
 MOST_UNITS, MOST_EXAMPLES = 16, 32
 NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
+ROWS, COLUMNS = np.indices((MOST_UNITS, max(MOST_UNITS, MOST_EXAMPLES)), np.uint32)
 
 
-def _rows(draw, length):
-    fold = jax.vmap(jax.random.fold_in, (None, 0))
-    return jax.jit(
-        lambda key: jax.vmap(lambda k: draw(k, (length,), jnp.float64))(
-            fold(key, jnp.arange(MOST_UNITS))
-        )
-    )
+@jax.jit
+def _words(key):
+    # JAX encrypts the first half of the counters together with the second
+    return threefry_2x32(jax.random.key_data(key), jnp.append(ROWS, COLUMNS))
 
 
-# drawn once for the largest shape, so that nothing is compiled for each setting
-UNIFORM, NORMAL = _rows(jax.random.uniform, MOST_UNITS), _rows(jax.random.normal, MOST_UNITS)
-MASKS = _rows(jax.random.uniform, MOST_EXAMPLES)
+def uniform(key):
+    """For each place, the centre of the interval that the upper 26 bits of two words name."""
+    high, low = np.asarray(_words(key)).reshape(2, *ROWS.shape) >> 6
+    return (high * 2.0**26 + low + 0.5) / 2.0**52
 
 
 def first_weights(setting, num_features, num_classes, key):
@@ -37,9 +39,9 @@ def first_weights(setting, num_features, num_classes, key):
         both = num_in + num_out
         deviation = np.sqrt(2 / (num_in if setting["init"].startswith("he") else both))
         if setting["init"].endswith("uniform"):
-            draws = deviation * np.sqrt(3) * (2 * np.asarray(UNIFORM(layer_key)) - 1)
+            draws = deviation * np.sqrt(3) * (2 * uniform(layer_key) - 1)
         else:
-            draws = deviation * np.asarray(NORMAL(layer_key))
+            draws = deviation * scipy.stats.norm.ppf(uniform(layer_key))
         one = {"kernel": draws[:num_out, :num_in]}
         if setting["batch_norm"] and layer < len(units) - 2:
             one |= {"scale": np.ones((num_out, 1)), "offset": np.zeros((num_out, 1))}
@@ -78,7 +80,7 @@ def gradients(setting, params, averages, x, y, step_key):
         memory["z"], memory["a"] = z, activate(z)
         memory["mask"] = np.ones_like(z)
         if setting["dropout"] > 0:
-            draws = np.asarray(MASKS(jax.random.fold_in(step_key, layer)))[: len(z), :count]
+            draws = uniform(jax.random.fold_in(step_key, layer))[: len(z), :count]
             memory["mask"] = (draws >= setting["dropout"]) / (1 - setting["dropout"])
         a = memory["a"] * memory["mask"]
         kept.append(memory)
