@@ -23,7 +23,7 @@ from flax import linen as nn
 from measuring import best_of
 
 import jaxnn
-from jaxnn.compiled.programs import Foreign
+from jaxnn.compiled.networks import Foreign
 
 SETTING = {"learning_rate": 1e-3, "batch_size": 32}
 WAYS = {"XLA's convolutions": None, "jaxnn.convolution": jaxnn.convolution}

@@ -3,6 +3,7 @@
 How a setting becomes a program, and what calls it, belongs to `jaxnn.training` and `jaxnn.engine`.
 
 Files, in reading order: `objectives` (what is trained for, and metrics), `updates` (several
-optimizers as one), `programs` (what lanes share), `mixtures` (padded MLPs), `steps` (the compiled
-part), `lanes` (many networks at once).
+optimizers as one), `networks` (what lanes may differ in), `programs` (what they share), `mixtures`
+(padded MLPs), `steps` (the compiled part), `lanes` (many networks at once), `ahead` (compiling while
+something else is made).
 """

@@ -33,7 +33,7 @@ def train_lanes(
     train: Dataset,
     valid: Dataset | None,
     batches: Batches,
-) -> tuple[TrainState, dict[str, Array]]:
+) -> tuple[TrainState, Array]:
     """Runs `train_epochs` for L lanes: `lanes` and `numbers` have a leading axis.
 
     It runs on the device of its arguments; several devices each run it on their own lanes. A single

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.compiled.programs import Networks, Step
+from jaxnn.compiled.networks import Networks, Step
 from jaxnn.functional import layers, normalization
 from jaxnn.functional.models import perceptron
 from jaxnn.functional.types import Array, Model, Params, State

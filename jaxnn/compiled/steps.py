@@ -64,20 +64,31 @@ class TrainState(NamedTuple):
     best: Best | None = None
 
 
-class StepInfo(NamedTuple):
-    """Weighted sums of the metrics over the examples of a mini-batch."""
+def _totals(objective: objectives.Objective, cost: Array, outputs: Array, batch: Dataset) -> Array:
+    """Returns the weighted sums of the metrics over a mini-batch, and last its weight, (M + 1,).
 
-    sums: dict[str, Array]
-    weight: Array
-
-    def values(self) -> dict[str, Array]:
-        return {n: objectives.METRICS[n].value(one / self.weight) for n, one in self.sums.items()}
-
-
-def _info(objective: objectives.Objective, cost: Array, outputs: Array, batch: Dataset) -> StepInfo:
-    weight = jnp.sum(batch.weights_or_ones())
+    As one array, since a CPU compiles a kernel for every operation on a scalar.
+    """
     means = objective.means(cost, outputs, batch.y, batch.weights)
-    return StepInfo({name: mean * weight for name, mean in means.items()}, weight)
+    one = jnp.ones((), outputs.dtype)
+    return jnp.stack([*means.values(), one]) * jnp.sum(batch.weights_or_ones())
+
+
+def _zeros(train_state: TrainState, *shape: int) -> Array:
+    """Returns zeros that differ by lane, as far as `vmap` can tell.
+
+    Otherwise it would trace a loop twice, a loop in a loop four times, until it finds that what
+    starts as one number for all lanes becomes a number for each.
+    """
+    return jnp.zeros(shape) * jnp.where(train_state.diverged < 0, 0.0, 0.0)
+
+
+def _values(objective: objectives.Objective, totals: Array) -> Array:
+    """Returns the metrics (M,) over all examples of which `totals` are the sums."""
+    means = totals[:-1] / totals[-1]
+    return jnp.stack(
+        [objectives.METRICS[name].value(means[i]) for i, name in enumerate(objective.measures)]
+    )
 
 
 @functools.partial(jax.jit, static_argnames="program")
@@ -113,10 +124,12 @@ def train_step(
     numbers: dict[str, Array],
     learning_rate: Array,
     batch: Dataset,
-) -> tuple[TrainState, StepInfo]:
+) -> tuple[TrainState, Array]:
     """Takes one step of descent on a mini-batch.
 
     J = weighted mean of the objective's cost + l2 / 2 * sum of squared kernels
+
+    Returns the new state and the metrics' sums over the mini-batch, see `_totals`.
 
     If the first term is not finite, the network is frozen: this step and later ones do not change
     params and state. An element whose new value would overflow keeps its old value, so params and
@@ -160,7 +173,7 @@ def train_step(
         step=train_state.step + 1,
         diverged=jnp.where(is_known, train_state.diverged, train_state.step),
     )
-    return new_state, _info(objective, cost, outputs, batch)
+    return new_state, _totals(objective, cost, outputs, batch)
 
 
 def train_epoch(
@@ -170,18 +183,22 @@ def train_epoch(
     train: Dataset,
     batches: Batches,
     index: Array,
-) -> tuple[TrainState, dict[str, Array]]:
+) -> tuple[TrainState, Array]:
     """Trains on all mini-batches of one epoch of `batches`, given by `index`.
 
-    Returns the new state, and the metrics over all examples, each measured before its own step.
+    Returns the new state, and the metrics (M,) over all examples, each measured before its own
+    step.
     """
-    learning_rate = decayed_learning_rate(numbers["decay_schedule"], numbers, train_state.epoch)
+    learning_rate = numbers["learning_rate"]
+    if program.has_decay:
+        schedule = numbers["decay_schedule"]
+        learning_rate = decayed_learning_rate(schedule, numbers, train_state.epoch)
 
-    def on_batch(batch: Dataset, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
-        train_state, info = train_step(program, carry[0], numbers, learning_rate, batch)
-        return train_state, jax.tree.map(jnp.add, carry[1], info)
+    def on_batch(batch: Dataset, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
+        train_state, totals = train_step(program, carry[0], numbers, learning_rate, batch)
+        return train_state, carry[1] + totals
 
-    def on_rows(step: Array, carry: tuple[TrainState, StepInfo]) -> tuple[TrainState, StepInfo]:
+    def on_rows(step: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         rows = batches.rows[index, step]
         return on_batch(filled_up(train, weights, rows) if has_gaps else train[rows], carry)
 
@@ -189,15 +206,14 @@ def train_epoch(
     # static: full mini-batches without weights are a little faster
     is_full = train.weights is None and num_steps * batch_size == len(train)
     has_gaps, weights = program.networks.takes_filled_batches and not is_full, padded_weights(train)
-    zero = jnp.zeros((), train.x.dtype)
-    carry = train_state, StepInfo(dict.fromkeys(program.objective.measures, zero), zero)
+    carry = train_state, _zeros(train_state, len(program.objective.measures) + 1)
     carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
     if batches.rest is not None:
         # a foreign model may not ignore examples of weight 0: its last mini-batch is a step of its
         # own shape, for which the step is compiled twice
         carry = on_batch(train[batches.rest[index]], carry)
-    train_state, total = carry
-    return train_state._replace(epoch=train_state.epoch + 1), total.values()
+    train_state, totals = carry
+    return train_state._replace(epoch=train_state.epoch + 1), _values(program.objective, totals)
 
 
 def evaluate(
@@ -217,7 +233,7 @@ def evaluate(
 
 def _evaluate_in_pieces(
     program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
-) -> dict[str, Array]:
+) -> Array:
     """Evaluates a mini-batch at a time, since the activations of many lanes need much memory."""
     model, objective = program.networks.model(numbers), program.objective
     own = {name: numbers[name] for name in model.numbers}
@@ -225,26 +241,29 @@ def _evaluate_in_pieces(
     size = -(-len(data) // num_pieces)
     missing, weights = -len(data) % size, padded_weights(data)
 
-    def measure(nothing: None, rows: Array) -> tuple[None, StepInfo]:
+    every = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
+
+    def measured(index: Array, totals: Array) -> Array:
+        rows = jnp.asarray(every)[index]
         batch = filled_up(data, weights, rows) if missing else data[rows]
         outputs, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
         cost = objective.mean_cost(outputs, batch.y, batch.weights)
-        return None, _info(objective, cost, outputs, batch)
+        return totals + _totals(objective, cost, outputs, batch)
 
-    rows = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
-    _, infos = jax.lax.scan(measure, None, jnp.asarray(rows))
-    return jax.tree.map(jnp.sum, infos).values()
+    nothing = _zeros(train_state, len(objective.measures) + 1)
+    return _values(objective, jax.lax.fori_loop(0, num_pieces, measured, nothing))
 
 
-def _keep_best(program: Program, train_state: TrainState, values: dict[str, Array]) -> TrainState:
+def _keep_best(program: Program, train_state: TrainState, held_out: Array) -> TrainState:
     best = train_state.best
     if best is None or program.keep_best is None:
         return train_state
+    values = dict(zip(program.objective.measures, held_out, strict=True))
     ranks = program.objective.ranked_by(program.keep_best)
-    new, old = {one.name: values[one.valid] for one in ranks}, best.values
+    new, old = {one.name: values[one.name] for one in ranks}, best.values
     is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
     is_better = is_better | ((new[ranks[0].name] == old[ranks[0].name]) & breaks_tie)
-    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[objectives.COST.valid])
+    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[objectives.COST.name])
     now = Best(train_state.params, train_state.state, train_state.epoch - 1, new)
     kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
     return train_state._replace(best=kept)
@@ -258,29 +277,24 @@ def train_epochs(
     train: Dataset,
     valid: Dataset | None,
     batches: Batches,
-) -> tuple[TrainState, dict[str, Array]]:
+) -> tuple[TrainState, Array]:
     """Trains the epochs of `batches` in one compiled call.
 
-    Returns the new state and the curves, each (E,), of which `num_epochs` entries are filled. After
-    divergence entries are 0, which the host replaces by NaN: in the compiled program an intended
-    NaN would trigger JAX's debugging of NaNs.
+    Returns the new state and the curves (M, E), as `objective.curves` names them, of which
+    `num_epochs` columns are filled. After divergence entries are 0, which the host replaces by NaN:
+    in the compiled program an intended NaN would trigger JAX's debugging of NaNs.
     """
 
-    def epoch(
-        index: Array, carry: tuple[TrainState, dict[str, Array]]
-    ) -> tuple[TrainState, dict[str, Array]]:
+    def epoch(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         train_state, curves = carry
         train_state, values = train_epoch(program, train_state, numbers, train, batches, index)
         if valid is not None:
             held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
-            values |= {f"{objectives.VALID}{name}": value for name, value in held_out.items()}
-            train_state = _keep_best(program, train_state, values)
-        curves = {
-            name: curve.at[index].set(jnp.where(train_state.diverged < 0, values[name], 0))
-            for name, curve in curves.items()
-        }
-        return train_state, curves
+            values = jnp.append(values, held_out)
+            train_state = _keep_best(program, train_state, held_out)
+        is_now = (jnp.arange(curves.shape[1]) == index)[None] & (train_state.diverged < 0)
+        return train_state, jnp.where(is_now, values[:, None], curves)
 
     names = program.objective.curves(valid is not None)
-    empty = {name: jnp.zeros(batches.rows.shape[0]) for name in names}
+    empty = _zeros(train_state, len(names), batches.rows.shape[0])
     return jax.lax.fori_loop(0, batches.num_epochs, epoch, (train_state, empty))

@@ -44,6 +44,8 @@ class Schedule:
       order_seed: the seed of the orders.
       may_pad: whether the network ignores rows of -1; otherwise `rest` holds the last, smaller
         mini-batch.
+      sizes: the smallest and the greatest B of lanes that share a program, whose shapes fit both;
+        None is B alone.
 
     >>> batches = Schedule(np.array([1.0, 0.0, 1.0, 1.0]), 2, 0, may_pad=True).batches(0, 1)
     >>> batches.rows[0].tolist(), int(batches.num_steps)
@@ -56,13 +58,15 @@ class Schedule:
         batch_size: int,
         order_seed: int,
         may_pad: bool,
+        sizes: tuple[int, int] | None = None,
     ):
+        least, most = sizes or (batch_size, batch_size)
         counted = np.flatnonzero(weights)
         self._examples = counted.astype(np.int32)
-        self._seed, self._may_pad, self._width = order_seed, may_pad, batch_size
+        self._seed, self._may_pad, self._width = order_seed, may_pad, most
         # depends on N and B alone, so that all folds of a search share a program
-        self._steps = -(-len(weights) // batch_size)
-        self.room = min(EPOCHS_PER_CALL, max(1, _MOST_ROWS // (self._steps * batch_size)))
+        self._steps = -(-len(weights) // least)
+        self.room = min(EPOCHS_PER_CALL, max(1, _MOST_ROWS // (self._steps * most)))
         self._size = min(batch_size, len(counted))
         self._num_full, self._num_rest = divmod(len(counted), self._size)
         if not may_pad and self._size < batch_size:

@@ -9,6 +9,7 @@ from datetime import datetime
 import jax
 import numpy as np
 
+from jaxnn.compiled.ahead import abstract, compiling
 from jaxnn.compiled.lanes import init_lanes, train_lanes
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState
@@ -78,10 +79,9 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
     job, until, began = stretch.job, stretch.until, datetime.now()
     lane_data, schedule = _lane_data(job, chunk), _schedule(job, chunk)
     first = done = int(job.record.epochs_done[chunk.lanes[0]])
-    states = _states(job, chunk, lane_data, is_new=first == 0)
-    num_epochs, seconds_per_epoch = 1, []
+    num_epochs, seconds_per_epoch, start = 1, [], time.perf_counter()
+    states = _states(job, chunk, lane_data, schedule, is_new=first == 0)
     while done == first or (done < until and not stretch.is_stopped()):
-        start = time.perf_counter()
         batches = jax.device_put(schedule.batches(done, num_epochs), chunk.device)
         states, new = train_lanes(chunk.group.program, states, lane_data, *chunk.data, batches)
         with job.lock:
@@ -90,20 +90,23 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
         new, diverged = jax.device_get((new, states.diverged))
         chunk.group.is_compiled.set()
         diverged = diverged[: len(chunk.lanes)]
-        curves = _finished(new, diverged, range(done, done + num_epochs), schedule.num_steps)
+        new = new[: len(chunk.lanes), :, :num_epochs]
+        curves = _by_name(
+            chunk, without_unfinished(new, diverged[:, None], done, schedule.num_steps)
+        )
         # frozen lanes need no further epochs
         now = until if (diverged >= 0).all() else done + num_epochs
         num_diverged = _write(job.record, chunk, (done, now, until), curves, diverged)
         with job.lock:
             job.monitor.tell(chunk.lanes, (done, now), curves, num_diverged)
         done = now
-        # the first call may compile; later ones take about a quarter of a second
+        # the first states and call may compile; later calls take about a quarter of a second
         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
         if done < until:
             with job.lock:
                 job.saver.commit_if_due(chunk.lanes, states)
         per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
-        num_epochs = min(until - done, schedule.room, per_call)
+        num_epochs, start = min(until - done, schedule.room, per_call), time.perf_counter()
     later = min(seconds_per_epoch[1:], default=0)
     _end(stretch, chunk, states, began, max(0, seconds_per_epoch[0] - later))
 
@@ -120,27 +123,35 @@ def _schedule(job: Job, chunk: Chunk) -> Schedule:
     """Returns the mini-batches of a chunk, which all its lanes share."""
     lane = chunk.lanes[0]
     train, _ = job.feed.folds[job.fold_of(lane)]
-    return chunk.group.program.schedule(train, job.order_seed_of(lane))
+    batch_size = job.recipe(lane).program.batch_size
+    return chunk.group.program.schedule(train, job.order_seed_of(lane), batch_size)
 
 
-def _states(job: Job, chunk: Chunk, lane_data: dict[str, jax.Array], is_new: bool) -> TrainState:
-    """Returns the initial or the current states of a chunk's lanes, on its device."""
+def _states(
+    job: Job, chunk: Chunk, lane_data: dict[str, jax.Array], schedule: Schedule, is_new: bool
+) -> TrainState:
+    """Returns the initial or the current states of a chunk's lanes, on its device.
+
+    The training program of a first chunk compiles meanwhile.
+    """
+    program, device = chunk.group.program, chunk.device
     if not is_new:
-        return job.saver.on_device(chunk.filled, chunk.device)
+        return job.saver.on_device(chunk.filled, device)
     seeds = np.array([job.seed_of(lane) for lane in chunk.filled], np.uint32)
-    return init_lanes(initial(chunk.group.program), jax.device_put(seeds, chunk.device), lane_data)
+    arguments = initial(program), jax.device_put(seeds, device), lane_data
+    if not chunk.is_first:
+        return init_lanes(*arguments)
+    states, no_batches = abstract(init_lanes, *arguments, device=device), schedule.batches(0, 0)
+    with compiling(
+        train_lanes, program, states, lane_data, *chunk.data, jax.device_put(no_batches, device)
+    ):
+        return init_lanes(*arguments)
 
 
-def _finished(
-    curves: dict[str, np.ndarray], diverged: np.ndarray, epochs: range, num_steps: int
-) -> dict[str, np.ndarray]:
-    """Returns the curves of a chunk's lanes over the epochs of a call; NaN after divergence."""
-    return {
-        name: without_unfinished(
-            values[: len(diverged), : len(epochs)], diverged, epochs.start, num_steps
-        )
-        for name, values in curves.items()
-    }
+def _by_name(chunk: Chunk, curves: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the curves (lanes, M, epochs) of a chunk as name -> (lanes, epochs)."""
+    names = chunk.group.program.objective.curves(chunk.data[1] is not None)
+    return {name: curves[:, index] for index, name in enumerate(names)}
 
 
 def _write(

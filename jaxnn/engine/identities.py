@@ -74,7 +74,7 @@ def checked_identity(
             {
                 "networks": encode(networks if networks.is_mlp else None),
                 "optimizers": encode(one.program.optimizers),
-                "batch_size": one.program.batch_size,
+                "batch_sizes": [*one.program.batch_sizes],
                 "inputs": one.inputs,
                 "chunk": one.chunk,
                 "settings": [*one.settings],

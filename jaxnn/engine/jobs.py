@@ -168,9 +168,10 @@ class Job:
         own = self.recipes[lane[0]].seed
         return self.options.order_seed if own is None else own
 
-    def in_common(self, lane: Lane) -> tuple[int, int, int]:
-        """Returns what lanes of a chunk must share: fold, epochs trained, and order seed."""
-        return self.fold_of(lane), int(self.record.epochs_done[lane]), self.order_seed_of(lane)
+    def in_common(self, lane: Lane) -> tuple[int, int, int, int]:
+        """Returns what lanes of a chunk must share: fold, epochs trained, and mini-batches."""
+        done, size = int(self.record.epochs_done[lane]), self.recipe(lane).program.batch_size
+        return self.fold_of(lane), done, self.order_seed_of(lane), size
 
     @property
     def is_over(self) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxnn.compiled.networks import NOT_HERE, Networks, is_networks
 from jaxnn.compiled.objectives import METRICS, OBJECTIVES
-from jaxnn.compiled.programs import NOT_HERE, Networks, Program, is_networks
+from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
 from jaxnn.results.records import Record

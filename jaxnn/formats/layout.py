@@ -17,8 +17,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.networks import NOT_HERE
 from jaxnn.compiled.objectives import COST
-from jaxnn.compiled.programs import NOT_HERE
 from jaxnn.data.inputs import InputStatistics, RowSpace, Treatment
 from jaxnn.disk.commits import Commit, finished_among
 from jaxnn.disk.encoding import check, decode, encode

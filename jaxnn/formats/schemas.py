@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from jaxnn.compiled.mixtures import Mixture
+from jaxnn.compiled.networks import NOT_HERE, Foreign, is_networks
 from jaxnn.compiled.objectives import METRICS, OBJECTIVES, VALID, metric_of
-from jaxnn.compiled.programs import NOT_HERE, Foreign, Program, is_networks
+from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import (
@@ -102,6 +103,8 @@ recorded(
     has_l2=TRUTH,
     keep_best=maybe(WRITTEN["metric"]),
     loss=key_of(OBJECTIVES),
+    has_decay=TRUTH,
+    least_batch_size=maybe(whole(1)),
 )(Program)
 
 

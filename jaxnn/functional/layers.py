@@ -88,7 +88,9 @@ def _product_backward(residuals: tuple[Array, Array], dz: Array) -> tuple[Array,
     """
     kernel, a = residuals
     if len(kernel) <= 32:
-        parts = [kernel[unit][:, None] * dz[unit][None] for unit in range(len(kernel))]
+        # split at once: indices would be traced one by one
+        each = (1,) * len(kernel)
+        parts = map(jnp.multiply, jax.lax.split(kernel.T, each, 1), jax.lax.split(dz, each, 0))
         da = functools.reduce(jnp.add, parts)
     else:
         da = kernel.T @ dz

@@ -1,6 +1,7 @@
 """The cost model of a plan: seconds of lanes and compilations on a kind of device."""
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 from typing import NamedTuple
 
@@ -85,6 +86,10 @@ RATES = {
 """Kind of device -> rates. Shipped with the package, so that a call always gives the same plan."""
 
 
+Sizes = Mapping[int, int]
+"""Mini-batch size -> the number of settings that have it."""
+
+
 class Work(NamedTuple):
     """The cost model: seconds to train a program's lanes over all epochs, and to compile it.
 
@@ -108,7 +113,7 @@ class Work(NamedTuple):
     device: jax.Device
     fixed_chunk: int | None
 
-    def chunk(self, program: Program, num_settings: int) -> int:
+    def chunk(self, program: Program, sizes: Sizes) -> int:
         """Returns the chunk size of a program with some settings.
 
         It is the device's chunk size; for a mixed program a half or quarter of it, if fewer lanes
@@ -119,11 +124,12 @@ class Work(NamedTuple):
         if self.fixed_chunk:
             return self.fixed_chunk
         chunk = self.full_chunk(program)
-        if len(self.rungs) == 1 and not program.is_mixed:
+        is_one = not program.is_mixed and program.least_batch_size is None
+        if len(self.rungs) == 1 and is_one:
             return chunk
         most_halvings = 3 if len(self.rungs) == 1 else 20
         halves = [chunk // 2**n for n in range(most_halvings) if chunk >= 2**n]
-        return min(halves, key=lambda chunk: self.seconds(program, num_settings, chunk))
+        return min(halves, key=lambda chunk: self.seconds(program, sizes, chunk))
 
     def full_chunk(self, program: Program) -> int:
         """Returns the device's chunk size, or 1 where convolutions run faster lane by lane."""
@@ -139,8 +145,12 @@ class Work(NamedTuple):
         step = program.networks.step(program.batch_size, 1, self.input_shape)
         return step.has_convolutions
 
-    def epoch_seconds(self, program: Program, chunk: int) -> float:
-        """Returns the seconds of an epoch of one lane in a full chunk."""
+    def epoch_seconds(self, program: Program, chunk: int, batch_size: int | None = None) -> float:
+        """Returns the seconds of an epoch of one lane in a full chunk.
+
+        Args:
+          batch_size: the lane's own, whose steps are filled up to the program's; None is that one.
+        """
         counts = program.step_counts(chunk, self.input_shape)
         rates, products = self.rates, self.rates.products
         if self._has_convolutions(program):
@@ -148,24 +158,34 @@ class Work(NamedTuple):
         per_second = (products, rates.bandwidth, rates.activations, rates.draws)
         per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
         per_step += counts[4] * rates.step + counts[5] * rates.lane
-        return per_step * math.ceil(self.num_examples / program.batch_size)
+        return per_step * math.ceil(self.num_examples / (batch_size or program.batch_size))
 
-    def real_seconds(self, program: Program, num_settings: int = 1) -> float:
-        """Returns the seconds of the settings' lanes in full chunks of the device's size."""
+    def real_seconds(self, program: Program) -> float:
+        """Returns the seconds of one setting's lanes, alone in full chunks of the device's size."""
         epochs = sum(share * epochs for share, epochs in self.rungs)
-        per_epoch = self.epoch_seconds(program, self.full_chunk(program))
-        return num_settings * self.seeds * self.folds * epochs * per_epoch
+        chunk = self.full_chunk(program)
+        per_epoch = self.epoch_seconds(program, chunk)
+        return self.seeds * self.folds * epochs * per_epoch
 
-    def seconds(self, program: Program, num_settings: int, chunk: int | None = None) -> float:
+    def seconds(self, program: Program, sizes: Sizes, chunk: int | None = None) -> float:
         """Returns the seconds of all chunks; the last chunk of a rung is filled up."""
-        chunk = chunk or self.chunk(program, num_settings)
-        lanes = num_settings * self.seeds
-        executed = sum(
-            self.num_chunks(share * lanes, chunk) * chunk * epochs for share, epochs in self.rungs
+        chunk = chunk or self.chunk(program, sizes)
+        return self.folds * sum(
+            self._num_chunks(share * count * self.seeds, chunk)
+            * chunk
+            * epochs
+            * self.epoch_seconds(program, chunk, batch_size)
+            for batch_size, count in sizes.items()
+            for share, epochs in self.rungs
         )
-        return self.folds * executed * self.epoch_seconds(program, chunk)
 
-    def num_chunks(self, lanes: float, chunk: int) -> int:
+    def num_chunks(self, sizes: Sizes, chunk: int) -> int:
+        """Returns the number of chunks of a stretch of all lanes; sizes and folds do not share."""
+        return self.folds * sum(
+            self._num_chunks(count * self.seeds, chunk) for count in sizes.values()
+        )
+
+    def _num_chunks(self, lanes: float, chunk: int) -> int:
         # a share times a number of lanes may be a rounding error too large
         return max(1, math.ceil(lanes / chunk - 1e-9))
 
@@ -173,14 +193,14 @@ class Work(NamedTuple):
         mixed = self.rates.compile + program.networks.num_layers * self.rates.compile_layer
         return mixed if program.is_mixed else mixed / 2
 
-    def total(self, program: Program, num_settings: int) -> float:
+    def total(self, program: Program, sizes: Sizes) -> float:
         """Returns the objective that joining programs minimises: seconds to train and compile.
 
         Compiling counts as for a mixed program. With the true seconds, two programs of one
         structure would cost as much to compile as their union, and joining would never begin.
         """
         halves = 1 if program.is_mixed else 2
-        return halves * self.compile_seconds(program) + self.seconds(program, num_settings)
+        return halves * self.compile_seconds(program) + self.seconds(program, sizes)
 
 
 def default_chunk(program: Program, device: jax.Device, input_shape: tuple[int, ...] = ()) -> int:

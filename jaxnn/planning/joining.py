@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -39,11 +40,11 @@ def plan(
 ) -> Plan:
     """Decides which settings share a compiled program.
 
-    Settings can share a program if they have the same mini-batch size and `inputs`, and either all
-    or none of them have hidden layers. Other differences are padded, or computed for all lanes and
-    chosen by lane. Planning starts with a program for each structure and joins the two whose union
-    saves most time, until no union saves time and there are at most MOST_PROGRAMS. A union saves a
-    compilation and costs padded work in every epoch; `rates` says how much.
+    Settings can share a program if they have the same `inputs`, and either all or none of them have
+    hidden layers. Other differences are padded, or computed for all lanes and chosen by lane.
+    Planning starts with a program for each structure and joins the two whose union saves most time,
+    until no union saves time and there are at most MOST_PROGRAMS. A union saves a compilation and
+    costs padded work in every epoch; `rates` says how much.
 
     Args:
       settings: dicts, as from `sample`.
@@ -117,22 +118,28 @@ def plan_recipes(
     structures, taken = _by_program(prepared, num_features, known, work)
 
     def planned(inputs: str, program: Program, rows: list[int], chunk: int) -> PlannedProgram:
-        lanes = len(rows) * seeds
+        sizes = Counter(prepared[row].program.batch_size for row in rows)
         return PlannedProgram(
             program=program,
             inputs=inputs,
             settings=tuple(sorted(rows)),
-            num_lanes=lanes * folds,
+            num_lanes=len(rows) * seeds * folds,
             chunk=chunk,
-            seconds=work.seconds(program, len(rows), chunk),
+            seconds=work.seconds(program, sizes, chunk),
             real_seconds=sum(real[row] for row in rows),
             compile_seconds=work.compile_seconds(program),
             memory=chunk * program.lane_bytes(work.input_shape),
-            num_chunks=folds * work.num_chunks(lanes, chunk),
+            num_chunks=work.num_chunks(sizes, chunk),
         )
 
-    joined = _joined([_Shared(*structure, rows) for structure, rows in structures.items()], work)
-    programs = [planned(*one, work.chunk(one.program, len(one.settings))) for one in joined]
+    groups = [
+        _Shared(inputs, program, rows, Counter({program.batch_size: len(rows)}))
+        for (inputs, program), rows in structures.items()
+    ]
+    programs = [
+        planned(one.inputs, one.program, one.settings, work.chunk(one.program, one.sizes))
+        for one in _joined(groups, work)
+    ]
     known = [one for one, rows in taken.items() if rows]
     programs += [planned(one.inputs, one.program, taken[one], one.chunk) for one in known]
     programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
@@ -159,8 +166,9 @@ def _by_program(
     for row, one in enumerate(prepared):
         fitting = [planned for planned in taken if planned.accepts(one)]
         if fitting:
-            cost = lambda planned: work.epoch_seconds(planned.program, planned.chunk)
-            taken[min(fitting, key=cost)].append(row)
+            size = one.program.batch_size
+            costs = [work.epoch_seconds(it.program, it.chunk, size) for it in fitting]
+            taken[fitting[costs.index(min(costs))]].append(row)
         else:
             program = one.program.with_features(num_features)
             structures.setdefault((one.setting["inputs"], program), []).append(row)
@@ -173,10 +181,12 @@ class _Shared(NamedTuple):
     inputs: str
     program: Program
     settings: list[int]
+    sizes: Counter[int]
 
     def joined(self, other: "_Shared") -> "_Shared | None":
         program = self.program.merged(other.program) if self.inputs == other.inputs else None
-        return program and _Shared(self.inputs, program, self.settings + other.settings)
+        settings, sizes = self.settings + other.settings, self.sizes + other.sizes
+        return program and _Shared(self.inputs, program, settings, sizes)
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -194,7 +204,7 @@ def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
     groups.sort(key=lambda group: group.order)
     while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
         groups = halved
-    total = lambda one: work.total(one.program, len(one.settings))
+    total = lambda one: work.total(one.program, one.sizes)
     alive = dict(enumerate(groups))
     costs = {index: total(group) for index, group in alive.items()}
     gains: dict[tuple[int, int], tuple[float, _Shared]] = {}
@@ -240,11 +250,15 @@ def _advice(
     can_rotate = all(one.program.networks.num_features is not None for one in programs)
     if num_examples >= num_features or not can_rotate:
         return ""
-    rotated = 0.0
-    for planned in programs:
-        program = planned.program.with_features(num_examples)
-        rotated += work.seconds(program, len(planned.settings))
-    faster = sum(planned.seconds for planned in programs) / rotated
+    # one size in place of all: what counts is the ratio
+    given, rotated = (
+        sum(
+            work.seconds(one.program.with_features(n), {one.program.batch_size: one.num_lanes})
+            for one in programs
+        )
+        for n in (num_features, num_examples)
+    )
+    faster = given / rotated
     if faster < 1.5:
         return ""
     return (

@@ -151,7 +151,7 @@ class Plan:
             program = planned.program
             hidden, depths, activations, batch_norm = program.networks.words
             table.add_row(
-                str(program.batch_size),
+                "-".join(map(str, dict.fromkeys(program.batch_sizes))),
                 f"{planned.num_lanes:,}",
                 f"{planned.num_chunks:,} x {planned.chunk:,}",
                 hidden,

@@ -4,7 +4,7 @@ import dataclasses
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from jaxnn.compiled.programs import Networks
+from jaxnn.compiled.networks import Networks
 from jaxnn.disk.encoding import many, recorded, whole
 from jaxnn.functional.types import Params, State
 

@@ -74,7 +74,7 @@ def fit(
     """
     check_fork("fit")
     epochs, hook = whole_number("epochs", epochs, 1), Hook(on_epoch)
-    setup, own, state = prepared(
+    setup, own, seed = prepared(
         setting,
         train,
         valid,
@@ -96,7 +96,7 @@ def fit(
         is_ended = train_stretch(
             setup,
             own,
-            state,
+            lambda: setup.compiled_beside_first_state(own, seed),
             epochs,
             given=plain_setting(setting),
             hook=hook,
@@ -118,11 +118,11 @@ def prepared(
     order_seed: int,
     model: Model | ModelFn | None,
     row_space: bool,
-) -> tuple[Setup, Recipe, TrainState]:
+) -> tuple[Setup, Recipe, int]:
     """Checks the arguments of `fit` and `Run`, and returns what they train with.
 
     Returns:
-      the setup, the recipe of the setting, and the state before the first step.
+      the setup, the recipe of the setting, and the seed of the first state.
 
     Raises:
       ValueError: bad input, before anything is compiled.
@@ -143,7 +143,7 @@ def prepared(
         in_row_space=row_space,
         schedule=first.program.schedule(given, order_seed),
     )
-    return setup, first, setup.first_state(first, seed)
+    return setup, first, seed
 
 
 def fitted_of(

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.compiled.mixtures import single
+from jaxnn.compiled.networks import Foreign, Networks
 from jaxnn.compiled.objectives import OBJECTIVES
-from jaxnn.compiled.programs import Foreign, Networks, Program
+from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.types import Model, ModelFn, as_model
@@ -117,6 +118,7 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
         has_dropout=full["dropout"] > 0,
         has_l2=full["l2"] > 0,
         loss=loss,
+        has_decay=full["decay_schedule"] != "none",
     )
     _check_size(full["hidden"], program, len(train))
     return Recipe(full, program, traced_numbers(full))

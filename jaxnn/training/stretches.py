@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnn.compiled.ahead import abstract, compiling
 from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
@@ -53,8 +54,19 @@ class Setup(NamedTuple):
 
     def first_state(self, recipe: Recipe, seed: int) -> TrainState:
         """Returns the state before the first step."""
-        program = initial(self.program(recipe))
-        return init_train_state(program, new_key(seed), jax.device_put(recipe.numbers))
+        return init_train_state(*self._first(recipe, seed))
+
+    def compiled_beside_first_state(self, recipe: Recipe, seed: int) -> TrainState:
+        """Returns the state before the first step; meanwhile the training program compiles."""
+        first = self._first(recipe, seed)
+        state, no_batches = abstract(init_train_state, *first), self.schedule.batches(0, 0)
+        arguments = self.program(recipe), state, first[-1], self.train, self.valid, no_batches
+        with compiling(train_epochs, *arguments):
+            return init_train_state(*first)
+
+    def _first(self, recipe: Recipe, seed: int) -> tuple[Program, jax.Array, dict[str, jax.Array]]:
+        """Returns the arguments of `init_train_state`."""
+        return initial(self.program(recipe)), new_key(seed), jax.device_put(recipe.numbers)
 
 
 class Reached(NamedTuple):
@@ -78,7 +90,7 @@ class Reached(NamedTuple):
 def train_stretch(
     setup: Setup,
     recipe: Recipe,
-    train_state: TrainState,
+    begin: Callable[[], TrainState],
     epochs: int,
     *,
     given: Mapping[str, Any],
@@ -90,7 +102,7 @@ def train_stretch(
     """Trains a network for some epochs, until it diverges or a signal comes.
 
     Args:
-      train_state: the current state; its arrays are donated.
+      begin: makes the state from which training begins; its arrays are donated.
       epochs: the number of epochs; at least one compiled call is made.
       given: the setting as it is passed to the hook.
       hook: is called for every epoch, and may end the stretch.
@@ -107,17 +119,18 @@ def train_stretch(
     check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
     curves = {name: np.full(epochs, np.nan) for name in setup.curve_names(recipe)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
-    first_epoch = int(jax.device_get(train_state.epoch))
     numbers = jax.device_put(recipe.numbers)
     hook.interrupt, is_ended = None, False
     with deferred_interrupt() as is_stopped:
         try:
             with progress_line(epochs, progress) as report:
+                start, train_state = time.perf_counter(), begin()
+                first_epoch = int(jax.device_get(train_state.epoch))
                 # at least one call, so that an interrupted network has a curve
                 while done == 0 or (
                     done < epochs and diverged < 0 and not (is_ended or is_stopped())
                 ):
-                    start, epoch = time.perf_counter(), first_epoch + done
+                    epoch = first_epoch + done
                     # no second signal may come between updating the state and its curves
                     with held_signals():
                         train_state, new, diverged = _one_call(
@@ -126,14 +139,15 @@ def train_stretch(
                         for name, values in new.items():
                             curves[name][done : done + num_epochs] = values
                         done += num_epochs
-                        # the first call may compile
+                        # `begin` and the first call may compile
                         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
                     hook(0, 0, given, epoch, new)
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
                     report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
-                    seconds += time.perf_counter() - start
+                    now = time.perf_counter()
+                    seconds, start = seconds + now - start, now
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
                     num_epochs = min(epochs - done, setup.schedule.room, per_call)
@@ -174,8 +188,5 @@ def _one_call(
     )
     # fetched first: slicing on the host compiles nothing
     new, diverged = jax.device_get((new, train_state.diverged))
-    curves = {
-        name: without_unfinished(values[:num_epochs], diverged, epoch, schedule.num_steps)
-        for name, values in new.items()
-    }
-    return train_state, curves, int(diverged)
+    new = without_unfinished(new[:, :num_epochs], diverged, epoch, schedule.num_steps)
+    return train_state, dict(zip(setup.curve_names(recipe), new, strict=True)), int(diverged)

@@ -77,7 +77,7 @@ class Run:
         )  # fmt: skip
         check_fork("Run")
         hook = Hook(on_epoch)
-        self._setup, recipe, state = prepared(
+        self._setup, recipe, seed = prepared(
             setting,
             train,
             valid,
@@ -86,7 +86,7 @@ class Run:
             model=model,
             row_space=row_space,
         )
-        now = Moment(state, plain_setting(setting), recipe, 0)
+        now = Moment(self._setup.first_state(recipe, seed), plain_setting(setting), recipe, 0)
         self._journal = Journal(self._setup.curve_names(recipe), now, Clock(datetime.now()))
         self._session = open_session(
             directory, commit_interval, call, self._journal, self._setup.recipe
@@ -138,7 +138,7 @@ class Run:
                 self._setup,
                 before.recipe,
                 # a copy, since training donates its input; device_put compiles nothing
-                jax.device_put(before.train_state, may_alias=False),
+                lambda: jax.device_put(before.train_state, may_alias=False),
                 epochs,
                 given=before.given,
                 hook=hook,

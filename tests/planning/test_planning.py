@@ -1,6 +1,7 @@
 """The plan: which settings share a program; what it costs; what it must not depend on."""
 
 import dataclasses
+from collections import Counter
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ from helpers.comparisons import assert_lane_is_solo
 from helpers.data import halves
 
 import jaxnn
-from jaxnn import Dataset, choice, fit, loguniform, plan, reverseloguniform, sample
+from jaxnn import Dataset, choice, fit, loguniform, mlp, plan, reverseloguniform, sample
 from jaxnn.compiled import lanes
 from jaxnn.planning.costs import RATES
 from jaxnn.planning.joining import MOST_PROGRAMS
@@ -52,7 +53,8 @@ def test_every_setting_has_one_program_that_fits_it(data):
         mixture = one.program.networks
         for number in one.settings:
             setting = settings[number]
-            assert setting["batch_size"] == one.program.batch_size
+            least, most = one.program.batch_sizes
+            assert least <= setting["batch_size"] <= most
             assert setting["optimizer"] in one.program.optimizers
             assert setting["inputs"] == one.inputs
             assert setting["activation"] in mixture.activations
@@ -61,7 +63,9 @@ def test_every_setting_has_one_program_that_fits_it(data):
             widest = (*mixture.hidden, 0, 0)
             assert all(n <= most for n, most in zip(setting["hidden"], widest, strict=False))
         assert one.num_lanes == 3 * len(one.settings)
-        assert (one.num_chunks - 1) * one.chunk < one.num_lanes <= one.num_chunks * one.chunk
+        # the lanes of a chunk have one mini-batch size
+        sizes = Counter(settings[number]["batch_size"] for number in one.settings)
+        assert one.num_chunks == sum(-(-3 * count // one.chunk) for count in sizes.values())
         assert one.real_seconds <= one.seconds * (1 + 1e-9)
     assert 0 <= planned.padded_share < 1
 
@@ -113,13 +117,14 @@ def test_what_cannot_share_a_program_does_not():
     settings = [
         {"hidden": (5,)},
         {"hidden": ()},
-        {"hidden": (5,), "batch_size": 16},
+        {"hidden": (6,), "batch_size": 16},
         {"hidden": (5,), "inputs": "centred"},
         {"hidden": (7, 3), "optimizer": "gd", "activation": "tanh", "dropout": 0.5, "l2": 0.1},
     ]
     planned = plan(settings, DIGITS)
-    assert sorted(one.settings for one in planned.programs) == [(0, 4), (1,), (2,), (3,)]
-    mixed = next(one.program for one in planned.programs if one.settings == (0, 4))
+    assert sorted(one.settings for one in planned.programs) == [(0, 2, 4), (1,), (3,)]
+    mixed = next(one.program for one in planned.programs if one.settings == (0, 2, 4))
+    assert mixed.batch_sizes == (16, 32)
     assert (mixed.optimizers, mixed.has_dropout, mixed.has_l2) == (("adam", "gd"), True, True)
     assert mixed.networks.units == (64, 7, 3, 10)
 
@@ -128,8 +133,23 @@ def test_there_are_at_most_twelve_programs_where_that_can_be():
     rates = RATES["cpu"]._replace(compile=0.0, compile_layer=0.0)
     settings = [{"hidden": (n,)} for n in range(1, 30)]
     assert len(plan(settings, SIGNS, seeds=32, rates=rates).programs) == MOST_PROGRAMS
+    # networks of one's own are not filled up to a greater mini-batch
     sizes = [{"batch_size": n} for n in range(1, 20)]
-    assert len(plan(sizes, SIGNS, rates=rates).programs) == 19
+    assert len(plan(sizes, SIGNS, rates=rates, model=mlp(12288, (), 6)).programs) == 19
+
+
+def test_small_networks_share_a_program_across_sizes_of_mini_batches():
+    """Where compiling costs more than filling up, not where it is free or the work is large."""
+    settings = [{"hidden": (32, 16), "batch_size": size} for size in (32, 64)]
+    (one,) = plan(settings, DIGITS, seeds=32).programs
+    assert one.program.batch_sizes == (32, 64)
+    # lanes of 32 take twice the steps, each filled up to 64
+    alone = plan(settings[1:], DIGITS, seeds=32).programs[0]
+    steps = {size: -(-len(DIGITS) // size) for size in (32, 64)}
+    assert one.seconds == pytest.approx(alone.seconds * sum(steps.values()) / steps[64])
+    free = RATES["cpu"]._replace(compile=0.0, compile_layer=0.0)
+    assert len(plan(settings, DIGITS, seeds=32, rates=free).programs) == 2
+    assert len(plan(settings, SIGNS, seeds=64, epochs=1000).programs) == 2
 
 
 def test_thousands_of_structures_are_planned():

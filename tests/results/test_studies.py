@@ -10,7 +10,7 @@ from scipy import stats
 
 import jaxnn
 from jaxnn import loguniform, sample
-from jaxnn.compiled.programs import Foreign
+from jaxnn.compiled.networks import Foreign
 from jaxnn.data.inputs import InputStatistics, Treatment
 from jaxnn.results.summaries import at_edge, summary
 from jaxnn.results.trials import Chunk, Rung
