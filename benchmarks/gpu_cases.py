@@ -198,9 +198,7 @@ class Ours:
         need, room = max(lanes, 1) * one.program.lane_bytes(), memory_limit()
         if need > room:
             raise MemoryError(f"weights, gradients and moments: {need:.3g} of {room:.3g} bytes")
-        own = lane_data(one.program, one)
-        stack = lambda number: np.repeat(np.asarray(number)[None], lanes, axis=0)
-        self._numbers = {name: stack(number) for name, number in own.items()} if lanes else own
+        self._numbers = lane_data(one.program, [one] * lanes) if lanes else one.numbers
         self._schedule = one.program.schedule(data, 0)
         self.num_steps, self.room = self._schedule.num_steps, self._schedule.room
         self._data = jax.device_put((data, data[:32]))

@@ -153,8 +153,7 @@ def peak_memory(network: Network, lanes: int) -> float:
     """Bytes that a compiled chunk needs a lane, over its weights, gradients and moments."""
     data, valid = network.problem()
     one = recipe(network.settings(1)[0], data, None)
-    own = lane_data(one.program, one)
-    numbers = {name: jnp.stack([jnp.asarray(number)] * lanes) for name, number in own.items()}
+    numbers = jax.device_put(lane_data(one.program, [one] * lanes))
     seeds = jnp.arange(lanes, dtype=jnp.uint32)
     states = jax.eval_shape(lambda: init_lanes(one.program, seeds, numbers))
     arguments = (states, numbers, data, valid, one.program.schedule(data, 0).batches(0, 1))

@@ -145,14 +145,18 @@ def recorded(
     return known
 
 
+_AS_JSON = {type(None), bool, int, float, str}
+"""What `json` writes and reads as it is."""
+
+
 def encode(value: Any) -> Any:
     """Returns a value that `json` can write and that `decode` turns back.
 
     >>> encode({"hidden": (25, 12)})
     {'hidden': {'tuple': [25, 12]}}
     """
-    if value is None or isinstance(value, bool | np.bool_ | Real | str):
-        return plain("a value", value)
+    if type(value) in _AS_JSON:
+        return value
     if type(value) in _NAMES:
         kind = _KINDS[_NAMES[type(value)]]
         fields = kind.fields.items()
@@ -162,7 +166,13 @@ def encode(value: Any) -> Any:
     if isinstance(value, list):
         return [encode(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): encode(item) for name, item in value.items()}
+        # no call for most of what a study holds
+        return {
+            str(name): item if type(item) in _AS_JSON else encode(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, np.bool_ | Real | str):
+        return plain("a value", value)
     raise ValueError(f"{value!r} cannot be saved; expected numbers, text, tuples or dicts of them")
 
 

@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import threading
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +22,8 @@ from jaxnn.engine.savers import on_host
 from jaxnn.results import trials
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.training.recipes import Recipe
+from jaxnn.settings.hyperparameters import traced_columns
+from jaxnn.training.recipes import Recipe, by_structure
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -65,9 +68,12 @@ class Chunk:
         return self.lanes + self.lanes[:1] * (self.size - len(self.lanes))
 
     @functools.cached_property
-    def index(self) -> tuple[np.ndarray, np.ndarray]:
+    def index(self) -> tuple[Any, Any]:
         """The indices of its lanes in the arrays (S, K, ...) of the record."""
         rows, repeats = np.array(self.lanes).T
+        if (np.diff(rows) == 1).all() and (repeats == repeats[0]).all():
+            # far faster to write to than places here and there
+            return slice(rows[0], rows[-1] + 1), repeats[0]
         return rows, repeats
 
 
@@ -84,8 +90,9 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
     while done == first or (done < until and not stretch.is_stopped()):
         batches = jax.device_put(schedule.batches(done, num_epochs), chunk.device)
         states, new = train_lanes(chunk.group.program, states, lane_data, *chunk.data, batches)
-        with job.lock:
-            job.saver.training.update(chunk.lanes)
+        if done == first:
+            with job.lock:
+                job.saver.training.update(chunk.lanes)
         # fetched first: slicing on the host compiles nothing
         new, diverged = jax.device_get((new, states.diverged))
         chunk.group.is_compiled.set()
@@ -113,10 +120,8 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
 
 def _lane_data(job: Job, chunk: Chunk) -> dict[str, jax.Array]:
     """Returns the numbers and structures of a chunk's lanes, stacked on its device."""
-    program = chunk.group.program
-    owns = [lane_data(program, job.recipe(lane)) for lane in chunk.filled]
-    stacked = {name: np.stack([own[name] for own in owns]) for name in owns[0]}
-    return jax.device_put(stacked, chunk.device)
+    recipes = [job.recipe(lane) for lane in chunk.filled]
+    return jax.device_put(lane_data(chunk.group.program, recipes), chunk.device)
 
 
 def _schedule(job: Job, chunk: Chunk) -> Schedule:
@@ -204,6 +209,11 @@ def _end(
         saver.commit_if_due(chunk.lanes)
 
 
-def lane_data(program: Program, recipe: Recipe) -> dict[str, np.ndarray]:
-    """Returns what distinguishes a lane from others of its program: its numbers and structure."""
-    return recipe.numbers | program.networks.lane_data(recipe.setting)
+def lane_data(program: Program, recipes: Sequence[Recipe]) -> dict[str, np.ndarray]:
+    """Returns what distinguishes the lanes of a program, stacked: their numbers and structures."""
+    owns, place = [], np.empty(len(recipes), int)
+    for index, (one, rows) in enumerate(by_structure(recipes)):
+        owns.append(program.networks.lane_data(one.setting))
+        place[rows] = index
+    structures = {name: np.stack([own[name] for own in owns])[place] for name in owns[0]}
+    return traced_columns([one.setting for one in recipes]) | structures

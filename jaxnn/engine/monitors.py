@@ -104,5 +104,8 @@ def opened_monitor(
 
 def _best(metric: Metric, before: float | None, values: np.ndarray | None) -> float | None:
     last = np.empty(0) if values is None else values[:, -1]
-    known = [*last[np.isfinite(last)].tolist(), *([] if before is None else [before])]
+    finite = last[np.isfinite(last)]
+    known = [] if before is None else [before]
+    if finite.size:
+        known += [float(finite.min()), float(finite.max())]
     return metric.best(known, default=None)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.compiled.objectives import COST
 from jaxnn.data.datasets import Dataset
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, representable
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, check_representable
 from jaxnn.system.arrays import host_array
 from jaxnn.system.checks import needs, whole_number
 from jaxnn.system.terminal import warn_caller
@@ -147,7 +148,7 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
     def _check_representable(self, option: str, value: float) -> None:
         name = _SETTING_NAMES[option]
         try:
-            representable(name, value)
+            check_representable(name, value, jnp.result_type(float))
         except ValueError:
             raise ValueError(
                 f"{option} got {getattr(self, option)!r}, which makes the {name} {value:.3g}: the "

@@ -17,7 +17,7 @@ from jaxnn.planning.costs import RATES, Rates, Work, check_rates
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.settings.hyperparameters import Setting
 from jaxnn.system.checks import whole_number
-from jaxnn.training.recipes import Recipe, recipes
+from jaxnn.training.recipes import Recipe, by_structure, recipes
 
 MOST_PROGRAMS = 12
 """Above this number, programs are joined even at a loss: each takes two cores seconds to compile
@@ -114,8 +114,7 @@ def plan_recipes(
         device=device,
         fixed_chunk=chunk,
     )
-    real = [work.real_seconds(one.program.with_features(num_features)) for one in prepared]
-    structures, taken = _by_program(prepared, num_features, known, work)
+    structures, taken, real = _by_program(prepared, num_features, known, work)
 
     def planned(inputs: str, program: Program, rows: list[int], chunk: int) -> PlannedProgram:
         sizes = Counter(prepared[row].program.batch_size for row in rows)
@@ -157,22 +156,30 @@ def plan_recipes(
     )
 
 
+Rows = list[int]
+
+
 def _by_program(
     prepared: Sequence[Recipe], num_features: int, known: Sequence[PlannedProgram], work: Work
-) -> tuple[dict[tuple[str, Program], list[int]], dict[PlannedProgram, list[int]]]:
-    """Returns the rows of settings, by their own structure or by the known program they fit."""
-    structures: dict[tuple[str, Program], list[int]] = {}
-    taken: dict[PlannedProgram, list[int]] = {one: [] for one in known}
-    for row, one in enumerate(prepared):
+) -> tuple[dict[tuple[str, Program], Rows], dict[PlannedProgram, Rows], dict[int, float]]:
+    """Returns the rows of settings, by their own structure or by the known program they fit.
+
+    And for each row the seconds of its lanes in its own structure.
+    """
+    structures: dict[tuple[str, Program], Rows] = {}
+    taken: dict[PlannedProgram, Rows] = {one: [] for one in known}
+    real: dict[int, float] = {}
+    for one, rows in by_structure(prepared):
+        program = one.program.with_features(num_features)
+        real |= dict.fromkeys(rows, work.real_seconds(program))
         fitting = [planned for planned in taken if planned.accepts(one)]
         if fitting:
             size = one.program.batch_size
             costs = [work.epoch_seconds(it.program, it.chunk, size) for it in fitting]
-            taken[fitting[costs.index(min(costs))]].append(row)
+            taken[fitting[costs.index(min(costs))]] += rows
         else:
-            program = one.program.with_features(num_features)
-            structures.setdefault((one.setting["inputs"], program), []).append(row)
-    return structures, taken
+            structures.setdefault((one.setting["inputs"], program), []).extend(rows)
+    return structures, taken, real
 
 
 class _Shared(NamedTuple):

@@ -10,7 +10,7 @@ from jaxnn.compiled.programs import Program
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, recorded, whole
 from jaxnn.system.terminal import as_html, as_text, counted, duration
-from jaxnn.training.recipes import Recipe
+from jaxnn.training.recipes import Recipe, by_structure
 
 MOST_ROWS = 200
 """The most programs in a printed plan; the longest are shown."""
@@ -184,9 +184,15 @@ def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:
         raise ValueError(
             f"plan got one for {count} settings; expected one for these {len(prepared)}"
         )
-    for number, one in enumerate(prepared):
-        if not planned[number].accepts(one):
-            raise ValueError(
-                f"plan got a program for settings[{number}] that does not fit its structure; "
-                "expected a plan of the same settings and data"
-            )
+    wrong = [
+        number
+        for one, rows in by_structure(prepared)
+        # one row of each program
+        for number in {id(planned[row]): row for row in reversed(rows)}.values()
+        if not planned[number].accepts(one)
+    ]
+    if wrong:
+        raise ValueError(
+            f"plan got a program for settings[{min(wrong)}] that does not fit its structure; "
+            "expected a plan of the same settings and data"
+        )

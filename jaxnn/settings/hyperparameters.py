@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -62,7 +62,8 @@ def _choice(default: Any, names: Any) -> Hyperparameter:
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    # the exact type first, which is faster
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def _is_count(value: Any) -> bool:
@@ -110,6 +111,10 @@ TABLES: dict[str, Mapping[str, Optimizer] | Mapping[str, Schedule]] = {
     "decay_schedule": DECAY_SCHEDULES,
 }
 """Hyperparameters whose value names a row of a table, and the tables."""
+
+
+_SWITCHES = ("l2", "dropout")
+"""Numbers whose 0 is structure: nothing is computed for it."""
 
 
 def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
@@ -194,25 +199,41 @@ def plain_setting(setting: Setting) -> dict[str, Any]:
     return {str.__str__(key): plain(key, value) for key, value in setting.items()}
 
 
+def is_traced(name: str) -> bool:
+    """Whether a hyperparameter, or a number of a foreign model, is data to the program."""
+    return name not in HYPERPARAMETERS or HYPERPARAMETERS[name].is_number
+
+
 def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
     """Returns the traced part of a completed setting, which is data to the compiled program.
 
     Numbers are in the default float type, and refused if rounding moves them out of their range.
     The optimizer and the learning-rate schedule are indices in their tables.
     """
-    numbers = {
-        key: representable(key, value)
-        for key, value in full.items()
-        if key not in HYPERPARAMETERS or HYPERPARAMETERS[key].is_number
+    dtype = jnp.result_type(float)
+    for key, value in full.items():
+        if is_traced(key):
+            check_representable(key, value, dtype)
+    return {name: column[0] for name, column in traced_columns([full]).items()}
+
+
+def traced_columns(settings: Sequence[Setting]) -> dict[str, np.ndarray]:
+    """Returns the traced part of completed settings of the same names, name -> (S,)."""
+    dtype = jnp.result_type(float)
+    columns = {
+        key: np.array([one[key] for one in settings], dtype)
+        for key in settings[0]
+        if is_traced(key)
     }
     for key, table in TABLES.items():
-        numbers[key] = np.asarray(list(table).index(full[key]), np.int32)
-    return numbers
+        places = {name: place for place, name in enumerate(table)}
+        columns[key] = np.array([places[one[key]] for one in settings], np.int32)
+    return columns
 
 
-def representable(name: str, value: float) -> np.ndarray:
-    """Returns a number in the default float type; raises ValueError if that cannot hold it."""
-    limits = np.finfo(jnp.result_type(float))
+def check_representable(name: str, value: float, dtype: Any) -> None:
+    """Raises ValueError if a float type cannot hold a number, or rounds it out of its range."""
+    limits = np.finfo(dtype)
     # as Python's floats: NumPy would cast the value before it compares
     if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
         raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
@@ -220,4 +241,59 @@ def representable(name: str, value: float) -> np.ndarray:
     if name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_valid(float(array)):
         allowed = HYPERPARAMETERS[name].allowed
         raise ValueError(f"{name} got {value!r}, {array} in {array.dtype}; expected {allowed}")
-    return array
+
+
+def alike(settings: Sequence[Any]) -> list[list[int]]:
+    """Returns the rows of settings that differ in traced numbers alone, in groups.
+
+    A number whose 0 is structure is 0 in a whole group, or nowhere in it. What cannot be compared
+    is a group of its own.
+
+    >>> alike([{"l2": 0.1}, {"hidden": (3,)}, {"l2": 0.2}, {"l2": 0}])
+    [[0, 2], [1], [3]]
+    """
+    found: dict[Any, list[int]] = {}
+    for row, setting in enumerate(settings):
+        try:
+            key = _structure(setting) if type(setting) is dict else row
+            found.setdefault(key, []).append(row)
+        except (TypeError, OverflowError, RecursionError):
+            found[row] = [row]
+    return [*found.values()]
+
+
+def _structure(setting: dict[str, Any]) -> tuple[Any, ...]:
+    """Returns a key that settings have in common if they differ in traced numbers alone."""
+    return tuple(
+        [
+            (name, float(value) > 0 if name in _SWITCHES else None)
+            if is_traced(name) and _is_real(value)
+            else (name, _exact(value))
+            for name, value in setting.items()
+        ]
+    )
+
+
+def _exact(value: Any) -> tuple[Any, ...]:
+    """Returns a key of a value with its type, since Python calls 1, 1.0 and True equal."""
+    if isinstance(value, tuple | list):
+        return (type(value), *map(_exact, value))
+    return type(value), value
+
+
+def numbers_of(settings: Sequence[Setting]) -> tuple[list[str], np.ndarray]:
+    """Returns the traced numbers that settings which are `alike` name: names and values (S, n)."""
+    names = [name for name, value in settings[0].items() if is_traced(name) and _is_real(value)]
+    values = np.array([[float(one[name]) for name in names] for one in settings])
+    return names, values.reshape(len(settings), len(names))
+
+
+def corners(values: np.ndarray) -> np.ndarray:
+    """Returns the numbers (3, n) of settings that are allowed if and only if all (S, n) are.
+
+    The allowed values of a number are an interval, whatever the others are: its ends decide. Only
+    around 0 a float type has a gap, on whose sides lie 0 and the value next to it.
+    """
+    nearest = np.where(values == 0, np.inf, abs(values)).argmin(axis=0)
+    next_to_0 = np.take_along_axis(values, nearest[None], axis=0)[0]
+    return np.stack([values.min(axis=0), values.max(axis=0), next_to_0])

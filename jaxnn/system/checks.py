@@ -48,6 +48,10 @@ def plain(name: str, value: Any) -> Any:
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, tuple | list):
+        # a list may contain itself
+        with contextlib.suppress(RecursionError):
+            return tuple([plain(name, item) for item in value])
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, str):
@@ -55,10 +59,6 @@ def plain(name: str, value: Any) -> Any:
         return str.__str__(value)
     if isinstance(value, Integral):
         return int(value)
-    if isinstance(value, tuple | list):
-        # a list may contain itself
-        with contextlib.suppress(RecursionError):
-            return tuple(plain(name, item) for item in value)
     with contextlib.suppress(OverflowError):
         if isinstance(value, Real):
             return float(value)

@@ -1,5 +1,6 @@
 """Recipes: settings that were checked against the data, as a program and its numbers."""
 
+import contextlib
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -16,22 +17,36 @@ from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.types import Model, ModelFn, as_model
-from jaxnn.settings.hyperparameters import Setting, complete, loss_of, traced_numbers
+from jaxnn.settings.hyperparameters import (
+    Setting,
+    alike,
+    complete,
+    corners,
+    loss_of,
+    numbers_of,
+    traced_numbers,
+)
 from jaxnn.system.checks import brief, check_fits, device_memory
 from jaxnn.system.draws import new_key
 from jaxnn.system.terminal import warn_caller
 
 
 class Recipe(NamedTuple):
-    """A setting, ready to train: its structure as a program, its numbers as data.
+    """A setting, complete and checked, and its structure as a program.
+
+    Recipes that were made together and differ in numbers alone have the same `program` object.
 
     `seed` is the lane's own seed of weights, dropout and mini-batches; None takes the call's seeds.
     """
 
     setting: dict[str, Any]
     program: Program
-    numbers: dict[str, np.ndarray]
     seed: int | None = None
+
+    @property
+    def numbers(self) -> dict[str, np.ndarray]:
+        """The setting's numbers, as data to the program."""
+        return traced_numbers(self.setting)
 
 
 STRUCTURE = ("hidden", "activation", "init", "batch_norm")
@@ -121,7 +136,10 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
         has_decay=full["decay_schedule"] != "none",
     )
     _check_size(full["hidden"], program, len(train))
-    return Recipe(full, program, traced_numbers(full))
+    made = Recipe(full, program)
+    # raises ValueError if the float type cannot hold one
+    made.numbers  # noqa: B018
+    return made
 
 
 def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:
@@ -141,6 +159,9 @@ def recipes(
 ) -> list[Recipe]:
     """Returns the recipes of a list of settings.
 
+    Of settings that differ in numbers alone, the first and those with the least and the greatest
+    numbers are checked, which is fast for many.
+
     Raises:
       ValueError: naming the first setting that is bad.
     """
@@ -148,13 +169,42 @@ def recipes(
         raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
     if not settings:
         raise ValueError("settings got an empty list; expected at least one setting")
-    found = []
-    for number, setting in enumerate(settings):
-        try:
-            found.append(recipe(setting, train, model))
-        except ValueError as error:
-            raise ValueError(f"settings[{number}]: {error}") from None
-    return found
+    found: dict[int, Recipe] = {}
+    for rows in alike(settings):
+        with contextlib.suppress(ValueError, OverflowError):
+            together = _together([settings[row] for row in rows], train, model)
+            found.update(zip(rows, together, strict=True))
+    for row, setting in enumerate(settings):
+        if row not in found:
+            try:
+                found[row] = recipe(setting, train, model)
+            except ValueError as error:
+                raise ValueError(f"settings[{row}]: {error}") from None
+    return [found[row] for row in range(len(settings))]
+
+
+def _together(
+    settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None
+) -> list[Recipe]:
+    """Returns the recipes of settings that are `alike`; raises ValueError if one is bad."""
+    first = recipe(settings[0], train, model)
+    if len(settings) == 1:
+        return [first]
+    names, values = numbers_of(settings)
+    for corner in corners(values).tolist():
+        recipe({**settings[0], **dict(zip(names, corner, strict=True))}, train, model)
+    return [
+        Recipe({**first.setting, **dict(zip(names, row, strict=True))}, first.program)
+        for row in values.tolist()
+    ]
+
+
+def by_structure(prepared: Sequence[Recipe]) -> list[tuple[Recipe, list[int]]]:
+    """Groups recipes of the same inputs and program object; returns the first of each, and rows."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for row, one in enumerate(prepared):
+        found.setdefault((one.setting["inputs"], id(one.program)), []).append(row)
+    return [(prepared[rows[0]], rows) for rows in found.values()]
 
 
 def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = False) -> None:
