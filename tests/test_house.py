@@ -93,7 +93,7 @@ EXCEPTIONS = {
     "results.records.Record": (24, "the table of a study: a field for each of its columns"),
     "engine.identities": (14, "compares all that the bits of a call depend on"),
     "engine.jobs": (14, "puts feed, monitor, saver and team together"),
-    "formats.layout": (18, "makes a record of a file again, with all classes that are in it"),
+    "formats.layout": (19, "makes a record of a file again, with all classes that are in it"),
     "formats.states": (15, "makes lanes of a file again, with all classes that are in it"),
     "searching.resuming": (14, "makes the call of a directory again"),
     "searching.searches": (21, ENTRY),

@@ -14,10 +14,21 @@ import numpy as np
 Held = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a file by name, and its attributes."""
 
-VERSIONS = {"network": 2, "study": 1, "run": 1}
+VERSIONS = {"network": 2, "study": 2, "run": 1}
 """Kind of file -> the version that is written now."""
 
-UPGRADES: dict[tuple[str, int], Callable[[dict[str, np.ndarray], dict[str, Any]], Held]] = {}
+
+def _with_tables(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
+    """Version 1 of a study wrote each setting as JSON, whatever others were."""
+    for name in ("given", "settings"):
+        count = len(about[name]) if isinstance(about.get(name), list) else 0
+        arrays = {**arrays, f"{name}/kind": np.arange(count)}
+    return arrays, about
+
+
+UPGRADES: dict[tuple[str, int], Callable[[dict[str, np.ndarray], dict[str, Any]], Held]] = {
+    ("study", 1): _with_tables
+}
 """(kind, version) -> the function that upgrades a file of that version to the next."""
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxnn.compiled.programs import Program
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.hdf5 import packed, unpacked
-from jaxnn.formats.layout import NUMBERS, part_in, record_about, record_arrays
+from jaxnn.formats.layout import NUMBERS, part_in, record_content
 from jaxnn.formats.parts import Part, absorb, part_of
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan, PlannedProgram
@@ -165,8 +165,8 @@ class Team:
 
     def _tell(self, meeting: str, record: Record, part: Part) -> None:
         """Exchanges parts of the record; each process merges the others' parts."""
-        arrays = [(NUMBERS, part.setting_numbers), *record_arrays(part.study)]
-        message = packed(arrays, record_about(part.study))
+        arrays, about = record_content(part.study)
+        message = packed([(NUMBERS, part.setting_numbers), *arrays], about)
         for process, theirs in enumerate(self.hosts.exchange(meeting, message)):
             if process != self.hosts.index:
                 name = f"the message of process {process}"

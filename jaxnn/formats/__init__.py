@@ -2,7 +2,7 @@
 
 How bytes get to the disk belongs to `jaxnn.disk`.
 
-Files, in reading order: `schemas` (allowed values), `networks` (a network as a file), `layout` (a
-study as a file), `agreement` (whether the parts of a study fit), `parts` (the part of one process),
-`states` (lanes in the middle of training).
+Files, in reading order: `schemas` (allowed values), `tables` (settings), `networks` (a network as a
+file), `layout` (a study as a file), `agreement` (whether the parts of a study fit), `parts` (the
+part of one process), `states` (lanes in the middle of training).
 """

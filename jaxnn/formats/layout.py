@@ -3,13 +3,14 @@
 | file | groups of arrays | some of the attributes, as JSON |
 | --- | --- | --- |
 | network | params, state, inputs (mean, deviation), curves | setting, diverged, input_shape |
-| study | curves, lanes (diverged, ...), treatments, chunks (params, state) | settings, plan, call |
+| study | curves, lanes (diverged, ...), settings, treatments, chunks (params, state) | plan, call |
 
 A leaf's name is its path in the pytree: params/0/kernel. `jaxnn.disk.hdf5` describes the first 512
 bytes, `jaxnn.disk.directories` the directory of a search.
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import check_study, checked_networks, completed
 from jaxnn.formats.parts import Part, absorb
 from jaxnn.formats.schemas import STUDY_VALUES, check_range
+from jaxnn.formats.tables import TABLES, settings_of, table
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
@@ -53,7 +55,7 @@ def best_first(commits: Sequence[Commit]) -> Sequence[Commit]:
         _, arrays, about = commit
         done = arrays.get("lanes/epochs_done", np.zeros(0))
         # a Run has neither settings nor rungs
-        count, rungs = len(about.get("settings", ())), len(about.get("rungs", ()))
+        count, rungs = len(arrays.get("settings/kind", ())), len(about.get("rungs", ()))
         return commit.is_whole, count, rungs, int(done.sum())
 
     return finished_among(commits) or sorted(commits, key=knowledge, reverse=True)
@@ -94,11 +96,22 @@ def save_record(study: Record, path: StrPath) -> None:
             "the study was loaded without its model, and so without its networks; expected "
             "load(path, model) before it is saved again"
         )
-    write_arrays(path, record_arrays(study), record_about(study))
+    write_arrays(path, *record_content(study))
 
 
-def record_arrays(study: Record) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of a study by name."""
+def record_content(study: Record) -> tuple[Iterator[tuple[str, np.ndarray]], dict[str, Any]]:
+    """Returns the arrays of a study by name, and the rest as JSON."""
+    tables = {name: table(getattr(study, name)) for name in TABLES}
+    columns = (
+        (f"{group}/{name}", array)
+        for group, (arrays, _) in tables.items()
+        for name, array in arrays.items()
+    )
+    kinds = {group: kinds for group, (_, kinds) in tables.items()}
+    return itertools.chain(columns, _arrays(study)), _about(study) | kinds
+
+
+def _arrays(study: Record) -> Iterator[tuple[str, np.ndarray]]:
     yield from named("curves", study.curves)
     for name in COLUMNS:
         yield f"lanes/{name}", getattr(study, name)
@@ -111,11 +124,10 @@ def record_arrays(study: Record) -> Iterator[tuple[str, np.ndarray]]:
         yield from named(f"chunks/{index}/state", chunk.state)
 
 
-def record_about(study: Record) -> dict[str, Any]:
-    """Returns the rest of a study, as JSON."""
+def _about(study: Record) -> dict[str, Any]:
     return {
         "format": STUDY,
-        **{name: encode(getattr(study, name)) for name in WRITTEN},
+        **{name: encode(getattr(study, name)) for name in WRITTEN if name not in TABLES},
         "is_foreign": study.model is not None,
         "treatments": [[*key, one.num_features] for key, one in study.treatments.items()],
         "shape": [*study.diverged.shape, study.num_epochs],
@@ -170,7 +182,12 @@ def _study_of(
     about: Mapping[str, Any],
     model: Model | ModelFn | None,
 ) -> Record:
-    known: dict[str, Any] = {name: decode(about[name]) for name in WRITTEN}
+    known: dict[str, Any] = {
+        name: settings_of(path, name, about[name], arrays)
+        if name in TABLES
+        else decode(about[name])
+        for name in WRITTEN
+    }
     check("the study", {**about, **known}, STUDY_VALUES)
     is_foreign = about["is_foreign"]
     known["settings"] = [completed(setting, is_foreign) for setting in known["settings"]]

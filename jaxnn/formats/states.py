@@ -15,7 +15,7 @@ from jaxnn.disk.directories import Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program
-from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_about, record_arrays
+from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_content
 from jaxnn.formats.parts import part_of
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
@@ -86,15 +86,13 @@ def snapshot(
     groups: dict[Program, list[Lane]] = {}
     for lane in states:
         groups.setdefault(programs[lane[0]], []).append(lane)
-    about = {
-        **record_about(then),
-        "states": [encode(program) for program in groups],
-    }
+    of_record, about_record = record_content(then)
+    about = {**about_record, "states": [encode(program) for program in groups]}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         if setting_numbers is not None:
             yield NUMBERS, setting_numbers
-        yield from record_arrays(then)
+        yield from of_record
         for index, lanes in enumerate(groups.values()):
             yield f"states/{index}/lanes", np.array(lanes)
             # leaf by leaf, since stacking all leaves at once would double the memory

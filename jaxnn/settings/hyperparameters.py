@@ -268,17 +268,17 @@ def _structure(setting: dict[str, Any]) -> tuple[Any, ...]:
         [
             (name, float(value) > 0 if name in _SWITCHES else None)
             if is_traced(name) and _is_real(value)
-            else (name, _exact(value))
+            else (name, exact(value))
             for name, value in setting.items()
         ]
     )
 
 
-def _exact(value: Any) -> tuple[Any, ...]:
+def exact(value: Any) -> Any:
     """Returns a key of a value with its type, since Python calls 1, 1.0 and True equal."""
     if isinstance(value, tuple | list):
-        return (type(value), *map(_exact, value))
-    return type(value), value
+        return (type(value), *map(exact, value))
+    return value if type(value) is str else (type(value), value)
 
 
 def numbers_of(settings: Sequence[Setting]) -> tuple[list[str], np.ndarray]:

@@ -6,7 +6,9 @@ from helpers.data import halves
 
 import jaxnn
 from jaxnn.disk import versions
+from jaxnn.disk.encoding import encode
 from jaxnn.disk.hdf5 import read_arrays, write_arrays
+from jaxnn.formats.tables import settings_of
 
 DATA = halves()
 X = np.asarray(DATA.x)
@@ -32,6 +34,31 @@ def with_epochs(arrays, about):
     return arrays | kept, {k: v for k, v in about.items() if k != "trials"} | settings
 
 
+def unchanged(arrays, about):
+    return arrays, about
+
+
+def as_version_1(arrays, about):
+    """A study whose file has each setting as JSON."""
+    for group in ("given", "settings"):
+        settings = settings_of("", group, about[group], arrays)
+        about[group] = [encode(setting) for setting in settings]
+    return {
+        name: one for name, one in arrays.items() if not name.startswith(("given/", "settings/"))
+    }
+
+
+def test_a_study_of_version_1_is_read(tmp_path):
+    settings = [*SETTINGS, {"l2": 0, "hidden": [4]}, {"l2": 0.5, "optimizer": "gd"}]
+    study = jaxnn.sweep(settings, DATA, 0.25, epochs=2, progress=False)
+    study.save(tmp_path / "study.h5")
+    written_by(tmp_path / "study.h5", 1, as_version_1)
+    again = jaxnn.load(tmp_path / "study.h5")
+    assert repr(again.given) == repr(study.given)
+    assert repr(again.settings) == repr(study.settings)
+    np.testing.assert_array_equal(again.values, study.values)
+
+
 def test_an_older_study_is_read_by_its_upgrade(tmp_path, monkeypatch):
     study = jaxnn.sweep(SETTINGS, DATA, 0.25, epochs=3, progress=False)
     study.save(tmp_path / "study.h5")
@@ -39,6 +66,7 @@ def test_an_older_study_is_read_by_its_upgrade(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="has the format 'jaxnn study 0'"):
         jaxnn.load(tmp_path / "study.h5")
     monkeypatch.setitem(versions.UPGRADES, ("study", 0), with_epochs)
+    monkeypatch.setitem(versions.UPGRADES, ("study", 1), unchanged)
     again = jaxnn.load(tmp_path / "study.h5")
     assert again.settings == study.settings
     np.testing.assert_array_equal(again.values, study.values)
@@ -61,6 +89,7 @@ def test_a_directory_of_an_older_version_is_gone_on_with(tmp_path, monkeypatch):
     for path in tmp_path.glob("commit-*.h5"):
         written_by(path, 0, without_epochs)
     monkeypatch.setitem(versions.UPGRADES, ("study", 0), with_epochs)
+    monkeypatch.setitem(versions.UPGRADES, ("study", 1), unchanged)
     again = jaxnn.resume(tmp_path, DATA, progress=False)
     assert again.is_complete.all()
     np.testing.assert_allclose(again.curves["cost"], whole.curves["cost"], rtol=1e-5)

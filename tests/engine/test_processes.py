@@ -21,7 +21,7 @@ from jaxnn.disk.commits import Series, newest
 from jaxnn.disk.directories import Commits
 from jaxnn.engine import devices, team
 from jaxnn.engine.team import deal, plan_of_first
-from jaxnn.formats.layout import record_about, record_arrays
+from jaxnn.formats.layout import record_content
 from jaxnn.formats.parts import absorb, part_of
 from jaxnn.system.processes import ALONE, all_hosts
 
@@ -355,10 +355,9 @@ def test_a_directory_is_read_from_the_commit_that_knows_most(tmp_path, study):
     stale = dataclasses.replace(stale, rungs=[], treatments=study.treatments)
     # one process, and then two, of which one has not saved anything yet
     for known, series in ((stale, Series()), (study, Series(1, 2))):
-        about = {**record_about(known), "identity": {}, "is_finished": False}
-        Commits(tmp_path, 0.0, series=series).write(
-            lambda known=known, about=about: (record_arrays(known), about)
-        )
+        arrays, about = record_content(known)
+        content = (arrays, {**about, "identity": {}, "is_finished": False})
+        Commits(tmp_path, 0.0, series=series).write(lambda content=content: content)
     assert_same(study, jaxnn.load(tmp_path))
 
 

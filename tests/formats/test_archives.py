@@ -1,6 +1,7 @@
 """What is saved comes back to the bit, reads with h5py alone, and never with another number."""
 
 import enum
+import json
 import math
 import random
 import shutil
@@ -80,7 +81,12 @@ def test_a_study_is_readable_with_h5py_alone(study, tmp_path):
         np.testing.assert_array_equal(file["curves/valid_cost"][()], study.curves["valid_cost"])
         np.testing.assert_array_equal(file["lanes/epochs_done"][()], study.epochs_done)
         assert file.attrs["metric"] == '"accuracy"'
-        assert file.attrs["format"] == '"jaxnn study 1"'
+        assert file.attrs["format"] == '"jaxnn study 2"'
+        rates = [setting["learning_rate"] for setting in study.settings]
+        assert file["settings/floats/learning_rate"][()].tolist() == rates
+        kinds = json.loads(file.attrs["settings"])
+        hidden = [tuple(kinds[n]["hidden"]["tuple"]) for n in file["settings/kind"][()]]
+        assert hidden == [setting["hidden"] for setting in study.settings]
 
 
 def test_a_network_is_readable_with_h5py_alone(study, tmp_path):
@@ -254,7 +260,25 @@ NO_STUDY = [
     (at("lanes/ends", 0, 0), "ends has numbers from 0 to 2; expected 1 to 2"),
     (at("lanes/dropped", ..., 3), "dropped has numbers from 3 to 3; expected 0 to 2"),
     (at("lanes/diverged", ..., -2), "diverged has numbers from -2"),
-    (lambda arrays, about: about["settings"].pop(), "2 settings and 3 as given|lacks a part"),
+    (
+        lambda arrays, about: arrays.update(
+            {name: array[:2] for name, array in arrays.items() if name.startswith("settings/")}
+        ),
+        "2 settings and 3 as given|lacks a part",
+    ),
+    (lambda arrays, about: about["settings"].pop(), "settings/kind has numbers from 0 to 0; expec"),
+    (at("settings/kind", 0, 1), "settings/kind has numbers from 0 to 1; expected 0 to 0"),
+    (at("given/kind", 0, -1), "given/kind has numbers from -1 to 0; expected 0 to 0"),
+    (lambda arrays, about: arrays.pop("given/kind"), "lacks a part"),
+    (lambda arrays, about: arrays.pop("settings/floats/l2"), "holds nothing at settings/floats/l2"),
+    (
+        lambda arrays, about: arrays.update({"settings/floats/l2": np.zeros((3, 1))}),
+        r"holds float64\[3, 1\] at settings/floats/l2; expected float64\[3\]",
+    ),
+    (at("settings/floats/l2", 1, np.nan), "l2 got nan"),
+    (put("given/0", 3), "lacks a part"),
+    (put("given/0/hidden", None), "holds nothing at given/floats/hidden"),
+    (at("given/floats/learning_rate", 0, 0.5), "a setting with learning_rate 0.1, given as 0.5"),
     (put("given/0/learning_rate", 0.5), "a setting with learning_rate .*, given as 0.5"),
     (put("settings/0/hidden", units(10**7)), "it holds networks of|given as"),
     (put("settings/0/<b>", 1.0), "unknown key '<b>'"),
