@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from jaxnn.system.checks import brief, plain
+from jaxnn.system.checks import PLAIN, brief, plain
 
 
 class Rule(NamedTuple):
@@ -145,17 +145,13 @@ def recorded(
     return known
 
 
-_AS_JSON = {type(None), bool, int, float, str}
-"""What `json` writes and reads as it is."""
-
-
 def encode(value: Any) -> Any:
     """Returns a value that `json` can write and that `decode` turns back.
 
     >>> encode({"hidden": (25, 12)})
     {'hidden': {'tuple': [25, 12]}}
     """
-    if type(value) in _AS_JSON:
+    if type(value) in PLAIN:
         return value
     if type(value) in _NAMES:
         kind = _KINDS[_NAMES[type(value)]]
@@ -168,8 +164,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         # no call for most of what a study holds
         return {
-            str(name): item if type(item) in _AS_JSON else encode(item)
-            for name, item in value.items()
+            str(name): item if type(item) in PLAIN else encode(item) for name, item in value.items()
         }
     if isinstance(value, np.bool_ | Real | str):
         return plain("a value", value)

@@ -31,7 +31,14 @@ def table(settings: Sequence[Setting]) -> tuple[dict[str, np.ndarray], list[Any]
     """
     rows: dict[Any, list[int]] = {}
     for row, setting in enumerate(settings):
-        key = (*setting, *[type(one) is float or exact(one) for one in setting.values()])
+        # text is itself: nothing of another type is equal to it
+        key = (
+            *setting,
+            *[
+                type(one) is float or (one if type(one) is str else exact(one))
+                for one in setting.values()
+            ],
+        )
         rows.setdefault(key, []).append(row)
     kinds, kind = [], np.zeros(len(settings), int)
     floats: dict[str, np.ndarray] = {}

@@ -274,11 +274,11 @@ def _structure(setting: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def exact(value: Any) -> Any:
+def exact(value: Any) -> tuple[Any, ...]:
     """Returns a key of a value with its type, since Python calls 1, 1.0 and True equal."""
     if isinstance(value, tuple | list):
         return (type(value), *map(exact, value))
-    return value if type(value) is str else (type(value), value)
+    return type(value), value
 
 
 def numbers_of(settings: Sequence[Setting]) -> tuple[list[str], np.ndarray]:

@@ -34,6 +34,10 @@ def brief(value: Any) -> str:
     return excerpt(text, 200)
 
 
+PLAIN = {type(None), bool, int, float, str}
+"""The types of plain values besides tuples of them."""
+
+
 def plain(name: str, value: Any) -> Any:
     """Returns the value as plain Python: None, a bool, an int, a float, text, or a tuple of them.
 
@@ -46,7 +50,7 @@ def plain(name: str, value: Any) -> Any:
     >>> plain("hidden", [np.int64(25), 12]), plain("l2", np.float64(0.5))
     ((25, 12), 0.5)
     """
-    if value is None or type(value) in (bool, int, float, str):
+    if type(value) in PLAIN:
         return value
     if isinstance(value, tuple | list):
         # a list may contain itself
