@@ -264,13 +264,14 @@ def alike(settings: Sequence[Any]) -> list[list[int]]:
 
 def _structure(setting: dict[str, Any]) -> tuple[Any, ...]:
     """Returns a key that settings have in common if they differ in traced numbers alone."""
-    return tuple(
-        [
-            (name, float(value) > 0 if name in _SWITCHES else None)
+    return (
+        *setting,
+        *[
+            (float(value) > 0 if name in _SWITCHES else None)
             if is_traced(name) and _is_real(value)
-            else (name, exact(value))
+            else exact(value)
             for name, value in setting.items()
-        ]
+        ],
     )
 
 

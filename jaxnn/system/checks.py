@@ -50,7 +50,7 @@ def plain(name: str, value: Any) -> Any:
     >>> plain("hidden", [np.int64(25), 12]), plain("l2", np.float64(0.5))
     ((25, 12), 0.5)
     """
-    if type(value) in PLAIN:
+    if type(value) in PLAIN or (type(value) is tuple and PLAIN.issuperset(map(type, value))):
         return value
     if isinstance(value, tuple | list):
         # a list may contain itself
