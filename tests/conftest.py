@@ -1,5 +1,6 @@
-"""Options of all tests, and what they are given: processes, Ctrl-C, fast compiling."""
+"""Options of all tests, quick compiling, and what tests are given: processes, Ctrl-C."""
 
+import gc
 import os
 import platform
 import signal
@@ -39,6 +40,14 @@ pytest.register_assert_rewrite("helpers")
 hypothesis.settings.register_profile("dev", max_examples=30, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None)
 
+# most of the time is compiling: this takes a third of it, and makes slower code that rounds
+# otherwise. Where slow tests are asked for, all programs are compiled as users' are
+_QUICK = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "XLA_FLAGS": "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
+    " --xla_cpu_parallel_codegen_split_count=1",
+}
+
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -46,6 +55,18 @@ def pytest_configure(config):
     config.stash[_LEFT_OUT] = 0
     is_short = config.option.markexpr == "not slow"
     hypothesis.settings.load_profile("dev" if is_short else "ci")
+    if is_short and not os.environ.keys() & _QUICK.keys():
+        # for the processes that tests start as well; flags of XLA are read with the first program,
+        # but JAX has read its own variables already
+        os.environ.update(_QUICK)
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_collection_finish():
+    """Lets the collector leave modules and tests alone: tracing makes it look at them often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_deselected(items):
@@ -71,30 +92,6 @@ def pytest_terminal_summary(terminalreporter, config):
             f"{count} slow tests were left out (processes, kills, fuzz, pages, many programs):"
             ' run these with -m slow, all with -m "".'
         )
-
-
-def _compiled_fast():
-    """Compiles in half the time, to slower code; for tests of many structures."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-    if not before:
-        # no other test shall meet the slower programs, which round differently
-        jax.clear_caches()
-
-
-compiled_fast = pytest.fixture(_compiled_fast, name="compiled_fast")
-# for tests that share programs
-module_compiled_fast = pytest.fixture(_compiled_fast, scope="module", name="module_compiled_fast")
-
-# folders in which it is not the numbers of a program that are tested, but what is done with them
-_NOT_NUMBERS = {"disk", "estimators", "formats", "results", "system", "watching", "with_optuna"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _fast_in_some_folders(request):
-    yield from _compiled_fast() if request.path.parent.name in _NOT_NUMBERS else [None]
 
 
 @pytest.fixture

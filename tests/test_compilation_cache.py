@@ -72,7 +72,7 @@ def test_bits_with_and_without_the_cache_are_equal(cached_in, hits, tmp_path):
 
 
 def test_programs_compiled_otherwise_are_others(cached_in, hits, tmp_path):
-    """`compiled_fast` does not leave its programs, which round differently, to other tests."""
+    """The programs of quick runs, which round differently, are not those of the others."""
     f = lambda: jax.jit(lambda x: jax.numpy.tanh(x @ x.T).sum())(np.eye(3, dtype=np.float32))
     cached_in(str(tmp_path))
     for is_fast in (True, False):

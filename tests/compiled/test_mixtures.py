@@ -70,7 +70,6 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-@pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize("num_draws", [5, pytest.param(50, marks=pytest.mark.slow)])
 def test_any_structures_together_are_each_what_numpy_makes_of_them(num_draws):
     """30 or 300 random settings, six at a time beside the anchors, against formulas by hand."""
@@ -127,7 +126,6 @@ MIXED = [
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled_fast")
 def test_a_lane_of_a_mixed_program_is_the_network_that_fit_trains():
     """Over 201 steps, with validation curves, in float64."""
     candidates = [{**one, "batch_size": 16, "decay_schedule": "inverse"} for one in MIXED]
@@ -152,7 +150,6 @@ def test_bits_do_not_depend_on_the_order_or_the_companions():
         assert_same_bits(poisoned[number], before[number])
 
 
-@pytest.mark.usefixtures("compiled_fast")
 def test_padding_is_zero_and_stays_so():
     data = make_data()
     study = sweep(MIXED, *data, epochs=5)
@@ -297,7 +294,6 @@ def test_an_unmixed_program_runs_the_plain_mlp(hidden):
     np.testing.assert_allclose(kernel(rotated.model({})), kernel(own.model({}))[:, :2], rtol=1e-6)
 
 
-@pytest.mark.usefixtures("compiled_fast")
 def test_a_foreign_model_mixes_what_is_not_its_own():
     """Optimizers, l2 and schedules differ by lane in one program of somebody's model."""
     init = lambda key: ({"kernel": jax.random.normal(key, (4, 3))}, ())
@@ -319,7 +315,6 @@ def test_a_foreign_model_mixes_what_is_not_its_own():
         assert_lane_is_solo(study, number, 0, alone, 1e-5)
 
 
-@pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize("keep", ["last", pytest.param("best", marks=pytest.mark.slow)])
 def test_weights_of_examples_count_in_a_mixed_program_too(keep):
     """With batch norm, a last mini-batch that is filled up, and the best epoch's network."""

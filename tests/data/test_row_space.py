@@ -9,8 +9,6 @@ import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, sweep
 from jaxnn.data.inputs import row_space, treatment
 
-pytestmark = pytest.mark.usefixtures("module_compiled_fast")
-
 
 def make_data(num_examples=30, num_features=60, seed=0):
     rng = np.random.default_rng(seed)

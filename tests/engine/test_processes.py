@@ -34,11 +34,6 @@ SPACE = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _fast(module_compiled_fast):
-    pass
-
-
 def sweep(**more):
     settings = jaxnn.sample(SPACE, 24)
     return jaxnn.sweep(settings, corners(), 0.25, epochs=12, seeds=2, chunk=4, **more)

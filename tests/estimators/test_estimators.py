@@ -56,7 +56,6 @@ def test_it_is_fit_with_other_names(data):
     assert set(estimator.predict(x)) <= set(y)
 
 
-@pytest.mark.usefixtures("compiled_fast")
 def test_a_sweep_is_the_search_of_scikit_learn_in_few_programs(data):
     """The same candidates, folds and scores; 90 examples in folds of 22 and 23, full batches."""
     x, y = data
@@ -110,7 +109,6 @@ OTHER = {
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("module_compiled_fast")
 @pytest.mark.parametrize("name", OTHER)
 def test_each_option_of_a_candidate_counts(data, name):
     x, y = data

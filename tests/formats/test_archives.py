@@ -25,7 +25,7 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def study(data, module_compiled_fast):
+def study(data):
     """Folds, padding, batch norm, inputs treated in two ways, a lane that diverges, rungs."""
     space = {
         "learning_rate": jaxnn.choice([1e-2, 0.1, 1e30]),

@@ -11,8 +11,6 @@ from jax import lax
 import jaxnn
 from jaxnn.planning.costs import RATES
 
-pytestmark = pytest.mark.usefixtures("module_compiled_fast")
-
 
 def operands(shape, kernel, channels, filters, groups=1):
     rng = np.random.default_rng(0)

@@ -10,8 +10,6 @@ from flax import nnx
 import jaxnn
 from jaxnn import Dataset, fit, from_flax, sweep
 
-pytestmark = pytest.mark.usefixtures("module_compiled_fast")
-
 
 class Linen(nn.Module):
     """Convolution, batch norm, dropout."""

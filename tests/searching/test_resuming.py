@@ -25,11 +25,6 @@ SPACE = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _fast(module_compiled_fast):
-    pass
-
-
 @pytest.fixture(scope="module")
 def data():
     return corners()

@@ -17,8 +17,6 @@ from jaxnn.planning.joining import plan_recipes
 from jaxnn.searching.methods import METHODS, Method, halving_steps
 from jaxnn.training.recipes import recipes
 
-pytestmark = pytest.mark.usefixtures("module_compiled_fast")
-
 OPTIONS = {"num_settings": 9, "max_epochs": 8, "progress": False}
 
 

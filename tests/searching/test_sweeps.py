@@ -71,7 +71,6 @@ def numbers(structure, index):
     }
 
 
-@pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize(
     "structure",
     [
@@ -92,7 +91,6 @@ def test_a_lane_is_the_network_trained_alone(structure):
             assert_lane_is_solo(study, number, repeat, alone, 1e-9)
 
 
-@pytest.mark.usefixtures("compiled_fast")
 def test_mixed_structures_and_inputs_train_in_one_call(data):
     candidates = [
         {"hidden": (5,), "batch_size": 16},
@@ -111,7 +109,6 @@ def test_mixed_structures_and_inputs_train_in_one_call(data):
         )
 
 
-@pytest.mark.usefixtures("compiled_fast")
 @pytest.mark.parametrize("metric", ["accuracy", pytest.param("cost", marks=pytest.mark.slow)])
 def test_keep_best_keeps_the_network_of_the_best_epoch(data, metric):
     candidates = [numbers(BATCH_NORM, index) for index in range(4)]

@@ -6,8 +6,6 @@ import pytest
 import jaxnn
 from jaxnn import Dataset, Run, TrainingInterrupted, fit, search, sweep
 
-pytestmark = pytest.mark.usefixtures("module_compiled_fast")
-
 DATA = Dataset(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
 SETTING = {"hidden": (4,), "batch_size": 10, "learning_rate": 0.1}
 

@@ -22,7 +22,7 @@ OPTIONS = {"method": "optuna", "num_settings": 2, "batch": 2, "max_epochs": 2, "
 
 
 @pytest.fixture(scope="module")
-def begun(module_compiled_fast):
+def begun():
     storage = optuna.storages.InMemoryStorage()
     search(SPACE, TRAIN, VALID, storage=storage, name="ours", **OPTIONS)
     return {"storage": storage, "name": "ours", **OPTIONS}
@@ -98,7 +98,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_the_call_in_the_note_trains_that_network(compiled_fast, what):
+def test_the_call_in_the_note_trains_that_network(what):
     space = SPACE | {"learning_rate": np.float64(0.3), "hidden": (np.int64(3),), "batch_size": 16}
     options = {**OPTIONS, "storage": optuna.storages.InMemoryStorage(), "name": "a", **CALLS[what]}
     first = search(space, TRAIN, **options)

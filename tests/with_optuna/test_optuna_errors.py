@@ -23,11 +23,6 @@ GRID = {"learning_rate": [1e-3, 1e-2, 1e-1], "momentum": [0.5, 0.9]}
 OPTIONS = {"method": "optuna", "num_settings": 6, "batch": 3, "max_epochs": 1, "progress": False}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _fast(module_compiled_fast):
-    pass
-
-
 EXHAUSTIVE = {
     "brute force": lambda: optuna.samplers.BruteForceSampler(seed=0),
     "strict brute force": lambda: optuna.samplers.BruteForceSampler(
