@@ -122,18 +122,20 @@ def test_jit_vmap_and_float64_agree_and_grad_is_the_slope(name):
     x = np.random.default_rng(0).normal(size=(4, 5))
     plain = function(jnp.asarray(x))
     assert plain.dtype == jnp.float32
-    np.testing.assert_allclose(jax.jit(function)(jnp.asarray(x)), plain, rtol=1e-4, atol=1e-5)
-    stacked = jax.vmap(function)(jnp.stack([jnp.asarray(x), jnp.asarray(x) + 1]))
+    stack = jnp.asarray(np.stack([x, x + 1]))
+    # operation by operation above; from here on as programs, of which there are fewer to compile
+    compiled = jax.jit(function)
+    np.testing.assert_allclose(compiled(stack[0]), plain, rtol=1e-4, atol=1e-5)
+    stacked = jax.jit(jax.vmap(function))(stack)
     np.testing.assert_allclose(stacked[0], plain, rtol=1e-4, atol=1e-5)
     with jax.enable_x64(True):
-        x64 = jnp.asarray(x, jnp.float64)
-        exact = function(x64)
+        exact = compiled(jnp.asarray(x))
         assert exact.dtype == jnp.float64
         if name not in DRAWS:
             np.testing.assert_allclose(plain, exact, rtol=1e-3, atol=1e-4)
-        direction = jnp.asarray(np.random.default_rng(1).normal(size=(4, 5)))
-        slope = jnp.sum(jax.jit(jax.grad(function))(x64) * direction)
-        ends = [function(x64 + side * 1e-6 * direction) for side in (1, -1)]
+        direction = np.random.default_rng(1).normal(size=(4, 5))
+        slope = np.sum(np.asarray(jax.jit(jax.grad(function))(jnp.asarray(x))) * direction)
+        ends = [compiled(jnp.asarray(x + side * 1e-6 * direction)) for side in (1, -1)]
         np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-5, atol=1e-7)
 
 

@@ -6,8 +6,17 @@ import pytest
 import sklearn.metrics
 
 import jaxnn
-from jaxnn import accuracy, confusion_matrix, l2_penalty, sigmoid_cross_entropy, weighted_mean
-from jaxnn import softmax_cross_entropy as cross_entropy
+from jaxnn import confusion_matrix, l2_penalty, weighted_mean
+
+# operation by operation, each would be compiled by itself; `test_api` compares the two
+accuracy, cross_entropy, sigmoid_cross_entropy = (
+    jax.jit(function)
+    for function in (jaxnn.accuracy, jaxnn.softmax_cross_entropy, jaxnn.sigmoid_cross_entropy)
+)
+
+
+def slope(function):
+    return jax.jit(jax.grad(function))
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def test_extreme_logits_are_stable(one_hot):
     labels = jnp.array([0, 2])
     labels = jnp.eye(3)[labels] if one_hot else labels
     np.testing.assert_allclose(cross_entropy(logits, labels), [0, 2e4])
-    assert np.isfinite(jax.grad(lambda z: cross_entropy(z, labels).sum())(logits)).all()
+    assert np.isfinite(slope(lambda z: cross_entropy(z, labels).sum())(logits)).all()
 
 
 def test_impossible_class_adds_nothing():
@@ -53,7 +62,7 @@ def test_gradient_is_probabilities_minus_labels(logits_and_labels):
     logits, labels = logits_and_labels
     with jax.enable_x64(True):
         z = jnp.asarray(logits)
-        got = jax.grad(lambda z: cross_entropy(z, jnp.asarray(labels)).sum())(z)
+        got = slope(lambda z: cross_entropy(z, jnp.asarray(labels)).sum())(z)
         expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(6)[labels]
         np.testing.assert_allclose(got, expected, atol=1e-14)
 
@@ -86,6 +95,8 @@ LOSSES = {
     "l2": lambda z: l2_penalty({"kernel": z}),
     "weighted mean": lambda z: weighted_mean(jnp.square(z), jnp.array([1.0, 0.0, 2.0])),
 }
+SUMS = {name: jax.jit(lambda z, loss=loss: loss(z).sum()) for name, loss in LOSSES.items()}
+SLOPES = {name: slope(loss) for name, loss in SUMS.items()}
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -93,22 +104,26 @@ LOSSES = {
 def test_gradients_at_ties_are_the_slopes(name, kink):
     """All logits equal, as of a network without weights: where max and abs have no derivative."""
     with jax.enable_x64(True):
-        loss, z = (lambda z: LOSSES[name](z).sum()), jnp.full(3, kink)
-        slopes = [(loss(z + 1e-6 * step) - loss(z - 1e-6 * step)) / 2e-6 for step in jnp.eye(3)]
-        np.testing.assert_allclose(jax.grad(loss)(z), slopes, atol=1e-9)
+        loss, z = SUMS[name], np.full(3, kink)
+        slopes = [(loss(z + 1e-6 * step) - loss(z - 1e-6 * step)) / 2e-6 for step in np.eye(3)]
+        np.testing.assert_allclose(SLOPES[name](z), slopes, atol=1e-9)
 
 
 def test_losses_and_gradients_at_zero_are_those_of_optax():
     zeros, labels = jnp.zeros(3), jnp.array([0.0, 0.3, 1.0])
-    ours = jax.value_and_grad(lambda z: sigmoid_cross_entropy(z, labels).sum())
-    theirs = jax.value_and_grad(lambda z: optax.sigmoid_binary_cross_entropy(z, labels).sum())
-    np.testing.assert_allclose(ours(zeros)[0], theirs(zeros)[0], rtol=1e-6)
-    np.testing.assert_allclose(ours(zeros)[1], theirs(zeros)[1], rtol=1e-6)
-    ours = jax.grad(lambda z: cross_entropy(z[None], jnp.array([2])).sum())
-    theirs = jax.grad(
+    both = lambda loss: jax.jit(jax.value_and_grad(loss))
+    ours = both(lambda z: sigmoid_cross_entropy(z, labels).sum())(zeros)
+    theirs = both(lambda z: optax.sigmoid_binary_cross_entropy(z, labels).sum())(zeros)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-6)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-6)
+    ours = slope(lambda z: cross_entropy(z[None], jnp.array([2])).sum())
+    theirs = slope(
         lambda z: optax.softmax_cross_entropy_with_integer_labels(z[None], jnp.array([2])).sum()
     )
     np.testing.assert_allclose(ours(zeros), theirs(zeros), rtol=1e-6)
+
+
+SLOPE_OF_SIGMOID = slope(jaxnn.sigmoid_cross_entropy)
 
 
 @pytest.mark.parametrize(
@@ -123,26 +138,25 @@ def test_losses_and_gradients_at_zero_are_those_of_optax():
 )
 def test_infinite_logits_of_a_sigmoid(logit, label, cost, slope):
     assert sigmoid_cross_entropy(logit, label) == cost
-    assert jax.grad(sigmoid_cross_entropy)(logit, label) == slope
+    assert SLOPE_OF_SIGMOID(logit, label) == slope
 
 
 def test_a_logit_of_minus_infinity_has_no_gradient():
     labels = jnp.array([[0.5, 0.5, 0.0]])
     for targets in (jnp.array([0]), labels):
-        slope = jax.grad(lambda z, y=targets: cross_entropy(z, y).sum())
+        gradient = slope(lambda z, y=targets: cross_entropy(z, y).sum())
         logits = jnp.array([[0.0, 0.0, -jnp.inf]])
         expected = [[-0.5, 0.5, 0.0]] if targets.ndim == 1 else [[0.0, 0.0, 0.0]]
-        np.testing.assert_allclose(slope(logits), expected, atol=1e-7)
+        np.testing.assert_allclose(gradient(logits), expected, atol=1e-7)
     assert np.isnan(cross_entropy(jnp.array([[jnp.inf, 0.0]]), jnp.array([0]))).all()
 
 
 @pytest.mark.parametrize("name", jaxnn.functional.layers.ACTIVATIONS)
 def test_slopes_of_activations_at_zero_lie_between_those_of_either_side(name):
     with jax.enable_x64(True):
-        activation = jaxnn.functional.layers.ACTIVATIONS[name]
+        activation = jax.jit(jaxnn.functional.layers.ACTIVATIONS[name])
         sides = [(activation(side) - activation(0.0)) / side for side in (-1e-7, 1e-7)]
-        slope = jax.grad(activation)(0.0)
-        assert min(sides) - 1e-6 <= slope <= max(sides) + 1e-6
+        assert min(sides) - 1e-6 <= slope(activation)(0.0) <= max(sides) + 1e-6
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32", "uint32"])
@@ -152,18 +166,20 @@ def test_labels_of_a_small_type_with_more_classes_than_it_has(dtype):
     expected = cross_entropy(logits, labels)
     np.testing.assert_array_equal(cross_entropy(logits, jnp.asarray(labels, dtype)), expected)
     # 259 is 3 in eight bits
-    chosen = jnp.zeros((1, 300)).at[0, 259].set(5.0)
+    chosen = np.zeros((1, 300), np.float32)
+    chosen[0, 259] = 5
     assert accuracy(chosen, jnp.array([3], dtype)) == 0
-    assert accuracy(chosen.at[0, 3].set(9.0), jnp.array([3], dtype)) == 1
+    chosen[0, 3] = 9
+    assert accuracy(chosen, jnp.array([3], dtype)) == 1
     one_hot = jnp.asarray(np.eye(300)[labels], dtype)
     np.testing.assert_allclose(cross_entropy(logits, one_hot), expected, rtol=1e-6)
 
 
 def test_numbers_and_lists_of_python_are_taken():
-    assert sigmoid_cross_entropy(0.0, 1.0) == np.float32(np.log(2))
+    assert jaxnn.sigmoid_cross_entropy(0.0, 1.0) == np.float32(np.log(2))
     assert weighted_mean([1.0, 3.0]) == 2
-    assert cross_entropy([[0, 0]], [1]) == np.float32(np.log(2))
-    assert accuracy([[0, 1]], [1]) == 1
+    assert jaxnn.softmax_cross_entropy([[0, 0]], [1]) == np.float32(np.log(2))
+    assert jaxnn.accuracy([[0, 1]], [1]) == 1
 
 
 def test_logits_that_are_nan_are_no_hits_of_class_0():
@@ -183,9 +199,9 @@ def test_only_the_ratios_of_weights_matter(size):
 
 
 def test_two_class_softmax_is_the_sigmoid():
-    z = jnp.linspace(-4, 4, 9)
-    labels = jnp.arange(9) % 2
-    two = jnp.stack([jnp.zeros(9), z], axis=1)
+    z = np.linspace(-4, 4, 9, dtype=np.float32)
+    labels = np.arange(9) % 2
+    two = np.stack([np.zeros_like(z), z], axis=1)
     expected = sigmoid_cross_entropy(z, labels)
     np.testing.assert_allclose(cross_entropy(two, labels), expected, rtol=1e-5, atol=1e-6)
 
@@ -207,11 +223,11 @@ def test_weighted_mean():
 def test_l2_penalty_counts_kernels_alone():
     model = jaxnn.mlp(3, (4,), 2, batch_norm=True)
     params, _ = model.init(jax.random.key(0))
-    params = jax.tree.map(lambda leaf: leaf + 1, params)
+    params = jax.tree.map(lambda leaf: np.asarray(leaf) + 1, params)
     kernels = [np.asarray(layer["kernel"], np.float64) for layer in params]
     expected = sum((kernel**2).sum() for kernel in kernels) / 2
     np.testing.assert_allclose(l2_penalty(params), expected, rtol=1e-6)
-    grads = jax.grad(l2_penalty)(params)
+    grads = slope(l2_penalty)(params)
     np.testing.assert_array_equal(grads[0]["scale"], 0)
     np.testing.assert_array_equal(grads[0]["offset"], 0)
     np.testing.assert_array_equal(grads[1]["bias"], 0)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -53,14 +55,19 @@ def as_flax(params, state):
 @pytest.mark.parametrize("hidden", [(), (7,), (6, 5, 4)])
 def test_agrees_with_flax(activation, batch_norm, is_training, hidden):
     model = mlp(8, hidden, 3, activation=activation, batch_norm=batch_norm)
-    params, state = model.init(jax.random.key(0))
-    shake = lambda leaf: leaf + 0.1 * jnp.abs(jnp.sin(jnp.arange(leaf.size))).reshape(leaf.shape)
-    params, state = jax.tree.map(shake, (params, state))
-    x = jax.random.normal(jax.random.key(1), (10, 8))
-    got, new_state = model.apply(params, state, x, is_training=is_training)
-    variables = as_flax(params, state)
     reference = FlaxMLP(hidden, 3, activation, batch_norm)
-    expected, changed = reference.apply(variables, x, is_training, mutable=["batch_stats"])
+    shake = lambda leaf: leaf + 0.1 * np.abs(np.sin(np.arange(leaf.size))).reshape(leaf.shape)
+    params, state = jax.tree.map(shake, model.init(jax.random.key(0)))
+    params, state = jax.tree.map(np.float32, (params, state))
+
+    @jax.jit
+    def both(params, state, x):
+        ours = model.apply(params, state, x, is_training=is_training)
+        variables = as_flax(params, state)
+        return ours, reference.apply(variables, x, is_training, mutable=["batch_stats"])
+
+    x = np.random.default_rng(1).normal(size=(10, 8)).astype(np.float32)
+    (got, new_state), (expected, changed) = both(params, state, x)
     np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-5)
     new_variables = as_flax(params, new_state)["batch_stats"]
     if batch_norm and hidden:
@@ -105,11 +112,12 @@ def test_pictures_are_flattened_in_c_order():
 def test_padded_examples_change_nothing():
     model = mlp(4, (5,), 3, batch_norm=True)
     params, state = model.init(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (6, 4))
-    padded = jnp.concatenate([x, 100 * jnp.ones((3, 4))])
+    x = np.random.default_rng(1).normal(size=(6, 4))
+    padded = jnp.asarray(np.concatenate([x, 100 * np.ones((3, 4))]))
     weights = jnp.array([1.0] * 6 + [0.0] * 3)
-    alone, alone_state = model.apply(params, state, x, is_training=True)
-    got, got_state = model.apply(params, state, padded, is_training=True, weights=weights)
+    apply = jax.jit(partial(model.apply, is_training=True))
+    alone, alone_state = apply(params, state, jnp.asarray(x))
+    got, got_state = apply(params, state, padded, weights=weights)
     np.testing.assert_allclose(got[:6], alone, rtol=1e-4, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), got_state, alone_state)
 
@@ -135,7 +143,9 @@ def test_dropout_needs_a_key_and_acts_in_training_alone():
     plain, _ = model.apply(params, state, x)
     evaluated, _ = model.apply(params, state, x, dropout=0.5)
     np.testing.assert_array_equal(evaluated, plain)
-    apply = lambda key: model.apply(params, state, x, is_training=True, key=key, dropout=0.5)[0]
+    apply = jax.jit(
+        lambda key: model.apply(params, state, x, is_training=True, key=key, dropout=0.5)[0]
+    )
     assert not np.allclose(apply(jax.random.key(1)), plain)
     np.testing.assert_array_equal(apply(jax.random.key(1)), apply(jax.random.key(1)))
     with pytest.raises(ValueError, match="dropout rate without a key"):
