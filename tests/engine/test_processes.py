@@ -14,6 +14,7 @@ import optuna
 import pytest
 from helpers.comparisons import assert_same
 from helpers.data import corners
+from helpers.searches import PADDED
 from killing import ended, free_port, start
 
 import jaxnn
@@ -27,22 +28,17 @@ from jaxnn.system.processes import ALONE, all_hosts
 
 TWO_DEVICES = "--xla_force_host_platform_device_count=2"
 PAGE = Path(__file__).parents[2] / "examples" / "processes.md"
-SPACE = {
-    "learning_rate": jaxnn.loguniform(1e-3, 1e1),
-    "hidden": jaxnn.choice([(4,), (6, 3)]),
-    "optimizer": jaxnn.choice(["adam", "gd"]),
-}
 
 
 def sweep(**more):
-    settings = jaxnn.sample(SPACE, 24)
+    settings = jaxnn.sample(PADDED, 24)
     return jaxnn.sweep(settings, corners(), 0.25, epochs=12, seeds=2, chunk=4, **more)
 
 
 def halving(**more):
     options = {"num_settings": 18, "max_epochs": 18, "seeds": 2, "chunk": 4, "keep": "best"}
     options |= {"valid": 0.25, "method": "halving"}
-    return jaxnn.search(SPACE, corners(), **options | more)
+    return jaxnn.search(PADDED, corners(), **options | more)
 
 
 MORE = {"folds": 2, "seeds": 1, "row_space": True, "valid": None, "patience": 6}
@@ -52,7 +48,7 @@ def asked():
     """A sampler without a seed draws otherwise in each process; the first one's settings count."""
     sampler = optuna.samplers.RandomSampler()
     options = {"num_settings": 6, "batch": 3, "max_epochs": 3, "sampler": sampler}
-    return jaxnn.search(SPACE, corners(), 0.25, method="optuna", chunk=4, **options)
+    return jaxnn.search(PADDED, corners(), 0.25, method="optuna", chunk=4, **options)
 
 
 def refused(call, *arguments, **options):
@@ -262,7 +258,7 @@ def test_a_signal_to_one_process_ends_all_and_the_same_call_goes_on(job, tmp_pat
 
 def test_chunks_are_dealt_whole_and_evenly():
     data = corners()
-    settings = jaxnn.sample(SPACE, 96)
+    settings = jaxnn.sample(PADDED, 96)
     planned = jaxnn.plan(settings, data)
     waiting = [
         (one, [(number, repeat) for number in one.settings for repeat in (0, 1)])

@@ -12,17 +12,12 @@ import numpy as np
 import pytest
 from helpers.comparisons import assert_same
 from helpers.data import corners
+from helpers.searches import PADDED
 from killing import kill, start, wait_until
 
 import jaxnn
 from jaxnn.data import batches
 from jaxnn.disk import commits, directories
-
-SPACE = {
-    "learning_rate": jaxnn.loguniform(1e-3, 1e1),
-    "hidden": jaxnn.choice([(4,), (6, 3)]),
-    "optimizer": jaxnn.choice(["adam", "gd"]),
-}
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +57,18 @@ def searches():
         "diverging": {
             "method": "sobol",
             "num_settings": 8,
-            "space": {**SPACE, "optimizer": "gd", "learning_rate": jaxnn.loguniform(1e-1, 1e38)},
+            "space": {**PADDED, "optimizer": "gd", "learning_rate": jaxnn.loguniform(1e-1, 1e38)},
             **more,
         },
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if name != "halving" else [])
-        for name in searches()
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", searches())
 def test_a_killed_search_ends_with_the_bits_of_the_unbroken_one(
     name, data, tmp_path, kill_after, monkeypatch
 ):
-    options = {"space": SPACE, "train": data, "valid": 0.25, "progress": False, **searches()[name]}
+    options = {"space": PADDED, "train": data, "valid": 0.25, "progress": False, **searches()[name]}
     # a commit after every call, of one epoch: kills come in the middle of chunks as well
     monkeypatch.setattr(directories, "SHARE", 0)
     monkeypatch.setattr(batches, "EPOCHS_PER_CALL", 4)
@@ -103,13 +93,13 @@ def test_a_killed_search_ends_with_the_bits_of_the_unbroken_one(
 
 
 def test_a_finished_study_is_returned_and_nothing_is_trained(data, tmp_path, monkeypatch):
-    options = {"epochs": 3, "directory": tmp_path, "progress": False}
-    settings = jaxnn.sample(SPACE, 4)
+    options = {"epochs": 3, "chunk": 2, "directory": tmp_path, "progress": False}
+    settings = jaxnn.sample(PADDED, 8)
     study = jaxnn.sweep(settings, data, 0.25, **options)
     monkeypatch.setattr("jaxnn.searching.sweeps.open_job", None)
     for again in (jaxnn.sweep(settings, data, 0.25, **options), jaxnn.load(tmp_path)):
         assert_same(again, study)
-        assert again.space == dict(SPACE)
+        assert again.space == dict(PADDED)
     assert_same(jaxnn.resume(tmp_path, data), study)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".jaxnn-lock", "commit-000001.h5"]
 
@@ -142,7 +132,7 @@ def test_a_signal_commits_and_says_how_to_go_on(number, data, tmp_path):
         time.sleep(0.002)
         told.append(info)
 
-    settings = jaxnn.sample(SPACE, 8)
+    settings = jaxnn.sample(PADDED, 8)
     options = {"epochs": 60, "chunk": 2, "progress": False}
     whole = jaxnn.sweep(settings, data, 0.25, **options)
     with pytest.raises(
@@ -173,7 +163,7 @@ def test_lanes_that_had_diverged_before_a_signal(data, tmp_path):
 
 
 def test_an_error_in_the_middle_loses_nothing(data, tmp_path, monkeypatch):
-    settings, options = jaxnn.sample(SPACE, 8), {"epochs": 20, "chunk": 2, "progress": False}
+    settings, options = jaxnn.sample(PADDED, 8), {"epochs": 20, "chunk": 2, "progress": False}
     whole = jaxnn.sweep(settings, data, 0.25, **options)
     train_lanes, calls = jaxnn.engine.chunks.train_lanes, []
 
@@ -251,12 +241,12 @@ def test_a_run_is_saved_in_the_middle_of_a_stretch(data, tmp_path, kill_after, m
 
 
 def test_another_search_is_refused_and_the_difference_named(data, tmp_path, monkeypatch):
-    options = {"space": SPACE, "train": data, "valid": 0.25, "num_settings": 3, "max_epochs": 3}
-    options |= {"directory": tmp_path, "progress": False}
+    options = {"space": PADDED, "train": data, "valid": 0.25, "num_settings": 3, "max_epochs": 3}
+    options |= {"chunk": 2, "directory": tmp_path, "progress": False}
     jaxnn.search(**options)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     other = jaxnn.Dataset(np.asarray(data.x) + 1e-6, data.y)
-    wider = {**SPACE, "learning_rate": jaxnn.loguniform(1e-3, 1)}
+    wider = {**PADDED, "learning_rate": jaxnn.loguniform(1e-3, 1)}
     for change, message in [
         ({"num_settings": 4}, r"whose num_settings is 3, and now it is 4; expected the call"),
         ({"seed": 1}, "whose seed is 0, and now it is 1"),
@@ -282,16 +272,16 @@ def test_another_search_is_refused_and_the_difference_named(data, tmp_path, monk
 
 def test_a_sampler_that_draws_otherwise_is_refused(data, tmp_path, kill_after):
     optuna = pytest.importorskip("optuna")
-    options = {"method": "optuna", "num_settings": 8, "batch": 4, "max_epochs": 2}
+    options = {"method": "optuna", "num_settings": 8, "batch": 4, "max_epochs": 2, "chunk": 2}
     options |= {"directory": tmp_path, "commit_interval": 0, "progress": False}
     sampler = lambda seed: optuna.samplers.RandomSampler(seed=seed)
     kill_after(1)
     with pytest.raises(Killed):
-        jaxnn.search(SPACE, data, 0.25, sampler=sampler(0), **options)
+        jaxnn.search(PADDED, data, 0.25, sampler=sampler(0), **options)
     kill_after(-1)
     with pytest.raises(ValueError, match=r"setting 0 is not the one that the directory holds.*see"):
-        jaxnn.search(SPACE, data, 0.25, sampler=sampler(1), **options)
-    assert jaxnn.search(SPACE, data, 0.25, sampler=sampler(0), **options).is_complete.all()
+        jaxnn.search(PADDED, data, 0.25, sampler=sampler(1), **options)
+    assert jaxnn.search(PADDED, data, 0.25, sampler=sampler(0), **options).is_complete.all()
 
 
 CHILD = """

@@ -84,7 +84,7 @@ def test_a_rung_drops_by_the_last_third_of_its_epochs():
     # labels of pure chance, so that an epoch's accuracy says little
     noise = Dataset(VALID.x, np.random.default_rng(0).integers(0, 3, len(VALID)), 3)
     study = search(SPACE, TRAIN, noise, num_settings=16, min_epochs=6, max_epochs=12, factor=4,
-                   seed=1, progress=False)  # fmt: skip
+                   chunk=4, seed=1, progress=False)  # fmt: skip
 
     def best(epochs):
         accuracy, cost = (
@@ -219,7 +219,7 @@ def test_patience_ends_a_network_that_is_stuck():
 
 
 def test_refit_is_fit_on_all_data():
-    study = search(SPACE, TRAIN, VALID, method="sobol", keep="best", **OPTIONS)
+    study = search(SPACE, TRAIN, VALID, method="sobol", keep="best", chunk=4, **OPTIONS)
     epochs = study.kept_epochs[study.best_trial.number, 0] + 1
     refitted = study.refit(DATA, seed=3, order_seed=4, progress=False)
     alone = fit(study.best_params, DATA, epochs=epochs, seed=3, order_seed=4)
@@ -238,7 +238,7 @@ def test_refit_is_fit_on_all_data():
 
 
 def test_an_ensemble_averages_probabilities():
-    study = search(SPACE, TRAIN, VALID, method="sobol", **OPTIONS)
+    study = search(SPACE, TRAIN, VALID, method="sobol", chunk=4, **OPTIONS)
     ensemble = study.ensemble(top=4)
     proba = [study.fitted(number).predict_proba(VALID.x) for number in study.ranked[:4]]
     np.testing.assert_allclose(ensemble.predict_proba(VALID.x), np.mean(proba, axis=0), rtol=1e-6)
@@ -310,7 +310,7 @@ def test_a_method_of_ones_own_is_a_row(monkeypatch, tmp_path):
     rungs = lambda budget: [(budget.num_settings, 2), (budget.num_settings / 2, 2)]
     monkeypatch.setitem(METHODS, "best_of_pairs", Method(best_of_pairs, rungs))
     call = lambda **more: search(
-        MIXED, TRAIN, VALID, method="best_of_pairs", num_settings=4, max_epochs=4,
+        MIXED, TRAIN, VALID, method="best_of_pairs", num_settings=4, max_epochs=4, chunk=2,
         progress=False, **more,
     )  # fmt: skip
     whole = call()

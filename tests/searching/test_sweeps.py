@@ -114,8 +114,8 @@ def test_keep_best_keeps_the_network_of_the_best_epoch(data, metric):
     candidates = [numbers(BATCH_NORM, index) for index in range(4)]
     for one in candidates:
         one["learning_rate"] *= 30
-    last = sweep(candidates, *data, epochs=15, metric=metric)
-    best = sweep(candidates, *data, epochs=15, metric=metric, keep="best")
+    last = sweep(candidates, *data, epochs=15, metric=metric, chunk=4)
+    best = sweep(candidates, *data, epochs=15, metric=metric, chunk=4, keep="best")
     for number in range(4):
         curves = last.fitted(number).curves
         hits, costs = curves["valid_accuracy"], curves["valid_cost"]
@@ -138,6 +138,7 @@ def test_a_lane_is_the_network_trained_alone_in_float32(data):
         assert_lane_is_solo(study, number, 0, alone, 1e-3)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
@@ -422,7 +423,7 @@ def test_ctrl_c_leaves_a_study_of_what_was_reached(data, monkeypatch):
 
 def test_lanes_and_studies_hold_arrays_alone(data):
     """Promise 7."""
-    study = sweep([{"hidden": (5,)}], *data, epochs=1)
+    study = sweep([numbers(BATCH_NORM, 0)], *data, epochs=1, chunk=4)
     for chunk in study.chunks:
         leaves = jax.tree.leaves((chunk.params, chunk.state))
         assert all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves)
@@ -434,7 +435,7 @@ def test_features_of_wildly_different_scales_are_warned_of(data):
         sweep([{}], train, valid, epochs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sweep([{"batch_norm": True, "hidden": (3,)}], train, valid, epochs=1)
+        sweep([numbers(BATCH_NORM, 0)], train, valid, epochs=1, chunk=4)
 
 
 def _scales():
