@@ -51,6 +51,7 @@ def hits():
     jax.monitoring.unregister_event_listener(listen)
 
 
+@pytest.mark.slow
 def test_bits_with_and_without_the_cache_are_equal(cached_in, hits, tmp_path):
     """A mixed sweep without a cache, with an empty one, and with what that one has left."""
 

@@ -1,5 +1,6 @@
 """The examples, run as a user runs them, small."""
 
+import functools
 import importlib.util
 import json
 import re
@@ -28,7 +29,10 @@ def basics():
 
 @pytest.fixture(scope="module")
 def signs():
-    return load_example("signs")
+    """The pictures are drawn once for all tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxnn, "generated_signs", functools.cache(jaxnn.generated_signs))
+        yield load_example("signs")
 
 
 def test_basics_loss_product_and_function(basics):
@@ -120,6 +124,7 @@ def test_signs_takes_every_flag(signs, tmp_path, capsys):
     assert "seed 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_signs_sweeps_and_tests_the_best_once(signs, tmp_path, capsys):
     arguments = ["--sweep", "6", "--epochs", "2", "--hidden", "4", "--seed", "3"]
     assert signs.main([*arguments, "--out", str(tmp_path)]) == 0

@@ -22,7 +22,11 @@ def make_data(num_examples=30, num_features=60, seed=0):
     [
         ({"optimizer": "gd", "learning_rate": 0.1}, "centred"),
         ({"optimizer": "momentum", "learning_rate": 0.1, "l2": 0.01, "batch_norm": True}, "raw"),
-        ({"optimizer": "gd", "learning_rate": 0.05, "hidden": (), "l2": 0.1}, "standardised"),
+        pytest.param(
+            {"optimizer": "gd", "learning_rate": 0.05, "hidden": (), "l2": 0.1},
+            "standardised",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["gd", "momentum", "softmax"],
 )

@@ -255,7 +255,7 @@ def brier(cost, outputs, targets, weights):
     return weighted_mean(jnp.sum(jnp.square(missed), axis=-1), weights)
 
 
-@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize("keep", ["best", pytest.param("last", marks=pytest.mark.slow)])
 def test_a_metric_of_ones_own(data, monkeypatch, tmp_path, keep):
     """The root of the mean Brier score, which no mean over mini-batches is."""
     bounds = (0.0, float(np.sqrt(2)))

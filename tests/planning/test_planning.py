@@ -216,6 +216,7 @@ def test_a_sweep_compiles_its_plan_and_keeps_it(data):
         jaxnn.sweep(changed, *data, epochs=2, seed=3, seeds=2, plan=study.plan)
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_by_the_plan_that_it_is_given(data):
     rates = RATES["cpu"]._replace(compile=0.0, compile_layer=0.0)
     apart = plan(SETTINGS, data[0], seeds=32, rates=rates)

@@ -37,14 +37,8 @@ MODES = {
 }
 
 
-# under these each operation is a program
-SLOW = {"NaNs", "infinities", "strict promotion"}
-
-
-@pytest.mark.parametrize(
-    "mode",
-    [pytest.param(mode, marks=[pytest.mark.slow] if mode in SLOW else []) for mode in MODES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
 def test_fit_and_sweep_run_under_each_mode(mode):
     with MODES[mode]():
         data = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)
@@ -69,7 +63,9 @@ def test_a_network_that_diverges_is_marked_under_the_search_for_nans_too():
     assert np.isnan(fitted.curves["cost"]).all()
 
 
-@pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
+@pytest.mark.parametrize(
+    "implementation", ["rbg", pytest.param("unsafe_rbg", marks=pytest.mark.slow)]
+)
 def test_a_lane_is_the_network_alone_whatever_generator_is_the_default(implementation):
     setting = {"hidden": (6,), "dropout": 0.3, "learning_rate": 0.05, "batch_size": 16}
     expected = jaxnn.fit(setting, DATA, 0.2, epochs=3, seed=1)

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import threading
@@ -23,7 +24,7 @@ def data():
 
 
 @pytest.mark.parametrize("optimizer", ["gd", "momentum", "rmsprop", "adam"])
-@pytest.mark.parametrize("hidden", [(), (6, 5)])
+@pytest.mark.parametrize("hidden", [pytest.param((), marks=pytest.mark.slow), (6, 5)])
 def test_fit_matches_numpy_in_float64(data, optimizer, hidden):
     """Three epochs of 50 = 3 x 16 + 2 examples with l2 and decay, against formulas by hand."""
     with jax.enable_x64(True):
@@ -163,9 +164,9 @@ def test_validation_curve_ends_at_the_score(data):
 
 
 def test_a_fraction_is_held_out(data):
-    by_fraction = fit({}, data, np.float64(0.2), epochs=2, order_seed=3)
+    by_fraction = fit({"hidden": (5,)}, data, np.float64(0.2), epochs=2, order_seed=3)
     train, valid = jaxnn.hold_out(data, 0.2, seed=3)
-    by_hand = fit({}, train, valid, epochs=2, order_seed=3)
+    by_hand = fit({"hidden": (5,)}, train, valid, epochs=2, order_seed=3)
     for name, curve in by_hand.curves.items():
         np.testing.assert_array_equal(by_fraction.curves[name], curve)
 
@@ -200,8 +201,16 @@ def test_inputs_are_normalised_by_the_training_part_alone(data, inputs):
     )
 
 
-@pytest.mark.parametrize("optimizer", ["gd", "momentum", "rmsprop", "adam"])
-@pytest.mark.parametrize("batch_norm", [False, True])
+QUICK = (("gd", False), ("adam", True))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch_norm"),
+    [
+        pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow)
+        for pair in itertools.product(("gd", "momentum", "rmsprop", "adam"), (False, True))
+    ],
+)
 def test_a_diverged_network_stops_and_stays_finite(data, optimizer, batch_norm):
     setting = {"optimizer": optimizer, "hidden": (5,), "learning_rate": 1e30}
     fitted = fit({**setting, "batch_norm": batch_norm}, data, data, epochs=5)
@@ -270,16 +279,17 @@ def test_ctrl_c_in_the_only_call_is_not_swallowed(data):
 
 def test_fit_works_outside_the_main_thread(data):
     results = []
-    thread = threading.Thread(target=lambda: results.append(fit({}, data, epochs=2)))
+    train = lambda: fit({"hidden": (5,)}, data, epochs=2)
+    thread = threading.Thread(target=lambda: results.append(train()))
     thread.start()
     thread.join()
-    leaves_equal(results[0].params, fit({}, data, epochs=2).params)
+    leaves_equal(results[0].params, train().params)
 
 
 def test_progress_is_silent_unless_asked_for(data, capfd):
-    fit({}, data, epochs=2)
+    fit({"hidden": (5,)}, data, epochs=2)
     assert capfd.readouterr() == ("", "")
-    fit({}, data, epochs=2, progress=True)
+    fit({"hidden": (5,)}, data, epochs=2, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "epoch 2/2" in err
