@@ -99,6 +99,7 @@ EXCEPTIONS = {
     "searching.searches": (21, ENTRY),
     "searching.studies": (16, ENTRY),
     "searching.sweeps": (20, ENTRY),
+    "formats.schemas": (13, "names the classes and tables of all that files hold"),
     "training.stretches": (14, "puts the training of one network together"),
     "what fit stands on": (30, "what one program is made of lies in seven short files"),
     "watching.run_files": (13, "makes a run of a file again, with all classes that are in it"),

@@ -49,16 +49,15 @@ class Group:
 class Job:
     """A sweep or search while it trains: its lanes, and what their chunks share.
 
-    A lane is (row of a setting in the record, repetition).
-
-    Threads: the caller's thread adds settings and starts stretches of training, while no other
-    thread runs. In a stretch, one thread for each device trains chunk after chunk. Chunks in
-    training share no lane, so a thread writes its lanes' entries in the record (`curves`,
-    `diverged`, `epochs_done`, `kept_epochs`) without a lock. Everything else that chunks share is
-    read and written under `lock`: groups, feed, monitor, saver, and the record's `places`,
-    `chunks`, `notes` and times. A commit may be made while another thread writes its lanes'
-    entries. Therefore a chunk adds its lanes to `saver.training` before it writes, and removes them
-    when their states or networks agree with the entries; of these lanes, commits save the states.
+    A lane is (row of a setting in the record, repetition). Threads: the caller's thread adds
+    settings and starts stretches of training, while no other thread runs. In a stretch, one thread
+    for each device trains chunk after chunk. Chunks in training share no lane, so a thread writes
+    its lanes' entries in the record (`curves`, `diverged`, `epochs_done`, `kept_epochs`) without a
+    lock. Everything else that chunks share is read and written under `lock`: groups, feed, monitor,
+    saver, and the record's `places`, `chunks`, `notes` and times. A commit may be made while
+    another thread writes its lanes' entries. Therefore a chunk adds its lanes to `saver.training`
+    before it writes, and removes them when their states or networks agree with the entries; of
+    these lanes, commits save the states.
 
     Attributes:
       record, options, feed, monitor, saver, team: see their classes.

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -116,31 +116,16 @@ def plan_recipes(
     )
     structures, taken, real = _by_program(prepared, num_features, known, work)
 
-    def planned(inputs: str, program: Program, rows: list[int], chunk: int) -> PlannedProgram:
-        sizes = Counter(prepared[row].program.batch_size for row in rows)
-        return PlannedProgram(
-            program=program,
-            inputs=inputs,
-            settings=tuple(sorted(rows)),
-            num_lanes=len(rows) * seeds * folds,
-            chunk=chunk,
-            seconds=work.seconds(program, sizes, chunk),
-            real_seconds=sum(real[row] for row in rows),
-            compile_seconds=work.compile_seconds(program),
-            memory=chunk * program.lane_bytes(work.input_shape),
-            num_chunks=work.num_chunks(sizes, chunk),
-        )
-
-    groups = [
-        _Shared(inputs, program, rows, Counter({program.batch_size: len(rows)}))
-        for (inputs, program), rows in structures.items()
+    shared = lambda inputs, program, rows: _Shared(
+        inputs, program, rows, Counter(prepared[row].program.batch_size for row in rows)
+    )
+    new = _joined([shared(*structure, rows) for structure, rows in structures.items()], work)
+    programs = [_planned(one, work.chunk(one.program, one.sizes), real, work) for one in new]
+    programs += [
+        _planned(shared(one.inputs, one.program, rows), one.chunk, real, work)
+        for one, rows in taken.items()
+        if rows
     ]
-    programs = [
-        planned(one.inputs, one.program, one.settings, work.chunk(one.program, one.sizes))
-        for one in _joined(groups, work)
-    ]
-    known = [one for one, rows in taken.items() if rows]
-    programs += [planned(one.inputs, one.program, taken[one], one.chunk) for one in known]
     programs.sort(key=lambda planned: (-planned.seconds, planned.settings))
     return Plan(
         device=kind,
@@ -201,6 +186,23 @@ class _Shared(NamedTuple):
         program, hidden = self.program, self.program.networks.hidden
         block = (self.inputs, program.batch_size, program.num_moments, program.has_dropout)
         return (block, len(hidden), hidden, repr(program))
+
+
+def _planned(shared: _Shared, chunk: int, real: Mapping[int, float], work: Work) -> PlannedProgram:
+    """Returns the plan of a program; `real` is the seconds of each row in its own structure."""
+    program, sizes = shared.program, shared.sizes
+    return PlannedProgram(
+        program=program,
+        inputs=shared.inputs,
+        settings=tuple(sorted(shared.settings)),
+        num_lanes=len(shared.settings) * work.seeds * work.folds,
+        chunk=chunk,
+        seconds=work.seconds(program, sizes, chunk),
+        real_seconds=sum(real[row] for row in shared.settings),
+        compile_seconds=work.compile_seconds(program),
+        memory=chunk * program.lane_bytes(work.input_shape),
+        num_chunks=work.num_chunks(sizes, chunk),
+    )
 
 
 def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:

@@ -125,12 +125,11 @@ def train_stretch(
         try:
             with progress_line(epochs, progress) as report:
                 start, train_state = time.perf_counter(), begin()
-                first_epoch = int(jax.device_get(train_state.epoch))
+                epoch = int(jax.device_get(train_state.epoch))
                 # at least one call, so that an interrupted network has a curve
                 while done == 0 or (
                     done < epochs and diverged < 0 and not (is_ended or is_stopped())
                 ):
-                    epoch = first_epoch + done
                     # no second signal may come between updating the state and its curves
                     with held_signals():
                         train_state, new, diverged = _one_call(
@@ -146,10 +145,10 @@ def train_stretch(
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
                     report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
-                    now = time.perf_counter()
-                    seconds, start = seconds + now - start, now
+                    seconds, start = seconds + time.perf_counter() - start, time.perf_counter()
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
+                    epoch += num_epochs
                     num_epochs = min(epochs - done, setup.schedule.room, per_call)
         except ENDS:
             # a second signal acts at once
