@@ -82,7 +82,9 @@ class Sweep:
 
     def epoch(self, rates: Rates) -> float:
         """Seconds of a chunk."""
-        return self.chunk * self.network.work(rates).epoch_seconds(self.network.program, self.chunk)
+        work, program = self.network.work(rates), self.network.program
+        steps = work.num_steps(program.batch_size)
+        return self.chunk * steps * work.step_seconds(program, self.chunk)
 
     def calls(self, rates: Rates) -> int:
         """Of a chunk: the first of one epoch, the others of about a quarter of a second."""
@@ -138,8 +140,8 @@ def cpu_check() -> list[list[Any]]:
     xeon = json.loads((RESULTS / "sweep-cpu.json").read_text())["rows"]
     # an EPYC: row_space.md, and a comment in jaxnn/engine/devices.py
     for one, lanes, epyc in ((WIDE, 8, 633.0), (SMALL, 256, 8.6)):
-        seconds = one.work(RATES["cpu"], CPU).epoch_seconds(one.program, one.chunk(CPU))
-        us, key = seconds / math.ceil(one.examples / 32) * 1e6, ("jaxnn.sweep", str(one), lanes)
+        us = one.work(RATES["cpu"], CPU).step_seconds(one.program, one.chunk(CPU)) * 1e6
+        key = ("jaxnn.sweep", str(one), lanes)
         theirs = next(r["us"] for r in xeon if (r["side"], r["network"], r["lanes"]) == key)
         found.append((f"a lane's step of {one}, EPYC, us", us, epyc))
         found.append(("the same, Xeon, us", us, float(np.median(theirs))))

@@ -21,10 +21,10 @@ def compiling(function: Any, *arguments: Any) -> Iterator[None]:
       arguments: those of the later call; arrays may be `jax.ShapeDtypeStruct`, see `abstract`.
 
     >>> double = jax.jit(lambda x: 2 * x)
-    >>> with compiling(double, jax.ShapeDtypeStruct((), float)):
-    ...     x = jax.numpy.asarray(3.0)
+    >>> with compiling(double, jax.ShapeDtypeStruct((2,), jax.numpy.float32)):
+    ...     x = jax.numpy.ones(2)
     >>> double(x)
-    Array(6., dtype=float32)
+    Array([2., 2.], dtype=float32)
     """
     lowered = function.lower(*arguments)
     with ThreadPoolExecutor(1) as thread:

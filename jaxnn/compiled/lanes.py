@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from jaxnn.compiled.programs import Program
+from jaxnn.compiled.ahead import abstract, compiling
+from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
 from jaxnn.data.batches import Batches
 from jaxnn.data.datasets import Dataset
@@ -23,6 +24,25 @@ def init_lanes(program: Program, seeds: Array, numbers: dict[str, Array]) -> Tra
     """Returns the state of L lanes before their first step; lane l is `fit(..., seed=seeds[l])`."""
     init = lambda seed, own: init_train_state(program, new_key(seed), own)
     return jax.vmap(init, out_axes=_AXES)(seeds, numbers)
+
+
+def init_and_compile(
+    program: Program,
+    seeds: Array,
+    numbers: dict[str, Array],
+    *training: Any,
+) -> TrainState:
+    """Returns `init_lanes(...)`; meanwhile `train_lanes` compiles.
+
+    Args:
+      program, seeds, numbers: those of training; arrays are committed to one device.
+      training: the further arguments of `train_lanes`: data and mini-batches, on the same device.
+    """
+    first = initial(program), seeds, numbers
+    (device,) = seeds.devices()
+    lanes = abstract(init_lanes, *first, device=device)
+    with compiling(train_lanes, program, lanes, numbers, *training):
+        return init_lanes(*first)
 
 
 @functools.partial(jax.jit, static_argnames="program", donate_argnames="lanes")

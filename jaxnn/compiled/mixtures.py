@@ -56,7 +56,7 @@ class Mixture:
     def num_layers(self) -> int:
         return len(self.units) - 1
 
-    @property
+    @functools.cached_property
     def num_weights(self) -> int:
         hidden = sum(a * b for a, b in itertools.pairwise(self.units[:-1]))
         return hidden + sum(self.units[depth] * self.units[-1] for depth in self.depths)

@@ -11,8 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnn.compiled.ahead import abstract, compiling
-from jaxnn.compiled.lanes import init_lanes, train_lanes
+from jaxnn.compiled.lanes import init_and_compile, init_lanes, train_lanes
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.batches import Schedule, without_unfinished
@@ -143,14 +142,11 @@ def _states(
     if not is_new:
         return job.saver.on_device(chunk.filled, device)
     seeds = np.array([job.seed_of(lane) for lane in chunk.filled], np.uint32)
-    arguments = initial(program), jax.device_put(seeds, device), lane_data
+    seeds = jax.device_put(seeds, device)
     if not chunk.is_first:
-        return init_lanes(*arguments)
-    states, no_batches = abstract(init_lanes, *arguments, device=device), schedule.batches(0, 0)
-    with compiling(
-        train_lanes, program, states, lane_data, *chunk.data, jax.device_put(no_batches, device)
-    ):
-        return init_lanes(*arguments)
+        return init_lanes(initial(program), seeds, lane_data)
+    no_batches = jax.device_put(schedule.batches(0, 0), device)
+    return init_and_compile(program, seeds, lane_data, *chunk.data, no_batches)
 
 
 def _by_name(chunk: Chunk, curves: np.ndarray) -> dict[str, np.ndarray]:

@@ -100,22 +100,13 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Array:
     values = real_array(values)
     if weights is None:
         return jnp.mean(values)
-    parts = shares(jnp.asarray(weights).astype(values.dtype))
-    return jnp.sum(jnp.where(parts > 0, values * parts, 0))
-
-
-def shares(weights: Array) -> Array:
-    """Returns w / sum(w), the share of each example (B,) in a weighted mean; 0 if all are 0.
-
-    >>> shares(jnp.array([1.0, 3.0]))
-    Array([0.25, 0.75], dtype=float32)
-    """
+    weights = jnp.asarray(weights).astype(values.dtype)
     # divided by a power of two near the largest weight, which only prevents overflow (a quarter of
     # it, so that the reciprocal is not a subnormal number, which devices flush to 0)
     size = jax.lax.reduce_precision(jnp.max(weights) / 4, jnp.finfo(weights.dtype).nexp, 0)
-    scaled = weights / jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
-    total = jnp.sum(scaled)
-    return scaled / jnp.where(total > 0, total, 1)
+    shares = weights / jax.lax.stop_gradient(jnp.where(size > 0, size, 1))
+    total = jnp.sum(shares)
+    return jnp.sum(jnp.where(shares > 0, values * shares, 0)) / jnp.where(total > 0, total, 1)
 
 
 def l2_penalty(params: Params) -> Array:

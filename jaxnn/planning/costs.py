@@ -145,39 +145,36 @@ class Work(NamedTuple):
         step = program.networks.step(program.batch_size, 1, self.input_shape)
         return step.has_convolutions
 
-    def epoch_seconds(self, program: Program, chunk: int, batch_size: int | None = None) -> float:
-        """Returns the seconds of an epoch of one lane in a full chunk.
-
-        Args:
-          batch_size: the lane's own, whose steps are filled up to the program's; None is that one.
-        """
+    def step_seconds(self, program: Program, chunk: int) -> float:
+        """Returns the seconds of a step of one lane in a full chunk."""
         counts = program.step_counts(chunk, self.input_shape)
         rates, products = self.rates, self.rates.products
         if self._has_convolutions(program):
             products = rates.convolutions if chunk == 1 else rates.grouped_convolutions
         per_second = (products, rates.bandwidth, rates.activations, rates.draws)
         per_step = sum(n / rate for n, rate in zip(counts[:4], per_second, strict=True))
-        per_step += counts[4] * rates.step + counts[5] * rates.lane
-        return per_step * math.ceil(self.num_examples / (batch_size or program.batch_size))
+        return per_step + counts[4] * rates.step + counts[5] * rates.lane
+
+    def num_steps(self, batch_size: int) -> int:
+        """Returns the steps of an epoch of a lane with some mini-batch size."""
+        return math.ceil(self.num_examples / batch_size)
 
     def real_seconds(self, program: Program) -> float:
         """Returns the seconds of one setting's lanes, alone in full chunks of the device's size."""
         epochs = sum(share * epochs for share, epochs in self.rungs)
-        chunk = self.full_chunk(program)
-        per_epoch = self.epoch_seconds(program, chunk)
-        return self.seeds * self.folds * epochs * per_epoch
+        steps = epochs * self.num_steps(program.batch_size)
+        per_step = self.step_seconds(program, self.full_chunk(program))
+        return self.seeds * self.folds * steps * per_step
 
     def seconds(self, program: Program, sizes: Sizes, chunk: int | None = None) -> float:
         """Returns the seconds of all chunks; the last chunk of a rung is filled up."""
         chunk = chunk or self.chunk(program, sizes)
-        return self.folds * sum(
-            self._num_chunks(share * count * self.seeds, chunk)
-            * chunk
-            * epochs
-            * self.epoch_seconds(program, chunk, batch_size)
-            for batch_size, count in sizes.items()
+        steps = sum(
+            self._num_chunks(share * count * self.seeds, chunk) * epochs * self.num_steps(size)
+            for size, count in sizes.items()
             for share, epochs in self.rungs
         )
+        return self.folds * steps * chunk * self.step_seconds(program, chunk)
 
     def num_chunks(self, sizes: Sizes, chunk: int) -> int:
         """Returns the number of chunks of a stretch of all lanes; sizes and folds do not share."""

@@ -159,9 +159,8 @@ def _by_program(
         real |= dict.fromkeys(rows, work.real_seconds(program))
         fitting = [planned for planned in taken if planned.accepts(one)]
         if fitting:
-            size = one.program.batch_size
-            costs = [work.epoch_seconds(it.program, it.chunk, size) for it in fitting]
-            taken[fitting[costs.index(min(costs))]] += rows
+            cost = lambda planned: work.step_seconds(planned.program, planned.chunk)
+            taken[min(fitting, key=cost)] += rows
         else:
             structures.setdefault((one.setting["inputs"], program), []).extend(rows)
     return structures, taken, real
@@ -206,13 +205,23 @@ def _planned(shared: _Shared, chunk: int, real: Mapping[int, float], work: Work)
 
 
 def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
-    """Joins the pair of groups that saves most time, repeatedly, until no pair saves any.
+    """Joins groups where that saves time, and to at most MOST_PROGRAMS.
 
-    If more than MOST_PROGRAMS are left, the pairs that lose least are joined as well.
+    Groups of equal mini-batches are joined first, since comparing all pairs takes long.
     """
     groups.sort(key=lambda group: group.order)
     while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
         groups = halved
+    blocks = itertools.groupby(groups, lambda group: group.program.batch_sizes)
+    equal = [one for _, block in blocks for one in _best_joined([*block], work, len(groups))]
+    return _best_joined(equal, work, MOST_PROGRAMS)
+
+
+def _best_joined(groups: list[_Shared], work: Work, most: int) -> list[_Shared]:
+    """Joins the pair of groups that saves most time, repeatedly, until no pair saves any.
+
+    If more than `most` are left, the pairs that lose least are joined as well.
+    """
     total = lambda one: work.total(one.program, one.sizes)
     alive = dict(enumerate(groups))
     costs = {index: total(group) for index, group in alive.items()}
@@ -227,7 +236,7 @@ def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
     compare(itertools.combinations(alive, 2))
     while gains:
         pair, (gain, together) = max(gains.items(), key=lambda item: item[1][0])
-        if gain <= 0 and len(alive) <= MOST_PROGRAMS:
+        if gain <= 0 and len(alive) <= most:
             break
         index = max(alive) + 1
         alive = {n: group for n, group in alive.items() if n not in pair} | {index: together}

@@ -119,13 +119,13 @@ def train_stretch(
     check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
     curves = {name: np.full(epochs, np.nan) for name in setup.curve_names(recipe)}
     done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
-    numbers = jax.device_put(recipe.numbers)
+    numbers: dict[str, jax.Array] = jax.device_put(recipe.numbers)
+    train_state: Any = None
     hook.interrupt, is_ended = None, False
     with deferred_interrupt() as is_stopped:
         try:
             with progress_line(epochs, progress) as report:
-                start, train_state = time.perf_counter(), begin()
-                epoch = int(jax.device_get(train_state.epoch))
+                start = time.perf_counter()
                 # at least one call, so that an interrupted network has a curve
                 while done == 0 or (
                     done < epochs and diverged < 0 and not (is_ended or is_stopped())
@@ -133,14 +133,14 @@ def train_stretch(
                     # no second signal may come between updating the state and its curves
                     with held_signals():
                         train_state, new, diverged = _one_call(
-                            setup, recipe, train_state, numbers, epoch, num_epochs
+                            setup, recipe, train_state or begin(), numbers, num_epochs
                         )
                         for name, values in new.items():
                             curves[name][done : done + num_epochs] = values
                         done += num_epochs
                         # `begin` and the first call may compile
                         seconds_per_epoch.append((time.perf_counter() - start) / num_epochs)
-                    hook(0, 0, given, epoch, new)
+                    hook(0, 0, given, int(jax.device_get(train_state.epoch)) - num_epochs, new)
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
@@ -148,7 +148,6 @@ def train_stretch(
                     seconds, start = seconds + time.perf_counter() - start, time.perf_counter()
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
-                    epoch += num_epochs
                     num_epochs = min(epochs - done, setup.schedule.room, per_call)
         except ENDS:
             # a second signal acts at once
@@ -176,11 +175,10 @@ def _one_call(
     recipe: Recipe,
     train_state: TrainState,
     numbers: dict[str, jax.Array],
-    epoch: int,
     num_epochs: int,
 ) -> tuple[TrainState, dict[str, np.ndarray], int]:
-    """Trains from `epoch` on; returns the state, the curves, and the step of divergence or -1."""
-    schedule = setup.schedule
+    """Trains some epochs; returns the state, the curves, and the step of divergence or -1."""
+    schedule, epoch = setup.schedule, int(jax.device_get(train_state.epoch))
     batches = jax.device_put(schedule.batches(epoch, num_epochs))
     train_state, new = train_epochs(
         setup.program(recipe), train_state, numbers, setup.train, setup.valid, batches

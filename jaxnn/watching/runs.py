@@ -49,7 +49,7 @@ class Run:
     >>> run = Run({"learning_rate": 30.0, "optimizer": "gd"}, data, 0.25)
     >>> run.train(epochs=5)
     >>> run.undo()
-    >>> run.set(learning_rate=0.3)
+    >>> run.set(learning_rate=1.0)
     >>> run.train(epochs=5)
     >>> run.epoch, [entry.action for entry in run.journal], run.fitted().score(data) > 0.9
     (5, ['train', 'undo', 'set', 'train'], True)

@@ -257,8 +257,8 @@ def test_a_network_normalises_what_it_predicts_as_it_did_its_training_set(tmp_pa
     x = np.random.default_rng(0).normal(size=(60, 3))
     labels = (x[:, 0] > 0) * 1
     setting = {"inputs": "standardised", "learning_rate": 0.1}
-    near = jaxnn.fit(setting, Dataset(x, labels), epochs=5)
-    far = jaxnn.fit(setting, Dataset(1.7e9 + 30 * x, labels), epochs=5)
+    near = jaxnn.fit(setting, Dataset(x, labels), epochs=10)
+    far = jaxnn.fit(setting, Dataset(1.7e9 + 30 * x, labels), epochs=10)
     far.save(tmp_path / "network.h5")
     for network in (far, jaxnn.load(tmp_path / "network.h5")):
         probabilities = network.predict_proba(1.7e9 + 30 * x)

@@ -35,18 +35,18 @@ def test_gd_and_momentum_take_the_same_path_as_in_pixels(setting, inputs):
     with jax.enable_x64(True):
         train, valid = make_data()
         setting = {"hidden": (6, 5), "batch_size": 7, "inputs": inputs, **setting}
-        rotated = fit(setting, train, valid, epochs=40, seed=3, row_space=True)
+        rotated = fit(setting, train, valid, epochs=40, seed=4, row_space=True)
         space = treatment(inputs, train, True).space
         plain = mlp(60, setting["hidden"], 3, batch_norm=setting.get("batch_norm", False))
 
         # a learning rate that moves nothing leaves the first weights
         still = {**setting, "learning_rate": 1e-300}
-        start = fit(still, train, epochs=1, seed=3, row_space=True).params
+        start = fit(still, train, epochs=1, seed=4, row_space=True).params
         # the first weights lie in the row space
         inside = np.asarray(start[0]["kernel"]) @ space.basis @ space.basis.T
         np.testing.assert_allclose(inside, start[0]["kernel"], atol=1e-12)
         model = Model(lambda key: (start, plain.init(key)[1]), plain.apply, plain.numbers)
-        pixels = fit(setting, train, valid, epochs=40, seed=3, model=model)
+        pixels = fit(setting, train, valid, epochs=40, seed=4, model=model)
         for name in pixels.curves:
             np.testing.assert_allclose(rotated.curves[name], pixels.curves[name], rtol=1e-9)
         for data in (train, valid):

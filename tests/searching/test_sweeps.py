@@ -377,13 +377,13 @@ def test_a_structure_that_fits_no_memory_leaves_the_others(data, monkeypatch):
     train_lanes = chunks.train_lanes
 
     def crowded(program, *rest):
-        if program.batch_size == 16:
+        if program.networks.hidden:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return train_lanes(program, *rest)
 
     monkeypatch.setattr(chunks, "train_lanes", crowded)
     with pytest.warns(UserWarning, match="too short for one lane of a structure: 1 network"):
-        study = sweep([{"batch_size": 16}, {"batch_size": 20}], *data, epochs=4, chunk=1)
+        study = sweep([{"hidden": (3,)}, {}], *data, epochs=4, chunk=1)
     assert [trial.state for trial in study.trials] == ["RUNNING", "COMPLETE"]
     assert study.best_trial.number == 1
     with pytest.raises(ValueError, match="setting 0 has no network here"):
