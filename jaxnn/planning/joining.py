@@ -271,7 +271,7 @@ def _advice(
     # one size in place of all: what counts is the ratio
     given, rotated = (
         sum(
-            work.seconds(one.program.with_features(n), {one.program.batch_size: one.num_lanes})
+            work.seconds(one.program.with_features(n), {one.program.batch_size: len(one.settings)})
             for one in programs
         )
         for n in (num_features, num_examples)

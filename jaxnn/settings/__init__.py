@@ -38,8 +38,8 @@ program.
   structure may share one, see `jaxnn.plan`.
 - `inputs` compiles nothing: inputs are treated in float64 before training. The fitted network
   carries the statistics.
-- `l2` and `dropout` compile a program when they go from 0 to more, because nothing is computed for
-  a 0.
+- `l2` and `dropout` compile a program when they go from 0 to more, and `decay_schedule` when it
+  goes from "none" to another, because nothing is computed for a 0 or for "none".
 
 A name that the optimizer or the schedule does not use is accepted. Bad input is a `ValueError`
 before anything is compiled. It names the key, what came and what is allowed.
