@@ -13,6 +13,10 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.functional.optimizers import Numbers
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
+_MOST_FILLED = 4
+"""A mini-batch is filled up to at most so many times its size. The rows of an epoch, which are data
+to the program, grow as much."""
+
 
 class Program(NamedTuple):
     """The structure of a compiled training program: static, compared by value."""
@@ -47,8 +51,8 @@ class Program(NamedTuple):
             choose(size for one in (self, other) for size in one.batch_sizes)
             for choose in (min, max)
         )
-        may_fill = least == most or self.networks.takes_filled_batches
-        if networks is None or not may_fill or not may_mix(optimizers):
+        may_fill = most <= _MOST_FILLED * least and self.networks.takes_filled_batches
+        if networks is None or not (least == most or may_fill) or not may_mix(optimizers):
             return None
         return self._replace(
             batch_size=most,
@@ -62,7 +66,7 @@ class Program(NamedTuple):
 
     @property
     def is_mixed(self) -> bool:
-        """Whether its lanes differ in structure."""
+        """Whether several networks or optimizers are computed, of which each lane has one."""
         return self.networks.is_mixed or len(self.optimizers) > 1
 
     @property

@@ -64,7 +64,7 @@ class Schedule:
         counted = np.flatnonzero(weights)
         self._examples = counted.astype(np.int32)
         self._seed, self._may_pad, self._width = order_seed, may_pad, most
-        # depends on N and B alone, so that all folds of a search share a program
+        # depends on N and the program alone, so that all folds of a search share it
         self._steps = -(-len(weights) // least)
         self.room = min(EPOCHS_PER_CALL, max(1, _MOST_ROWS // (self._steps * most)))
         self._size = min(batch_size, len(counted))

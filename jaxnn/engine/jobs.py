@@ -206,7 +206,7 @@ class Job:
         Results of earlier commits are restored first.
         """
         planned = [group.planned for group in self.groups]
-        self.note(self.team.deal(lanes, planned, self.fold_of))
+        self.note(self.team.deal(lanes, planned, self.in_common))
         self.saver.restore(lanes, until)
         # sorted, since the lanes of a chunk must share data and epoch
         own = self.team.own(lanes)

@@ -37,7 +37,7 @@ def of_first(hosts: Hosts, name: str, value: Any) -> Any:
 
 def deal(
     waiting: Iterable[tuple[PlannedProgram, Sequence[Lane]]],
-    fold_of: Callable[[Lane], int],
+    in_common: Callable[[Lane], Any],
     count: int,
 ) -> dict[Lane, int]:
     """Deals lanes to processes, chunk by chunk, each to the process that would finish it first.
@@ -48,7 +48,7 @@ def deal(
 
     Args:
       waiting: programs, longest first, and their lanes.
-      fold_of: returns the fold of a lane.
+      in_common: returns what a lane shares with those of its chunk, such as its fold.
       count: the number of processes.
 
     >>> from jaxnn import Dataset, plan
@@ -64,7 +64,7 @@ def deal(
     for planned, lanes in waiting:
         cost = planned.seconds / planned.num_chunks
         compiles = [planned.compile_seconds] * count
-        for _, together in itertools.groupby(sorted(lanes, key=fold_of), fold_of):
+        for _, together in itertools.groupby(sorted(lanes, key=in_common), in_common):
             mine = iter(together)
             while chunk := list(itertools.islice(mine, planned.chunk)):
                 ends = [a + b + cost for a, b in zip(busy, compiles, strict=True)]
@@ -105,7 +105,7 @@ class Team:
         self,
         lanes: Iterable[Lane],
         programs: Sequence[PlannedProgram],
-        fold_of: Callable[[Lane], int],
+        in_common: Callable[[Lane], Any],
     ) -> str:
         """Decides which process trains each new lane; a lane stays with its process.
 
@@ -120,7 +120,7 @@ class Team:
         for planned in programs:
             rows = {*planned.settings}
             waiting.append((planned, [lane for lane in new if lane[0] in rows]))
-        self.owners |= deal(waiting, fold_of, self.hosts.count)
+        self.owners |= deal(waiting, in_common, self.hosts.count)
         busy = len({*self.owners.values()})
         if busy == self.hosts.count:
             return ""

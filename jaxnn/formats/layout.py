@@ -3,10 +3,11 @@
 | file | groups of arrays | some of the attributes, as JSON |
 | --- | --- | --- |
 | network | params, state, inputs (mean, deviation), curves | setting, diverged, input_shape |
-| study | curves, lanes (diverged, ...), settings, treatments, chunks (params, state) | plan, call |
+| study | curves, lanes (diverged, ...), given, settings, treatments, chunks | plan, call, ... |
 
-A leaf's name is its path in the pytree: params/0/kernel. `jaxnn.disk.hdf5` describes the first 512
-bytes, `jaxnn.disk.directories` the directory of a search.
+`given` and `settings` are tables, see `jaxnn.formats.tables`: what settings have in common is an
+attribute, their floats are arrays. A leaf's name is its path in the pytree: params/0/kernel.
+`jaxnn.disk.hdf5` describes the first 512 bytes, `jaxnn.disk.directories` the directory of a search.
 """
 
 import contextlib

@@ -155,7 +155,7 @@ def dropout(key: Array, rate: float | Array, a: Array) -> Array:
     Args:
       key: the key of this step and layer.
       rate: in [0, 1), may be traced.
-      a: activations (H, B).
+      a: activations (H, B), or (H, ...).
 
     Source: Srivastava et al. 2014.
 
@@ -163,4 +163,5 @@ def dropout(key: Array, rate: float | Array, a: Array) -> Array:
     >>> sorted({round(float(value), 3) for value in a.ravel()})
     [0.0, 1.333]
     """
-    return jnp.where(draws.uniform(key, a.shape, a.dtype) >= rate, a / (1 - rate), 0)
+    u = draws.uniform(key, (a.shape[0], math.prod(a.shape[1:])), a.dtype).reshape(a.shape)
+    return jnp.where(u >= rate, a / (1 - rate), 0)

@@ -116,10 +116,11 @@ class Work(NamedTuple):
     def chunk(self, program: Program, sizes: Sizes) -> int:
         """Returns the chunk size of a program with some settings.
 
-        It is the device's chunk size; for a mixed program a half or quarter of it, if fewer lanes
-        are then wasted on filling up the last chunk. In a halving the chunk may be smaller still,
-        since few settings are left at the end. A program of one structure whose lanes all train to
-        the end always uses the device's size: a lane's bits must not depend on the number of lanes.
+        It is the device's chunk size; for a program of several structures a half or quarter of it,
+        if fewer lanes are then wasted on filling up the last chunk. In a halving the chunk may be
+        smaller still, since few settings are left at the end. A program of one structure whose
+        lanes all train to the end always uses the device's size: a lane's bits must not depend on
+        the number of lanes.
         """
         if self.fixed_chunk:
             return self.fixed_chunk

@@ -41,10 +41,11 @@ def plan(
     """Decides which settings share a compiled program.
 
     Settings can share a program if they have the same `inputs`, and either all or none of them have
-    hidden layers. Other differences are padded, or computed for all lanes and chosen by lane.
-    Planning starts with a program for each structure and joins the two whose union saves most time,
-    until no union saves time and there are at most MOST_PROGRAMS. A union saves a compilation and
-    costs padded work in every epoch; `rates` says how much.
+    hidden layers. A mini-batch is filled up to at most four times its size. Other differences are
+    padded, or computed for all lanes and chosen by lane. Planning starts with a program for each
+    structure and joins the two whose union saves most time, first among equal mini-batches, until
+    no union saves time and there are at most MOST_PROGRAMS. A union saves a compilation and costs
+    padded work in every epoch; `rates` says how much.
 
     Args:
       settings: dicts, as from `sample`.
@@ -210,8 +211,12 @@ def _joined(groups: list[_Shared], work: Work) -> list[_Shared]:
     Groups of equal mini-batches are joined first, since comparing all pairs takes long.
     """
     groups.sort(key=lambda group: group.order)
-    while len(groups) > _MOST_PAIRED and len(halved := _with_neighbours(groups)) < len(groups):
-        groups = halved
+    for is_equal in (True, False):
+        while len(groups) > _MOST_PAIRED:
+            halved = _with_neighbours(groups, is_equal)
+            if len(halved) == len(groups):
+                break
+            groups = halved
     blocks = itertools.groupby(groups, lambda group: group.program.batch_sizes)
     equal = [one for _, block in blocks for one in _best_joined([*block], work, len(groups))]
     return _best_joined(equal, work, MOST_PROGRAMS)
@@ -246,11 +251,16 @@ def _best_joined(groups: list[_Shared], work: Work, most: int) -> list[_Shared]:
     return list(alive.values())
 
 
-def _with_neighbours(groups: list[_Shared]) -> list[_Shared]:
-    """Joins groups pairwise, the first with the second and so on, where they can be joined."""
+def _with_neighbours(groups: list[_Shared], is_equal: bool) -> list[_Shared]:
+    """Joins groups pairwise, the first with the second and so on, where they can be joined.
+
+    Args:
+      is_equal: whether to join only groups of equal mini-batches.
+    """
     halved: list[_Shared] = []
     for first, second in itertools.zip_longest(groups[::2], groups[1::2]):
-        together = first.joined(second) if second else None
+        sizes = {one.program.batch_sizes for one in (first, second) if one}
+        together = first.joined(second) if second and len(sizes) <= 2 - is_equal else None
         halved += [together] if together else [first, second] if second else [first]
     return halved
 

@@ -34,8 +34,8 @@ def fit(
 
     Every epoch has new mini-batches, and the last, smaller one is a step as well. A new number in
     the setting (`learning_rate`, `l2`, ...), another seed or another number of epochs compiles
-    nothing. Each new structure (`hidden`, `batch_size`, `dropout` or `l2` from 0 to more) compiles
-    once, which takes seconds; JAX can keep compiled programs on disk, see `examples/sharp_bits.md`.
+    nothing. Each new structure (`hidden`, `batch_size`, ...) compiles once, which takes seconds.
+    JAX can keep compiled programs on disk, see `examples/sharp_bits.md`.
 
     Args:
       setting: name -> value; missing names have their defaults, see `jaxnn.settings`.

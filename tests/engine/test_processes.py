@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import jax
@@ -264,19 +265,21 @@ def test_chunks_are_dealt_whole_and_evenly():
         (one, [(number, repeat) for number in one.settings for repeat in (0, 1)])
         for one in planned.programs
     ]
-    owners = deal(waiting, lambda lane: lane[1], 3)
+    together = lambda lane: (lane[1], settings[lane[0]]["batch_size"])
+    owners = deal(waiting, together, 3)
     assert owners.keys() == {(number, repeat) for number in range(96) for repeat in (0, 1)}
-    assert deal(waiting, lambda lane: lane[1], 3) == owners
+    assert deal(waiting, together, 3) == owners
     busy = np.zeros(3)
     for one, lanes in waiting:
         chunks = 0
         for process in range(3):
-            for repeat in (0, 1):
-                mine = [lane for lane in lanes if owners[lane] == process and lane[1] == repeat]
-                chunks += -(-len(mine) // one.chunk)
-                busy[process] += -(-len(mine) // one.chunk) * one.seconds / one.num_chunks
+            mine = Counter(together(lane) for lane in lanes if owners[lane] == process)
+            own = sum(-(-count // one.chunk) for count in mine.values())
+            chunks += own
+            busy[process] += own * one.seconds / one.num_chunks
         # no process fills up a chunk that another could have completed
-        assert chunks == 2 * -(-len(one.settings) // one.chunk)
+        everywhere = Counter(map(together, lanes))
+        assert chunks == sum(-(-count // one.chunk) for count in everywhere.values())
     assert busy.min() > 0
 
 

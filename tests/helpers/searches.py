@@ -27,6 +27,7 @@ PADDED = {
     "learning_rate": jaxnn.loguniform(1e-3, 1e1),
     "hidden": jaxnn.choice([(4,), (6, 3)]),
     "optimizer": jaxnn.choice(["adam", "gd"]),
+    "batch_size": jaxnn.choice([16, 20]),
 }
 DATA = curved(44)
 TRAIN, VALID = DATA[:40], curved(140)[100:]

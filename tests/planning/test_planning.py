@@ -119,11 +119,13 @@ def test_what_cannot_share_a_program_does_not():
         {"hidden": ()},
         {"hidden": (6,), "batch_size": 16},
         {"hidden": (5,), "inputs": "centred"},
+        # filled up to more than four times its size
+        {"hidden": (5,), "batch_size": 3},
         {"hidden": (7, 3), "optimizer": "gd", "activation": "tanh", "dropout": 0.5, "l2": 0.1},
     ]
     planned = plan(settings, DIGITS)
-    assert sorted(one.settings for one in planned.programs) == [(0, 2, 4), (1,), (3,)]
-    mixed = next(one.program for one in planned.programs if one.settings == (0, 2, 4))
+    assert sorted(one.settings for one in planned.programs) == [(0, 2, 5), (1,), (3,), (4,)]
+    mixed = next(one.program for one in planned.programs if one.settings == (0, 2, 5))
     assert mixed.batch_sizes == (16, 32)
     assert (mixed.optimizers, mixed.has_dropout, mixed.has_l2) == (("adam", "gd"), True, True)
     assert mixed.networks.units == (64, 7, 3, 10)
