@@ -15,7 +15,7 @@ import optuna
 import pytest
 from helpers.comparisons import assert_same
 from helpers.data import corners
-from helpers.searches import PADDED
+from helpers.spaces import PADDED
 from killing import ended, free_port, start
 
 import jaxnn
@@ -144,7 +144,6 @@ def job(tmp_path, cache):
         code = (
             "import sys, jax, jaxnn, test_processes\n"
             "task, out, count, process, port = sys.argv[1:]\n"
-            'jax.config.update("jax_disable_most_optimizations", True)\n'
             'jaxnn.connect("localhost:" + port, int(count), int(process),\n'
             "    heartbeat_timeout_seconds=5)\n"
             "test_processes.child(task, out)\n"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.comparisons import assert_same
 from helpers.data import corners
-from helpers.searches import PADDED
+from helpers.spaces import PADDED
 from killing import kill, start, wait_until
 
 import jaxnn

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 from helpers.data import curved
-from helpers.searches import DATA, MIXED, SPACE, TRAIN, VALID, curves_of
+from helpers.searches import DATA, TRAIN, VALID, curves_of
+from helpers.spaces import MIXED, SPACE
 
 import jaxnn
 from jaxnn import Dataset, fit, sample, search, stratified_folds

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from helpers.searches import SPACE, TRAIN, VALID
+from helpers.searches import TRAIN, VALID
+from helpers.spaces import SPACE
 
 import jaxnn
 from jaxnn.with_optuna import leases, storages

@@ -4,7 +4,8 @@ import traceback
 
 import optuna
 import pytest
-from helpers.searches import SPACE, TRAIN, VALID
+from helpers.searches import TRAIN, VALID
+from helpers.spaces import SPACE
 
 import jaxnn
 from jaxnn.with_optuna.urls import Secrets, named, shown

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import optuna
 import pytest
-from helpers.searches import MIXED, SPACE, TRAIN, VALID, curves_of
+from helpers.searches import TRAIN, VALID, curves_of
+from helpers.spaces import MIXED, SPACE
 from helpers.studies import make_study
 
 import jaxnn
