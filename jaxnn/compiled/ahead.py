@@ -13,8 +13,7 @@ def compiling(function: Any, *arguments: Any) -> Iterator[None]:
     """Compiles a jitted function beside the code of a `with` block.
 
     A call of the function after the block finds the compiled program. XLA releases Python's lock,
-    so first weights, a program of their own, compile and run meanwhile (a first `fit` of
-    64-32-16-10: 2.2 s instead of 3.3).
+    so first weights, a program of their own, compile and run meanwhile.
 
     Args:
       function: a function of `jax.jit`.
