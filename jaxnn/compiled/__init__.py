@@ -4,6 +4,6 @@ How a setting becomes a program, and what calls it, belongs to `jaxnn.training` 
 
 Files, in reading order: `objectives` (what is trained for, and metrics), `updates` (several
 optimizers as one), `networks` (what lanes may differ in), `programs` (what they share), `mixtures`
-(padded MLPs), `steps` (the compiled part), `lanes` (many networks at once), `ahead` (compiling
-while something else is made).
+(padded MLPs), `compiling` (in less time), `steps` (the compiled part), `lanes` (many networks at
+once).
 """

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jaxnn.compiled.ahead import abstract, compiling
+from jaxnn.compiled.compiling import Jitted, abstract, compiling
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
 from jaxnn.data.batches import Batches
@@ -19,10 +19,10 @@ _AXIS: dict[str, Any] = {**dict.fromkeys(TrainState._fields, 0), "epoch": None, 
 _AXES = TrainState(**_AXIS)
 
 
-@functools.partial(jax.jit, static_argnames="program")
+@Jitted
 def init_lanes(program: Program, seeds: Array, numbers: dict[str, Array]) -> TrainState:
     """Returns the state of L lanes before their first step; lane l is `fit(..., seed=seeds[l])`."""
-    init = lambda seed, own: init_train_state(program, new_key(seed), own)
+    init = lambda seed, own: init_train_state.function(program, new_key(seed), own)
     return jax.vmap(init, out_axes=_AXES)(seeds, numbers)
 
 
@@ -45,7 +45,7 @@ def init_and_compile(
         return init_lanes(*first)
 
 
-@functools.partial(jax.jit, static_argnames="program", donate_argnames="lanes")
+@functools.partial(Jitted, donate="lanes")
 def train_lanes(
     program: Program,
     lanes: TrainState,
@@ -61,7 +61,7 @@ def train_lanes(
     lane's bits must not depend on the number of devices.
     """
     train_some = jax.vmap(
-        functools.partial(train_epochs, program),
+        functools.partial(train_epochs.function, program),
         in_axes=(_AXES, 0, None, None, None),
         out_axes=(_AXES, 0),
     )

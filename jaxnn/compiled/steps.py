@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jaxnn.compiled import objectives
+from jaxnn.compiled.compiling import Jitted
 from jaxnn.compiled.programs import Program
 from jaxnn.data.batches import Batches, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
@@ -91,7 +92,7 @@ def _values(objective: objectives.Objective, totals: Array) -> Array:
     )
 
 
-@functools.partial(jax.jit, static_argnames="program")
+@Jitted
 def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
     """Returns the state before the first step; the model's `init` makes `params` and `state`."""
     key = as_threefry(key)
@@ -131,9 +132,9 @@ def train_step(
 
     Returns the new state and the metrics' sums over the mini-batch, see `_totals`.
 
-    If the first term is not finite, the network is frozen: this step and later ones do not change
-    params and state. An element whose new value would overflow keeps its old value, so params and
-    state stay finite. Both checks are fused into existing loops and cost no measurable time.
+    If the first term is not finite, the network is frozen: no later step changes params and state.
+    An element whose new value would overflow keeps its old value, so params and state stay finite.
+    Both checks are fused into existing loops and cost no measurable time.
     """
     model, objective = program.networks.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
@@ -240,7 +241,6 @@ def _evaluate_in_pieces(
     num_pieces = -(-len(data) // max(program.batch_size, 64))
     size = -(-len(data) // num_pieces)
     missing, weights = -len(data) % size, padded_weights(data)
-
     every = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
 
     def measured(index: Array, totals: Array) -> Array:
@@ -269,7 +269,7 @@ def _keep_best(program: Program, train_state: TrainState, held_out: Array) -> Tr
     return train_state._replace(best=kept)
 
 
-@functools.partial(jax.jit, static_argnames="program", donate_argnames="train_state")
+@functools.partial(Jitted, donate="train_state")
 def train_epochs(
     program: Program,
     train_state: TrainState,
@@ -280,9 +280,9 @@ def train_epochs(
 ) -> tuple[TrainState, Array]:
     """Trains the epochs of `batches` in one compiled call.
 
-    Returns the new state and the curves (M, E), as `objective.curves` names them, of which
-    `num_epochs` columns are filled. After divergence entries are 0, which the host replaces by NaN:
-    in the compiled program an intended NaN would trigger JAX's debugging of NaNs.
+    Returns the new state and the curves (M, E), as `objective.curves` names them, in `num_epochs`
+    columns. After divergence they are 0, which the host replaces by NaN: JAX's debugging of NaNs
+    would not allow one that is intended.
     """
 
     def epoch(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:

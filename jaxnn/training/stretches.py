@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnn.compiled.ahead import abstract, compiling
+from jaxnn.compiled.compiling import abstract, compiling
 from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
