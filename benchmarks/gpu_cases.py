@@ -202,18 +202,18 @@ class Ours:
         self._schedule = one.program.schedule(data, 0)
         self.num_steps, self.room = self._schedule.num_steps, self._schedule.room
         self._data = jax.device_put((data, data[:32]))
-        make = functools.partial(first_state, one.program, self._numbers, lanes)
+        first = one.program, self._numbers, lanes
         train: Any = train_lanes if lanes else train_epochs
         arguments = (self._numbers, *self._data, self._schedule.batches(0, 1))
         start = time.perf_counter()
-        lowered = train.lower(one.program, jax.eval_shape(make), *arguments)
+        lowered = train.lower(one.program, shapes_of(*first), *arguments)
         middle = time.perf_counter()
         self.compiled = lowered.compile()
         self.trace_s, self.compile_s = middle - start, time.perf_counter() - middle
         self.memory = needed_memory(self.compiled)
         if self.memory > room:
             raise MemoryError(f"the compiled program: {self.memory:.3g} of {room:.3g} bytes")
-        self._state = make()
+        self._state = first_state(*first)
 
     @property
     def num_params(self) -> int:
@@ -231,6 +231,13 @@ class Ours:
         row |= {"bytes_a_step": 24 * self.num_params * lanes}
         row |= {"trace_s": self.trace_s, "compile_s": self.compile_s}
         return {**row, "memory_a_lane": self.memory / lanes}
+
+
+def shapes_of(program: Program, numbers: Row, lanes: int) -> TrainState:
+    """Shapes and types of the first state."""
+    if not lanes:
+        return init_train_state.eval_shape(initial(program), jax.random.key(0), numbers)
+    return init_lanes.eval_shape(initial(program), np.arange(lanes, dtype=np.uint32), numbers)
 
 
 def first_state(program: Program, numbers: Row, lanes: int) -> TrainState:

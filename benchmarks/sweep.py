@@ -155,7 +155,7 @@ def peak_memory(network: Network, lanes: int) -> float:
     one = recipe(network.settings(1)[0], data, None)
     numbers = jax.device_put(lane_data(one.program, [one] * lanes))
     seeds = jnp.arange(lanes, dtype=jnp.uint32)
-    states = jax.eval_shape(lambda: init_lanes(one.program, seeds, numbers))
+    states = init_lanes.eval_shape(one.program, seeds, numbers)
     arguments = (states, numbers, data, valid, one.program.schedule(data, 0).batches(0, 1))
     report: Any = train_lanes.lower(one.program, *arguments).compile().memory_analysis()
     size = lambda tree: sum(leaf.size * 4 for leaf in jax.tree.leaves(tree))

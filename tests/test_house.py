@@ -101,7 +101,7 @@ EXCEPTIONS = {
     "searching.sweeps": (20, ENTRY),
     "formats.schemas": (13, "names the classes and tables of all that files hold"),
     "training.stretches": (14, "puts the training of one network together"),
-    "what fit stands on": (30, "what one program is made of lies in seven short files"),
+    "what fit stands on": (31, "what one program is made of lies in nine short files"),
     "watching.run_files": (13, "makes a run of a file again, with all classes that are in it"),
     "watching.runs": (16, ENTRY),
     "with_optuna.brain": (16, "stands between Optuna's study and a job"),

@@ -3,7 +3,7 @@
 How a setting becomes a program, and what calls it, belongs to `jaxnn.training` and `jaxnn.engine`.
 
 Files, in reading order: `objectives` (what is trained for, and metrics), `updates` (several
-optimizers as one), `networks` (what lanes may differ in), `programs` (what they share), `mixtures`
-(padded MLPs), `compiling` (in less time), `steps` (the compiled part), `lanes` (many networks at
-once).
+optimizers as one), `networks` (what lanes may differ in), `packing` (small arrays as one),
+`programs` (what lanes share), `mixtures` (padded MLPs), `compiling` (in less time), `steps` (the
+compiled part), `lanes` (many networks at once).
 """

@@ -1,5 +1,6 @@
 """Programs: what lanes share so that one compiled function trains them."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -7,10 +8,12 @@ import optax
 
 from jaxnn.compiled.networks import Networks
 from jaxnn.compiled.objectives import OBJECTIVES, Objective
+from jaxnn.compiled.packing import packed_model
 from jaxnn.compiled.updates import descent, may_mix, num_moments
 from jaxnn.data.batches import Schedule
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.optimizers import Numbers
+from jaxnn.functional.optimizers import OPTIMIZERS, Numbers
+from jaxnn.functional.types import Model
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
 _MOST_FILLED = 4
@@ -118,6 +121,17 @@ class Program(NamedTuple):
     def with_features(self, num_features: int) -> "Program":
         """Returns the program for another number of features, unless only the model knows it."""
         return self._replace(networks=self.networks.with_features(num_features))
+
+    def model(self, numbers: Mapping[str, Any]) -> Model:
+        """Returns a lane's model, built inside the traced function.
+
+        Mixed programs pack small arrays if their update works element by element. (256 mixed
+        settings on the digits: compiling takes a fifth less, a step a tenth. Without a mixture,
+        compiling takes as long and a step up to a tenth more.)
+        """
+        model = self.networks.model(numbers)
+        is_elementwise = all(OPTIMIZERS[name].place is not None for name in self.optimizers)
+        return packed_model(model) if self.is_mixed and is_elementwise else model
 
     def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
         """A lane's update, built inside the traced function."""

@@ -12,6 +12,7 @@ import optax
 
 from jaxnn.compiled import objectives
 from jaxnn.compiled.compiling import Jitted
+from jaxnn.compiled.packing import unpacked
 from jaxnn.compiled.programs import Program
 from jaxnn.data.batches import Batches, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
@@ -96,7 +97,7 @@ def _values(objective: objectives.Objective, totals: Array) -> Array:
 def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) -> TrainState:
     """Returns the state before the first step; the model's `init` makes `params` and `state`."""
     key = as_threefry(key)
-    params, state = program.networks.model(numbers).init(key)
+    params, state = program.model(numbers).init(key)
     opt_state = program.optimizer_of(numbers, 0.0).init(params)
     dropout_key = draws.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
@@ -107,16 +108,8 @@ def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) ->
         ranks = program.objective.ranked_by(program.keep_best)
         worst = {one.name: jnp.array(math.copysign(most, one.worst)) for one in ranks}
         best = Best(params, state, zero - 1, worst)
-    return TrainState(
-        params=params,
-        state=state,
-        opt_state=opt_state,
-        dropout_key=dropout_key,
-        epoch=zero,
-        step=zero,
-        diverged=zero - 1,
-        best=best,
-    )
+    counts = {"epoch": zero, "step": zero, "diverged": zero - 1}
+    return TrainState(params, state, opt_state, dropout_key, **counts, best=best)
 
 
 def train_step(
@@ -136,7 +129,7 @@ def train_step(
     An element whose new value would overflow keeps its old value, so params and state stay finite.
     Both checks are fused into existing loops and cost no measurable time.
     """
-    model, objective = program.networks.model(numbers), program.objective
+    model, objective = program.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
     if "dropout" in model.numbers and not program.has_dropout:
         model_numbers["dropout"] = 0.0
@@ -152,7 +145,7 @@ def train_step(
             **model_numbers,
         )
         cost = objective.mean_cost(outputs, batch.y, batch.weights)
-        penalty = numbers["l2"] * losses.l2_penalty(params) if program.has_l2 else 0.0
+        penalty = numbers["l2"] * losses.l2_penalty(unpacked(params)) if program.has_l2 else 0.0
         return cost + penalty, (cost, outputs, state)
 
     grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
@@ -236,7 +229,7 @@ def _evaluate_in_pieces(
     program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
 ) -> Array:
     """Evaluates a mini-batch at a time, since the activations of many lanes need much memory."""
-    model, objective = program.networks.model(numbers), program.objective
+    model, objective = program.model(numbers), program.objective
     own = {name: numbers[name] for name in model.numbers}
     num_pieces = -(-len(data) // max(program.batch_size, 64))
     size = -(-len(data) // num_pieces)

@@ -143,7 +143,7 @@ def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> 
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
     """Returns the shapes and types of a lane's state on the host."""
     numbers = traced_numbers(setting) | program.networks.lane_data(setting)
-    state = jax.eval_shape(lambda key: init_train_state(program, key, numbers), new_key(0))
+    state = init_train_state.eval_shape(program, new_key(0), numbers)
     keys = jax.eval_shape(jax.random.key_data, state.dropout_key)
     return state._replace(dropout_key=keys)
 
