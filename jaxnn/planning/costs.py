@@ -41,19 +41,19 @@ class Rates(NamedTuple):
 
 
 RATES = {
-    # two cores of an AMD EPYC with AVX2, JAX 0.10: fitted by `benchmarks/rates.py`; the
-    # convolutions from sweeps as in `benchmarks/convolutions.py`
+    # two cores of an AMD EPYC with AVX-512, JAX 0.10: fitted by `benchmarks/rates.py`; the
+    # convolutions from sweeps as in `benchmarks/convolutions.py`, on one with AVX2
     "cpu": Rates(
-        products=110e9,
-        bandwidth=36e9,
-        activations=0.92e9,
-        draws=0.44e9,
+        products=190e9,
+        bandwidth=80e9,
+        activations=2.1e9,
+        draws=0.77e9,
         convolutions=2.8e9,
         grouped_convolutions=2.0e9,
-        step=32e-6,
+        step=13e-6,
         lane=0.0,
-        compile=3.0,
-        compile_layer=1.5,
+        compile=0.9,
+        compile_layer=0.45,
     ),
     # an H200 with JAX 0.11.2, fitted to 24 programs by `benchmarks/gpu.py`; of convolutions
     # nothing was measured
