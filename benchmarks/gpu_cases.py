@@ -201,7 +201,7 @@ class Ours:
         self._numbers = lane_data(one.program, [one] * lanes) if lanes else one.numbers
         self._schedule = one.program.schedule(data, 0)
         self.num_steps, self.room = self._schedule.num_steps, self._schedule.room
-        self._data = jax.device_put((data, data[:32]))
+        self._data = jax.device_put((data, one.program.held_out(np.arange(32))))
         first = one.program, self._numbers, lanes
         train: Any = train_lanes if lanes else train_epochs
         arguments = (self._numbers, *self._data, self._schedule.batches(0, 1))

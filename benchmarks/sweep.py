@@ -156,7 +156,10 @@ def peak_memory(network: Network, lanes: int) -> float:
     numbers = jax.device_put(lane_data(one.program, [one] * lanes))
     seeds = jnp.arange(lanes, dtype=jnp.uint32)
     states = init_lanes.eval_shape(one.program, seeds, numbers)
-    arguments = (states, numbers, data, valid, one.program.schedule(data, 0).batches(0, 1))
+    both = data.followed_by(valid)
+    held_out = one.program.held_out(np.arange(len(data), len(both)))
+    batches = one.program.schedule(data, 0, num_rows=len(both)).batches(0, 1)
+    arguments = (states, numbers, both, held_out, batches)
     report: Any = train_lanes.lower(one.program, *arguments).compile().memory_analysis()
     size = lambda tree: sum(leaf.size * 4 for leaf in jax.tree.leaves(tree))
     used = (

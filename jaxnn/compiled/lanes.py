@@ -8,7 +8,7 @@ import jax
 from jaxnn.compiled.compiling import Jitted, abstract, compiling
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
-from jaxnn.data.batches import Batches
+from jaxnn.data.batches import Batches, HeldOut
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional.types import Array
 from jaxnn.system.draws import new_key
@@ -50,8 +50,8 @@ def train_lanes(
     program: Program,
     lanes: TrainState,
     numbers: dict[str, Array],
-    train: Dataset,
-    valid: Dataset | None,
+    data: Dataset,
+    held_out: HeldOut | None,
     batches: Batches,
 ) -> tuple[TrainState, Array]:
     """Runs `train_epochs` for L lanes: `lanes` and `numbers` have a leading axis.
@@ -65,4 +65,4 @@ def train_lanes(
         in_axes=(_AXES, 0, None, None, None),
         out_axes=(_AXES, 0),
     )
-    return train_some(lanes, numbers, train, valid, batches)
+    return train_some(lanes, numbers, data, held_out, batches)

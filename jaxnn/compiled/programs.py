@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxnn.compiled.networks import Networks
 from jaxnn.compiled.objectives import OBJECTIVES, Objective
 from jaxnn.compiled.packing import packed_model
 from jaxnn.compiled.updates import descent, may_mix, num_moments
-from jaxnn.data.batches import Schedule
+from jaxnn.data.batches import HeldOut, Schedule
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional.optimizers import OPTIMIZERS, Numbers
 from jaxnn.functional.types import Model
@@ -108,15 +109,34 @@ class Program(NamedTuple):
     def objective(self) -> Objective:
         return OBJECTIVES[self.loss]
 
-    def schedule(self, train: Dataset, order_seed: int, batch_size: int | None = None) -> Schedule:
-        """Returns the mini-batches of lanes with a mini-batch size; None is the greatest."""
+    def schedule(
+        self,
+        train: Dataset,
+        order_seed: int,
+        batch_size: int | None = None,
+        num_rows: int | None = None,
+    ) -> Schedule:
+        """Returns the mini-batches of lanes with a mini-batch size; None is the greatest.
+
+        Args:
+          num_rows: the rows of the data set that begins with the training set; None is its own.
+        """
         return Schedule(
             train.host_weights(),
             batch_size or self.batch_size,
             order_seed,
             may_pad=self.networks.takes_filled_batches,
             sizes=self.batch_sizes,
+            num_rows=num_rows,
         )
+
+    def held_out(self, rows: np.ndarray, is_evaluated: bool = True) -> HeldOut | None:
+        """Returns the validation examples in pieces, since activations of many lanes need memory.
+
+        None if there are no rows.
+        """
+        least = max(self.batch_size, 64)
+        return HeldOut.of(rows, least, is_evaluated) if rows.size else None
 
     def with_features(self, num_features: int) -> "Program":
         """Returns the program for another number of features, unless only the model knows it."""

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxnn.compiled import objectives
 from jaxnn.compiled.compiling import Jitted
 from jaxnn.compiled.packing import unpacked
 from jaxnn.compiled.programs import Program
-from jaxnn.data.batches import Batches, filled_up, padded_weights
+from jaxnn.data.batches import Batches, HeldOut, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional import losses
 from jaxnn.functional.optimizers import decayed_learning_rate
@@ -86,8 +85,8 @@ def _zeros(train_state: TrainState, *shape: int) -> Array:
 
 
 def _values(objective: objectives.Objective, totals: Array) -> Array:
-    """Returns the metrics (M,) over all examples of which `totals` are the sums."""
-    means = totals[:-1] / totals[-1]
+    """Returns the metrics (M,) over all examples of which `totals` are the sums; 0 if of none."""
+    means = totals[:-1] / jnp.where(totals[-1] > 0, totals[-1], 1)
     return jnp.stack(
         [objectives.METRICS[name].value(means[i]) for i, name in enumerate(objective.measures)]
     )
@@ -174,7 +173,7 @@ def train_epoch(
     program: Program,
     train_state: TrainState,
     numbers: dict[str, Array],
-    train: Dataset,
+    data: Dataset,
     batches: Batches,
     index: Array,
 ) -> tuple[TrainState, Array]:
@@ -194,18 +193,15 @@ def train_epoch(
 
     def on_rows(step: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         rows = batches.rows[index, step]
-        return on_batch(filled_up(train, weights, rows) if has_gaps else train[rows], carry)
+        return on_batch(filled_up(data, weights, rows) if may_fill else data[rows], carry)
 
-    _, num_steps, batch_size = batches.rows.shape
-    # static: full mini-batches without weights are a little faster
-    is_full = train.weights is None and num_steps * batch_size == len(train)
-    has_gaps, weights = program.networks.takes_filled_batches and not is_full, padded_weights(train)
+    may_fill, weights = program.networks.takes_filled_batches, padded_weights(data)
     carry = train_state, _zeros(train_state, len(program.objective.measures) + 1)
     carry = jax.lax.fori_loop(0, batches.num_steps, on_rows, carry)
     if batches.rest is not None:
         # a foreign model may not ignore examples of weight 0: its last mini-batch is a step of its
         # own shape, for which the step is compiled twice
-        carry = on_batch(train[batches.rest[index]], carry)
+        carry = on_batch(data[batches.rest[index]], carry)
     train_state, totals = carry
     return train_state._replace(epoch=train_state.epoch + 1), _values(program.objective, totals)
 
@@ -225,33 +221,33 @@ def evaluate(
     return {name: objectives.METRICS[name].value(mean) for name, mean in means.items()}
 
 
-def _evaluate_in_pieces(
-    program: Program, train_state: TrainState, numbers: dict[str, Array], data: Dataset
+def _evaluated(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    data: Dataset,
+    held_out: HeldOut,
 ) -> Array:
-    """Evaluates a mini-batch at a time, since the activations of many lanes need much memory."""
+    """Returns the metrics (M,) on the validation examples; 0 if no piece is evaluated."""
     model, objective = program.model(numbers), program.objective
     own = {name: numbers[name] for name in model.numbers}
-    num_pieces = -(-len(data) // max(program.batch_size, 64))
-    size = -(-len(data) // num_pieces)
-    missing, weights = -len(data) % size, padded_weights(data)
-    every = np.pad(np.arange(len(data)), (0, missing), constant_values=-1).reshape(-1, size)
+    weights = padded_weights(data)
 
     def measured(index: Array, totals: Array) -> Array:
-        rows = jnp.asarray(every)[index]
-        batch = filled_up(data, weights, rows) if missing else data[rows]
+        batch = filled_up(data, weights, jnp.asarray(held_out.rows)[index])
         outputs, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
         cost = objective.mean_cost(outputs, batch.y, batch.weights)
         return totals + _totals(objective, cost, outputs, batch)
 
     nothing = _zeros(train_state, len(objective.measures) + 1)
-    return _values(objective, jax.lax.fori_loop(0, num_pieces, measured, nothing))
+    return _values(objective, jax.lax.fori_loop(0, held_out.num_pieces, measured, nothing))
 
 
-def _keep_best(program: Program, train_state: TrainState, held_out: Array) -> TrainState:
+def _keep_best(program: Program, train_state: TrainState, evaluated: Array) -> TrainState:
     best = train_state.best
     if best is None or program.keep_best is None:
         return train_state
-    values = dict(zip(program.objective.measures, held_out, strict=True))
+    values = dict(zip(program.objective.measures, evaluated, strict=True))
     ranks = program.objective.ranked_by(program.keep_best)
     new, old = {one.name: values[one.name] for one in ranks}, best.values
     is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
@@ -267,11 +263,14 @@ def train_epochs(
     program: Program,
     train_state: TrainState,
     numbers: dict[str, Array],
-    train: Dataset,
-    valid: Dataset | None,
+    data: Dataset,
+    held_out: HeldOut | None,
     batches: Batches,
 ) -> tuple[TrainState, Array]:
     """Trains the epochs of `batches` in one compiled call.
+
+    Training and validation examples are rows of one data set. Which is which is data to the
+    program, so it also trains on all of them.
 
     Returns the new state and the curves (M, E), as `objective.curves` names them, in `num_epochs`
     columns. After divergence they are 0, which the host replaces by NaN: JAX's debugging of NaNs
@@ -280,14 +279,14 @@ def train_epochs(
 
     def epoch(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         train_state, curves = carry
-        train_state, values = train_epoch(program, train_state, numbers, train, batches, index)
-        if valid is not None:
-            held_out = _evaluate_in_pieces(program, train_state, numbers, valid)
-            values = jnp.append(values, held_out)
-            train_state = _keep_best(program, train_state, held_out)
+        train_state, values = train_epoch(program, train_state, numbers, data, batches, index)
+        if held_out is not None:
+            evaluated = _evaluated(program, train_state, numbers, data, held_out)
+            values = jnp.append(values, evaluated)
+            train_state = _keep_best(program, train_state, evaluated)
         is_now = (jnp.arange(curves.shape[1]) == index)[None] & (train_state.diverged < 0)
         return train_state, jnp.where(is_now, values[:, None], curves)
 
-    names = program.objective.curves(valid is not None)
+    names = program.objective.curves(held_out is not None)
     empty = _zeros(train_state, len(names), batches.rows.shape[0])
     return jax.lax.fori_loop(0, batches.num_epochs, epoch, (train_state, empty))

@@ -31,6 +31,31 @@ class Batches(NamedTuple):
     rest: np.ndarray | None
 
 
+class HeldOut(NamedTuple):
+    """The validation examples, as rows of a data set, in pieces.
+
+    Attributes:
+      rows: (P, B) int32; -1 is no example.
+      num_pieces: the pieces, of P, that are evaluated.
+    """
+
+    rows: np.ndarray
+    num_pieces: np.int32
+
+    @classmethod
+    def of(cls, rows: np.ndarray, least: int, is_evaluated: bool = True) -> "HeldOut":
+        """Returns rows (V,) in pieces of at least so many rows, if there are as many.
+
+        >>> HeldOut.of(np.arange(10, 15), 2).rows.tolist()
+        [[10, 11], [12, 13], [14, -1]]
+        """
+        num_pieces = -(-len(rows) // least)
+        size = -(-len(rows) // num_pieces)
+        filled = np.full(num_pieces * size, -1, np.int32)
+        filled[: len(rows)] = rows
+        return cls(filled.reshape(num_pieces, size), np.int32(num_pieces * is_evaluated))
+
+
 class Schedule:
     """The mini-batches of a training set, epoch after epoch, without examples of weight 0.
 
@@ -46,6 +71,8 @@ class Schedule:
         mini-batch.
       sizes: the smallest and the greatest B of lanes that share a program, whose shapes fit both;
         None is B alone.
+      num_rows: the rows of the data set, of which the training set is the first N; None is N.
+        Shapes depend on it, so that a program also trains on all of them.
 
     >>> batches = Schedule(np.array([1.0, 0.0, 1.0, 1.0]), 2, 0, may_pad=True).batches(0, 1)
     >>> batches.rows[0].tolist(), int(batches.num_steps)
@@ -59,13 +86,14 @@ class Schedule:
         order_seed: int,
         may_pad: bool,
         sizes: tuple[int, int] | None = None,
+        num_rows: int | None = None,
     ):
         least, most = sizes or (batch_size, batch_size)
         counted = np.flatnonzero(weights)
         self._examples = counted.astype(np.int32)
         self._seed, self._may_pad, self._width = order_seed, may_pad, most
-        # depends on N and the program alone, so that all folds of a search share it
-        self._steps = -(-len(weights) // least)
+        # depends on the data and the program alone, so that all folds of a search share it
+        self._steps = -(-(num_rows or len(weights)) // least)
         self.room = min(EPOCHS_PER_CALL, max(1, _MOST_ROWS // (self._steps * most)))
         self._size = min(batch_size, len(counted))
         self._num_full, self._num_rest = divmod(len(counted), self._size)

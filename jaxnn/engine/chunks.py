@@ -15,8 +15,8 @@ from jaxnn.compiled.lanes import init_and_compile, init_lanes, train_lanes
 from jaxnn.compiled.packing import unpacked
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState
-from jaxnn.data.batches import Schedule, without_unfinished
-from jaxnn.engine.feeds import Pair
+from jaxnn.data.batches import HeldOut, Schedule, without_unfinished
+from jaxnn.data.datasets import Dataset
 from jaxnn.engine.jobs import Group, Job
 from jaxnn.engine.savers import on_host
 from jaxnn.results import trials
@@ -53,7 +53,8 @@ class Chunk:
     Attributes:
       size: the number of lanes that the program runs; copies of the first lane fill it up.
       is_first: whether it is the first chunk of its program, whose first call compiles.
-      data: training and validation set, on the device.
+      data: training and validation set as one, on the device.
+      held_out: the validation examples in it, on the device.
     """
 
     device: jax.Device
@@ -61,7 +62,8 @@ class Chunk:
     lanes: list[Lane]
     size: int
     is_first: bool
-    data: Pair
+    data: Dataset
+    held_out: HeldOut | None
 
     @functools.cached_property
     def filled(self) -> list[Lane]:
@@ -89,7 +91,9 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
     states = _states(job, chunk, lane_data, schedule, is_new=first == 0)
     while done == first or (done < until and not stretch.is_stopped()):
         batches = jax.device_put(schedule.batches(done, num_epochs), chunk.device)
-        states, new = train_lanes(chunk.group.program, states, lane_data, *chunk.data, batches)
+        states, new = train_lanes(
+            chunk.group.program, states, lane_data, chunk.data, chunk.held_out, batches
+        )
         if done == first:
             with job.lock:
                 job.saver.training.update(chunk.lanes)
@@ -99,7 +103,7 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
         diverged = diverged[: len(chunk.lanes)]
         new = new[: len(chunk.lanes), :, :num_epochs]
         curves = _by_name(
-            chunk, without_unfinished(new, diverged[:, None], done, schedule.num_steps)
+            job, chunk, without_unfinished(new, diverged[:, None], done, schedule.num_steps)
         )
         # frozen lanes need no further epochs
         now = until if (diverged >= 0).all() else done + num_epochs
@@ -129,7 +133,8 @@ def _schedule(job: Job, chunk: Chunk) -> Schedule:
     lane = chunk.lanes[0]
     train, _ = job.feed.folds[job.fold_of(lane)]
     batch_size = job.recipe(lane).program.batch_size
-    return chunk.group.program.schedule(train, job.order_seed_of(lane), batch_size)
+    order_seed, num_rows = job.order_seed_of(lane), job.feed.num_rows
+    return chunk.group.program.schedule(train, order_seed, batch_size, num_rows)
 
 
 def _states(
@@ -147,12 +152,12 @@ def _states(
     if not chunk.is_first:
         return init_lanes(initial(program), seeds, lane_data)
     no_batches = jax.device_put(schedule.batches(0, 0), device)
-    return init_and_compile(program, seeds, lane_data, *chunk.data, no_batches)
+    return init_and_compile(program, seeds, lane_data, chunk.data, chunk.held_out, no_batches)
 
 
-def _by_name(chunk: Chunk, curves: np.ndarray) -> dict[str, np.ndarray]:
+def _by_name(job: Job, chunk: Chunk, curves: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the curves (lanes, M, epochs) of a chunk as name -> (lanes, epochs)."""
-    names = chunk.group.program.objective.curves(chunk.data[1] is not None)
+    names = chunk.group.program.objective.curves(job.feed.has_valid)
     return {name: curves[:, index] for index, name in enumerate(names)}
 
 

@@ -148,6 +148,7 @@ def _take(job: Job, device: jax.Device) -> Chunk | None:
         size=group.chunk_size,
         is_first=is_first,
         data=job.feed.on(device, group.planned.inputs, fold),
+        held_out=jax.device_put(job.feed.held_out(group.program), device),
     )
 
 

@@ -9,15 +9,14 @@ import jax
 import numpy as np
 
 from jaxnn.compiled.objectives import OBJECTIVES
+from jaxnn.compiled.programs import Program
+from jaxnn.data.batches import HeldOut
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import treatments
 from jaxnn.engine.options import Folds, Options
 from jaxnn.planning.plans import Plan
 from jaxnn.results.records import Record
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
-
-Pair = tuple[Dataset, Dataset | None]
-"""A training and a validation set."""
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -54,7 +53,7 @@ def empty_record(
 
 @dataclasses.dataclass(kw_only=True)
 class Feed:
-    """The training and validation sets of chunks.
+    """The data of chunks: treated training and validation sets, as one set for each fold.
 
     Treatments are computed once for each kind of inputs and fold, and kept in the record. Treated
     data are kept on the host and on each device that needed them.
@@ -63,13 +62,18 @@ class Feed:
       record: the record, which keeps the treatments.
       folds: training and validation set of each fold; one pair without cross-validation.
       row_space: whether inputs are projected to their row space.
+      num_unused: without validation set, the last training examples for which programs have room to
+        evaluate, which they do not. With as many as a search had, its programs are used again.
     """
 
     record: Record
     folds: Folds
     row_space: bool = False
-    _treated: dict[tuple[str, int], Pair] = dataclasses.field(default_factory=dict)
-    _on_devices: dict[tuple[jax.Device, str, int], Pair] = dataclasses.field(default_factory=dict)
+    num_unused: int = 0
+    _treated: dict[tuple[str, int], Dataset] = dataclasses.field(default_factory=dict)
+    _on_devices: dict[tuple[jax.Device, str, int], Dataset] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def has_valid(self) -> bool:
@@ -96,11 +100,24 @@ class Feed:
             sha.update(np.ascontiguousarray(leaf).tobytes())
         return sha.digest()
 
-    def on(self, device: jax.Device, inputs: str, fold: int) -> Pair:
-        """Returns the treated sets of a fold on a device, cached."""
+    @property
+    def num_rows(self) -> int:
+        """The number of training and validation examples together."""
+        train, valid = self.folds[0]
+        return len(train) + (len(valid) if valid else 0)
+
+    def held_out(self, program: Program) -> HeldOut | None:
+        """Returns the validation examples that a program evaluates, as rows of its data."""
+        count = self.num_rows - len(self.train) if self.has_valid else self.num_unused
+        rows = np.arange(self.num_rows - count, self.num_rows)
+        return program.held_out(rows, self.has_valid)
+
+    def on(self, device: jax.Device, inputs: str, fold: int) -> Dataset:
+        """Returns the treated sets of a fold on a device, the training set first; cached."""
         if (inputs, fold) not in self._treated:
             by, (train, valid) = self.record.treatments[inputs, fold], self.folds[fold]
-            self._treated[inputs, fold] = by.treated(train), valid and by.treated(valid)
+            treated = by.treated(train).followed_by(valid and by.treated(valid))
+            self._treated[inputs, fold] = treated
         place = (device, inputs, fold)
         if place not in self._on_devices:
             self._on_devices[place] = jax.device_put(self._treated[inputs, fold], device)

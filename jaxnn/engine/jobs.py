@@ -13,7 +13,7 @@ from jaxnn.compiled.programs import Program
 from jaxnn.disk.directories import Commits
 from jaxnn.engine.feeds import Feed
 from jaxnn.engine.monitors import Monitor, opened_monitor
-from jaxnn.engine.options import Folds, Options
+from jaxnn.engine.options import Options
 from jaxnn.engine.savers import Saver
 from jaxnn.engine.team import Team
 from jaxnn.planning.plans import Plan, PlannedProgram
@@ -229,7 +229,7 @@ class Job:
 def open_job(
     record: Record,
     options: Options,
-    folds: Folds,
+    feed: Feed,
     total: int,
     *,
     commits: Commits | None = None,
@@ -241,7 +241,7 @@ def open_job(
     Args:
       record: an empty record, which the job fills.
       options: how networks are trained.
-      folds: training and validation set of each fold.
+      feed: the data, whose treatments go into the record.
       total: epochs of all networks together, for the display.
       commits: the commits of the directory, to resume from and to write to.
       identity: the identity of the call, which every commit holds.
@@ -268,7 +268,7 @@ def open_job(
             job = Job(
                 record=record,
                 options=options,
-                feed=Feed(record=record, folds=folds, row_space=options.row_space),
+                feed=feed,
                 monitor=monitor,
                 saver=saver,
                 team=team,

@@ -108,6 +108,24 @@ class Options:
             check_fits(made.memory, f"chunk got {self.chunk:,}: so many lanes", device_memory())
         return made
 
+    def plan_again(
+        self, before: Plan, prepared: Sequence[Recipe], train: Dataset, epochs: int
+    ) -> Plan:
+        """Makes the plan of settings for which there are programs, and perhaps better ones.
+
+        Whether these have been compiled in this process does not matter: the same call must give
+        the same bits after a study was loaded.
+        """
+        known = {one.key for one in before.programs}
+
+        def seconds(plan: Plan) -> float:
+            return plan.seconds + sum(
+                one.compile_seconds for one in plan.programs if one.key not in known
+            )
+
+        again = self.plan(prepared, train, epochs, known=before.programs)
+        return min(again, self.plan(prepared, train, epochs), key=seconds)
+
 
 def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
     """Returns a note on what was held out if `valid` is a fraction, else ""."""

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.splits import of_one_size
 from jaxnn.engine.devices import train_to_ends
-from jaxnn.engine.feeds import empty_record
+from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Options
 from jaxnn.estimators.classifier import JaxMLPClassifier, classification_data, seed_of
@@ -157,7 +157,8 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
         given = [one.setting for one in prepared]
         study = empty_record(Study, options, parts, plan, epochs=max(ends))
-        with open_job(study, options, parts, sum(ends) * len(parts)) as job:
+        feed = Feed(record=study, folds=parts)
+        with open_job(study, options, feed, sum(ends) * len(parts)) as job:
             fold_recipes = [of_size[size] for size in sizes]
             train_to_ends(job, job.add(given, prepared, plan, fold_recipes=fold_recipes, ends=ends))
         self.study_ = study

@@ -6,7 +6,7 @@ from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
-from jaxnn.engine.feeds import empty_record
+from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, Options, entry, hold_out_note
@@ -148,9 +148,8 @@ def search(
             Study, options, parts, plan, epochs=budget.max_epochs, space=space, call=text
         )
         work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
-        with open_job(
-            study, options, parts, work, commits=commits, identity=own, team=Team(hosts=hosts)
-        ) as job:
+        feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
+        with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))
             drawn = drawn._replace(plan=plan)
             how.run(Arena(job, options, space=space, budget=budget, drawn=drawn, begun=begun))

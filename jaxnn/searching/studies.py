@@ -10,7 +10,7 @@ import numpy as np
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.splits import checked_data
 from jaxnn.engine.devices import train_to_ends
-from jaxnn.engine.feeds import empty_record
+from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
@@ -112,7 +112,9 @@ class Study(Record):
         """Trains the best setting again, usually on `train + valid`.
 
         It trains for as many epochs as the network that gave the setting's value, and in the row
-        space if the study did.
+        space if the study did. On as many examples as the search trained and validated with, it
+        uses the search's programs, which need not compile again, unless others take less time
+        with their compiling.
 
         Args:
           data: the examples.
@@ -141,9 +143,13 @@ class Study(Record):
         # the mean number of epochs of the networks that were kept
         ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
         prepared = recipes(given, train, options.model)
-        plan = options.plan(prepared, train, max(ends))
+        plan = options.plan_again(self.plan, prepared, train, max(ends))
         study = empty_record(Study, options, parts, plan, epochs=max(ends))
-        with open_job(study, options, parts, sum(ends)) as job:
+        # on all examples that the search had, it has room to evaluate as many as the search did
+        num_unused = max(0, len(train) - self.plan.num_examples)
+        row_space = options.row_space
+        feed = Feed(record=study, folds=parts, row_space=row_space, num_unused=num_unused)
+        with open_job(study, options, feed, sum(ends)) as job:
             train_to_ends(job, job.add(given, prepared, plan, ends=ends))
         members = [study.fitted(index) for index in range(len(rows))]
         return members[0] if top is None else Ensemble(members)

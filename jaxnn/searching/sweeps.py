@@ -8,7 +8,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.devices import train_up_to
-from jaxnn.engine.feeds import empty_record
+from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, entry, hold_out_note
@@ -132,9 +132,8 @@ def sweep(
             return Study.of(whole_record(commits.finished, options.model))
         space = checked_space(settings.space) if isinstance(settings, Settings) else None
         study = empty_record(Study, options, parts, plan, epochs=epochs, space=space, call=text)
-        with open_job(
-            study, options, parts, total, commits=commits, identity=own, team=Team(hosts=hosts)
-        ) as job:
+        feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
+        with open_job(study, options, feed, total, commits=commits, identity=own, team=team) as job:
             rows = job.add(settings, prepared, plan)
             job.note(hold_out_note(valid, parts))
             train_up_to(job, job.lanes(rows), epochs)

@@ -134,14 +134,15 @@ def prepared(
     first = recipe(setting, given, own)
     warn_of_scales([first], given)
     by = treatment(first.setting["inputs"], given, row_space)
+    data = by.treated(given).followed_by(valid and by.treated(valid))
     setup = Setup(
         given=given,
-        train=by.treated(given),
-        valid=None if valid is None else by.treated(valid),
+        data=data,
+        held_out=first.program.held_out(np.arange(len(given), len(data))),
         treatment=by,
         model=own,
         in_row_space=row_space,
-        schedule=first.program.schedule(given, order_seed),
+        schedule=first.program.schedule(given, order_seed, num_rows=len(data)),
     )
     return setup, first, seed
 
@@ -160,7 +161,7 @@ def fitted_of(
         curves=curves,
         diverged=diverged_at(train_state),
         input_shape=setup.given.x.shape[1:],
-        num_classes=setup.train.num_classes,
+        num_classes=setup.given.num_classes,
         is_mlp=networks.is_mlp,
     )
 

@@ -11,7 +11,7 @@ from jaxnn.compiled.compiling import abstract, compiling
 from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
-from jaxnn.data.batches import Schedule, without_unfinished
+from jaxnn.data.batches import HeldOut, Schedule, without_unfinished
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import Treatment
 from jaxnn.functional.types import Model, ModelFn
@@ -28,23 +28,24 @@ class Setup(NamedTuple):
 
     Attributes:
       given: the training set before the treatment of inputs.
-      train, valid: the data after the treatment.
+      data: the training examples, and behind them those to validate, after the treatment.
+      held_out: the examples to validate, as rows; or None.
       treatment: the treatment of inputs.
       model: the user's model, or None for `mlp`.
       in_row_space: whether the treatment projects to the row space.
-      schedule: the mini-batches of `train`.
+      schedule: the mini-batches of the training examples.
     """
 
     given: Dataset
-    train: Dataset
-    valid: Dataset | None
+    data: Dataset
+    held_out: HeldOut | None
     treatment: Treatment
     model: Model | ModelFn | None
     in_row_space: bool
     schedule: Schedule
 
     def curve_names(self, recipe: Recipe) -> tuple[str, ...]:
-        return recipe.program.objective.curves(self.valid is not None)
+        return recipe.program.objective.curves(self.held_out is not None)
 
     def recipe(self, setting: Mapping[str, Any]) -> Recipe:
         return recipe(setting, self.given, self.model)
@@ -60,7 +61,8 @@ class Setup(NamedTuple):
         """Returns the state before the first step; meanwhile the training program compiles."""
         first = self._first(recipe, seed)
         state, no_batches = abstract(init_train_state, *first), self.schedule.batches(0, 0)
-        arguments = self.program(recipe), state, first[-1], self.train, self.valid, no_batches
+        numbers, data = first[-1], self.data
+        arguments = self.program(recipe), state, numbers, data, self.held_out, no_batches
         with compiling(train_epochs, *arguments):
             return init_train_state(*first)
 
@@ -181,7 +183,7 @@ def _one_call(
     schedule, epoch = setup.schedule, int(jax.device_get(train_state.epoch))
     batches = jax.device_put(schedule.batches(epoch, num_epochs))
     train_state, new = train_epochs(
-        setup.program(recipe), train_state, numbers, setup.train, setup.valid, batches
+        setup.program(recipe), train_state, numbers, setup.data, setup.held_out, batches
     )
     # fetched first: slicing on the host compiles nothing
     new, diverged = jax.device_get((new, train_state.diverged))

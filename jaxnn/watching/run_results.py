@@ -16,7 +16,7 @@ from jaxnn.watching.journals import Journal
 
 def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
     """Returns the current state of a run as a study of one setting, see `Run.study`."""
-    if setup.valid is None:
+    if setup.held_out is None:
         raise ValueError("study got a run without validation data; expected Run(..., valid)")
     now, clock = journal.now, journal.clock
     either("metric", metric, *now.recipe.program.objective.measures)
@@ -40,7 +40,7 @@ def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
         metric=metric,
         plan=plan,
         input_shape=setup.given.x.shape[1:],
-        num_classes=setup.train.num_classes,
+        num_classes=setup.given.num_classes,
         notes=[f"Epoch {edit.epoch}: {edit.detail}." for edit in edits],
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,

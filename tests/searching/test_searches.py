@@ -14,6 +14,7 @@ import jaxnn
 from jaxnn import Dataset, fit, sample, search, stratified_folds
 from jaxnn.compiled import lanes
 from jaxnn.engine import chunks
+from jaxnn.engine.options import Options
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.searching.methods import METHODS, Method, halving_steps
 from jaxnn.training.recipes import recipes
@@ -236,6 +237,33 @@ def test_refit_is_fit_on_all_data():
         rtol=1e-3,
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("space", [SPACE, MIXED])
+def test_a_refit_on_all_examples_compiles_nothing(space):
+    everything = TRAIN + VALID
+    study = search(space, TRAIN, VALID, method="sobol", chunk=2, **OPTIONS)
+    sizes = lambda: [one._cache_size() for one in (lanes.init_lanes, lanes.train_lanes)]
+    before = sizes()
+    refitted = study.refit(everything, top=3, seed=1, progress=False)
+    assert sizes() == before
+    for member in refitted.members:
+        assert {*member.curves} == {"cost", "accuracy"}
+        alone = fit(member.setting, everything, epochs=OPTIONS["max_epochs"], seed=1)
+        np.testing.assert_allclose(member.curves["cost"], alone.curves["cost"], rtol=1e-3)
+    # what is not evaluated must not look like a fault
+    with jax.debug_nans(True):
+        study.refit(everything, seed=1, progress=False)
+
+
+def test_a_refit_uses_the_programs_of_its_search_while_that_takes_less_time():
+    settings = [{"hidden": (2,)}, {"hidden": (64, 64)}]
+    before = jaxnn.plan(settings, DATA, epochs=1)
+    (shared,) = before.programs
+    prepared, options = recipes(settings[:1], DATA, None), Options()
+    for epochs, is_shared in ((1, True), (10**6, False)):
+        (planned,) = options.plan_again(before, prepared, DATA, epochs).programs
+        assert (planned.key == shared.key) == is_shared
 
 
 def test_an_ensemble_averages_probabilities():
