@@ -40,6 +40,9 @@ pytest.register_assert_rewrite("helpers")
 hypothesis.settings.register_profile("dev", max_examples=30, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None)
 
+# folders whose tests compare numbers; some runs ask for them on programs compiled as users' are
+_NUMBERS = {"compiled", "functional", "training"}
+
 # most of the time is compiling: this takes a third of it, and makes slower code that rounds
 # otherwise. Where slow tests are asked for, all programs are compiled as users' are
 _QUICK = {
@@ -60,6 +63,12 @@ def pytest_configure(config):
         # but JAX has read its own variables already
         os.environ.update(_QUICK)
         jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent.name in _NUMBERS:
+            item.add_marker("numbers")
 
 
 def pytest_collection_finish():

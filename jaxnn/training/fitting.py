@@ -138,7 +138,7 @@ def prepared(
     setup = Setup(
         given=given,
         data=data,
-        held_out=first.program.held_out(np.arange(len(given), len(data))),
+        held_out=jax.device_put(first.program.held_out(np.arange(len(given), len(data)))),
         treatment=by,
         model=own,
         in_row_space=row_space,
