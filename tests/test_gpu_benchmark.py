@@ -45,7 +45,7 @@ def test_all_sections_run_tiny(tmp_path):
 @pytest.mark.slow
 def test_what_has_no_time_is_stopped_and_named(tmp_path):
     """And a section named by `--only` leaves those of an earlier run as they are."""
-    found = run_quick(tmp_path, "--minutes", "0.02", timeout=60)
+    found = run_quick(tmp_path, "--minutes", "0.002", timeout=60)
     notes = {name: section["note"] for name, section in found.items()}
     assert notes == {name: "stopped, the time was up" for group in gpu.QUICK for name in group}
 

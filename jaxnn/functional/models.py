@@ -15,7 +15,7 @@ from jaxnn.system import draws
 from jaxnn.system.checks import brief, check_fits, device_memory, one_of, whole_number
 
 MOST_LAYERS = 256
-"""The most hidden layers of a network; each takes a second or two to compile."""
+"""The most hidden layers of a network; each takes up to half a second to compile."""
 
 
 def mlp(

@@ -89,7 +89,7 @@ def test_equal_structure_is_one_program_whose_chunk_does_not_depend_on_the_lanes
     plans = [plan([setting] * count, SIGNS) for count in (1, 5, 40)]
     assert [len(one.programs) for one in plans] == [1, 1, 1]
     assert {(one.programs[0].program, one.programs[0].chunk) for one in plans} == {
-        (plans[0].programs[0].program, 8)
+        (plans[0].programs[0].program, 4)
     }
     assert not plans[0].programs[0].program.is_mixed
     assert plans[2].padded_share == pytest.approx(0, abs=1e-9)
