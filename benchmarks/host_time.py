@@ -7,12 +7,12 @@ is left is checking, planning, commits, and Python around the calls (31 a chunk 
 thread's work, whatever the devices, so `scaling.py` counts it. CPU time, since other work on the
 machine is not to count; writing networks in wall time, the best of five.
 
-Typical output (two busy cores of an Intel Xeon at 2.5 GHz, Python 3.11.7, JAX 0.10.2; in three runs
-beside other work: 25, 19 to 21, 11 to 25, 130 to 210; of the version that checked and wrote each
-setting by itself, there and then: 318 to 404, 82 to 94, 40 to 65, 110 to 190):
+Typical output (two quiet cores of an AMD EPYC, Python 3.11.7, JAX 0.10.2; two busy cores of a Xeon
+at 2.5 GHz: 25, 19 to 21, 11 to 25, 130 to 210; of the version that checked and wrote each setting
+by itself, there and then: 318 to 404, 82 to 94, 40 to 65, 110 to 190):
 
-    us a setting: 25 before training (19 without a directory), 21 of a commit (1,287 bytes), 17
-    around the calls; 137 MB/s of networks
+    us a setting: 16 before training (15 without a directory), 17 of a commit (1,287 bytes), 11
+    around the calls; 448 MB/s of networks
 """
 
 import tempfile
