@@ -41,7 +41,7 @@ hypothesis.settings.register_profile("dev", max_examples=30, derandomize=True, d
 hypothesis.settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None)
 
 # folders whose tests compare numbers; some runs ask for them on programs compiled as users' are
-_NUMBERS = {"compiled", "functional", "training"}
+_NUMBERS = {"compiled", "data", "functional", "searching", "training"}
 
 # most of the time is compiling: this takes a third of it, and makes slower code that rounds
 # otherwise. Where slow tests are asked for, all programs are compiled as users' are

@@ -35,8 +35,9 @@ class Jitted:
     def _jitted(self) -> Any:
         # not earlier: asking for the device starts JAX's backends
         is_cpu = jax.default_backend() == "cpu"
-        is_asked_for = jax.config.read("jax_disable_most_optimizations")
-        options = {"xla_backend_optimization_level": 1} if is_cpu and not is_asked_for else None
+        # whoever asked for level 0 gets it
+        has_none = jax.config.read("jax_disable_most_optimizations")
+        options = {"xla_backend_optimization_level": 1} if is_cpu and not has_none else None
         return jax.jit(
             self.function,
             static_argnames="program",
@@ -49,6 +50,8 @@ class Jitted:
 
     def __getattr__(self, name: str) -> Any:
         """Returns an attribute of the jitted function, such as `lower`."""
+        if name.startswith("__") or name == "function":
+            raise AttributeError(name)
         return getattr(self._jitted, name)
 
 

@@ -18,7 +18,7 @@ loops that it saves."""
 
 
 @jax.tree_util.register_pytree_with_keys_class
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Packed:
     """A pytree of arrays, of which the small ones are one array; all may have more axes in front.
 
@@ -60,10 +60,10 @@ class Packed:
         return cls(large, small, form)
 
 
-def packed(tree: Any) -> Any:
+def pack(tree: Any) -> Any:
     """Returns a pytree of arrays as `Packed`, or as it is if fewer than two are small.
 
-    >>> packed({"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(2)}).small
+    >>> pack({"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(2)}).small
     Array([0., 0., 1., 1., 1., 1., 1., 1.], dtype=float32)
     """
     leaves, structure = jax.tree.flatten(tree)
@@ -74,21 +74,21 @@ def packed(tree: Any) -> Any:
     return Packed(large, jnp.concatenate(small), (structure, tuple(leaf.shape for leaf in leaves)))
 
 
-def unpacked(tree: Any) -> Any:
-    """Returns the pytree that `packed` was given."""
+def unpack(tree: Any) -> Any:
+    """Returns the pytree that `pack` was given."""
     return tree.tree if isinstance(tree, Packed) else tree
 
 
-def packed_model(model: Model) -> Model:
+def packing_model(model: Model) -> Model:
     """Returns a model whose parameters and state are packed."""
 
     def init(key: Array) -> tuple[Params, State]:
         params, state = model.init(key)
-        return packed(params), packed(state)
+        return pack(params), pack(state)
 
     @functools.wraps(model.apply)
     def apply(params: Params, state: State, x: Array, **more: Any) -> tuple[Array, State]:
-        outputs, state = model.apply(unpacked(params), unpacked(state), x, **more)
-        return outputs, packed(state)
+        outputs, state = model.apply(unpack(params), unpack(state), x, **more)
+        return outputs, pack(state)
 
     return model._replace(init=init, apply=apply)

@@ -11,7 +11,7 @@ import optax
 
 from jaxnn.compiled import objectives
 from jaxnn.compiled.compiling import Jitted
-from jaxnn.compiled.packing import unpacked
+from jaxnn.compiled.packing import unpack
 from jaxnn.compiled.programs import Program
 from jaxnn.data.batches import Batches, HeldOut, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
@@ -124,9 +124,9 @@ def train_step(
 
     Returns the new state and the metrics' sums over the mini-batch, see `_totals`.
 
-    If the first term is not finite, the network is frozen: no later step changes params and state.
-    An element whose new value would overflow keeps its old value, so params and state stay finite.
-    Both checks are fused into existing loops and cost no measurable time.
+    If the first term is not finite, the network is frozen: neither this step nor later ones change
+    params and state. An element whose new value would overflow keeps its old value, so both stay
+    finite. The checks are fused into existing loops and cost no measurable time.
     """
     model, objective = program.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
@@ -144,7 +144,7 @@ def train_step(
             **model_numbers,
         )
         cost = objective.mean_cost(outputs, batch.y, batch.weights)
-        penalty = numbers["l2"] * losses.l2_penalty(unpacked(params)) if program.has_l2 else 0.0
+        penalty = numbers["l2"] * losses.l2_penalty(unpack(params)) if program.has_l2 else 0.0
         return cost + penalty, (cost, outputs, state)
 
     grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
@@ -270,11 +270,11 @@ def train_epochs(
     """Trains the epochs of `batches` in one compiled call.
 
     Training and validation examples are rows of one data set. Which is which is data to the
-    program, so it also trains on all of them.
+    program, so the same program can train on all rows.
 
-    Returns the new state and the curves (M, E), as `objective.curves` names them, in `num_epochs`
-    columns. After divergence they are 0, which the host replaces by NaN: JAX's debugging of NaNs
-    would not allow one that is intended.
+    Returns the new state and the curves (M, E), as `objective.curves` names them, of which the
+    first `num_epochs` columns are filled. After divergence entries are 0, which the host replaces
+    by NaN: JAX's debugging of NaNs would stop at an intended one.
     """
 
     def epoch(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:

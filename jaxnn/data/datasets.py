@@ -128,16 +128,16 @@ class Dataset:
         )
 
     def followed_by(self, other: "Dataset | None") -> "Dataset":
-        """Returns a set for a compiled function, with the rows of another behind its own."""
+        """Returns a set, on the host, with the rows of another behind its own; None adds none."""
         if other is None:
             return self
         weights = None
         if self.weights is not None or other.weights is not None:
             weights = np.concatenate([self.host_weights(), other.host_weights()])
-        # on the host, where it compiles nothing
+        # by NumPy, which compiles nothing
         xs, ys = jax.device_get(((self.x, other.x), (self.y, other.y)))
         x, y = np.concatenate(xs), np.concatenate(ys)
-        return jax.device_put(Dataset._unchecked(x, y, self.num_classes, weights))
+        return Dataset._unchecked(x, y, self.num_classes, weights)
 
     @property
     def original(self) -> np.ndarray:

@@ -66,7 +66,9 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     if whole_number("num_folds", num_folds, 2) > len(data):
         raise ValueError(f"num_folds got {num_folds}; expected at most the {len(data)} examples")
     # each fold is a copy of the data
-    check_fits(num_folds * data.x.nbytes, f"num_folds got {num_folds:,}: as many copies of x")
+    # as they come, and treated
+    copies = 2 * num_folds
+    check_fits(copies * data.x.nbytes, f"num_folds got {num_folds:,}: {copies:,} copies of x")
     rng = np.random.default_rng(whole_number("seed", seed))
     labels = np.asarray(data.y)
     rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]

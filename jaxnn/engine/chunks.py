@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxnn.compiled.lanes import init_and_compile, init_lanes, train_lanes
-from jaxnn.compiled.packing import unpacked
+from jaxnn.compiled.packing import unpack
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.batches import HeldOut, Schedule, without_unfinished
@@ -192,7 +192,7 @@ def _end(
     job, index, num_lanes = stretch.job, chunk.index, len(chunk.lanes)
     record, saver = job.record, job.saver
     kept = states if states.best is None else states.best
-    params, state = map(unpacked, jax.device_get((kept.params, kept.state)))
+    params, state = map(unpack, jax.device_get((kept.params, kept.state)))
     if num_lanes < chunk.size:
         params, state = jax.tree.map(lambda leaf: leaf[:num_lanes].copy(), (params, state))
     if states.best is not None:

@@ -62,8 +62,8 @@ class Feed:
       record: the record, which keeps the treatments.
       folds: training and validation set of each fold; one pair without cross-validation.
       row_space: whether inputs are projected to their row space.
-      num_unused: without validation set, the last training examples for which programs have room to
-        evaluate, which they do not. With as many as a search had, its programs are used again.
+      num_unused: without a validation set, the number of validation rows for which programs keep
+        room, as those of a search do; nothing is evaluated on them.
     """
 
     record: Record

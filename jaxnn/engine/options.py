@@ -111,11 +111,17 @@ class Options:
     def plan_again(
         self, before: Plan, prepared: Sequence[Recipe], train: Dataset, epochs: int
     ) -> Plan:
-        """Makes the plan of settings for which there are programs, and perhaps better ones.
+        """Plans settings anew: with the programs of an earlier plan, or with new ones.
 
-        Whether these have been compiled in this process does not matter: the same call must give
-        the same bits after a study was loaded.
+        Those of the plan are taken if they need less time than new ones need with compiling.
+        Whether this process has compiled them does not matter: the same call must give the same
+        bits after a study was loaded. Without more examples than the earlier plan was made for, in
+        the row space, with folds or on another device they would compile again.
         """
+        anew = self.plan(prepared, train, epochs)
+        is_like_it = (before.device, before.folds, before.row_space) == (anew.device, 1, False)
+        if not is_like_it or len(train) <= before.num_examples:
+            return anew
         known = {one.key for one in before.programs}
 
         def seconds(plan: Plan) -> float:
@@ -124,7 +130,7 @@ class Options:
             )
 
         again = self.plan(prepared, train, epochs, known=before.programs)
-        return min(again, self.plan(prepared, train, epochs), key=seconds)
+        return min(again, anew, key=seconds)
 
 
 def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:

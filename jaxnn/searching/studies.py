@@ -112,9 +112,9 @@ class Study(Record):
         """Trains the best setting again, usually on `train + valid`.
 
         It trains for as many epochs as the network that gave the setting's value, and in the row
-        space if the study did. On as many examples as the search trained and validated with, it
-        uses the search's programs, which need not compile again, unless others take less time
-        with their compiling.
+        space if the study did. On the examples that the search trained and validated on, it uses
+        the search's programs, which are compiled, unless new ones take less time with compiling.
+        After `keep="best"`, in the row space, with folds and with a model of one's own it compiles.
 
         Args:
           data: the examples.
@@ -145,7 +145,7 @@ class Study(Record):
         prepared = recipes(given, train, options.model)
         plan = options.plan_again(self.plan, prepared, train, max(ends))
         study = empty_record(Study, options, parts, plan, epochs=max(ends))
-        # on all examples that the search had, it has room to evaluate as many as the search did
+        # programs that keep room for as many validation rows as the search's are the search's
         num_unused = max(0, len(train) - self.plan.num_examples)
         row_space = options.row_space
         feed = Feed(record=study, folds=parts, row_space=row_space, num_unused=num_unused)

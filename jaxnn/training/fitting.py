@@ -137,7 +137,7 @@ def prepared(
     data = by.treated(given).followed_by(valid and by.treated(valid))
     setup = Setup(
         given=given,
-        data=data,
+        data=jax.device_put(data),
         held_out=jax.device_put(first.program.held_out(np.arange(len(given), len(data)))),
         treatment=by,
         model=own,

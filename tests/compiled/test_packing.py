@@ -6,7 +6,7 @@ import numpy as np
 import optax
 from helpers.data import halves
 
-from jaxnn.compiled.packing import SMALL, Packed, packed, unpacked
+from jaxnn.compiled.packing import SMALL, Packed, pack, unpack
 from jaxnn.functional.optimizers import OPTIMIZERS
 from jaxnn.settings.hyperparameters import traced_numbers
 from jaxnn.training.recipes import recipes
@@ -27,19 +27,19 @@ def assert_same(one, other):
 
 def test_a_packed_tree_is_the_tree():
     tree = make_tree()
-    on_device = packed(jax.device_put(tree))
+    on_device = pack(jax.device_put(tree))
     assert on_device.small.shape == (5 + 3 + 15,)
     assert [leaf.shape for leaf in on_device.large] == [(64, SMALL // 64)]
     assert_same(on_device.tree, tree)
     assert_same(jax.device_get(on_device).tree, tree)
     # what it was like is known without the arrays
-    assert_same(jax.tree.map(np.asarray, jax.jit(unpacked)(on_device)), tree)
+    assert_same(jax.tree.map(np.asarray, jax.jit(unpack)(on_device)), tree)
 
 
 def test_a_packed_tree_keeps_further_axes_in_front():
     tree = make_tree()
     lanes = jax.tree.map(lambda leaf: np.stack([leaf, 2 * leaf]), tree)
-    together = jax.vmap(packed)(lanes)
+    together = jax.vmap(pack)(lanes)
     assert together.small.shape == (2, 5 + 3 + 15)
     for many in (together, jax.device_get(together)):
         assert_same(many.tree, lanes)
@@ -47,19 +47,19 @@ def test_a_packed_tree_keeps_further_axes_in_front():
 
 def test_few_small_arrays_are_not_packed():
     for tree in ((), {"kernel": np.ones((9, 9))}, [np.ones(SMALL), np.ones(SMALL), np.ones(2)]):
-        assert packed(tree) is tree
-        assert unpacked(tree) is tree
+        assert pack(tree) is tree
+        assert unpack(tree) is tree
 
 
 def test_gradients_and_updates_are_those_of_the_tree():
     tree = jax.device_put(make_tree())
     cost = lambda tree: sum(jnp.sum(jnp.sin(leaf) * leaf) for leaf in jax.tree.leaves(tree))
-    grads = jax.grad(lambda one: cost(one.tree))(packed(tree))
+    grads = jax.grad(lambda one: cost(one.tree))(pack(tree))
     assert isinstance(grads, Packed)
     assert_same(grads.tree, jax.grad(cost)(tree))
     adam = optax.adam(0.1)
     update = lambda params, grads: adam.update(grads, adam.init(params), params)[0]
-    assert_same(update(packed(tree), grads).tree, update(tree, grads.tree))
+    assert_same(update(pack(tree), grads).tree, update(tree, grads.tree))
 
 
 def test_only_mixed_programs_whose_update_works_element_by_element_are_packed(monkeypatch):

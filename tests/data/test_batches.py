@@ -80,6 +80,18 @@ def test_training_with_examples_of_weight_0_is_training_without_them(setting):
     jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_overflows_in_validation_changes_nothing_in_training(setting):
+    """A mini-batch that is filled up must not meet it, not even with weight 0."""
+    huge = np.where(np.arange(60)[:, None] == 59, np.float32(3e38), X)
+    one, other = (
+        jaxnn.fit(setting, DATA, Dataset(x, LABELS, 2), epochs=3) for x in (X.astype("f4"), huge)
+    )
+    for name in ("cost", "accuracy"):
+        np.testing.assert_array_equal(one.curves[name], other.curves[name])
+    jax.tree.map(np.testing.assert_array_equal, one.params, other.params)
+
+
 def test_so_it_is_for_networks_of_ones_own_and_in_every_kind_of_search():
     kind = {"progress": False, "seeds": 2}
     space = {"learning_rate": jaxnn.loguniform(1e-3, 1), "batch_size": 16}

@@ -93,8 +93,8 @@ def test_equal_structure_is_one_program_whose_chunk_does_not_depend_on_the_lanes
     }
     assert not plans[0].programs[0].program.is_mixed
     assert plans[2].padded_share == pytest.approx(0, abs=1e-9)
-    # one lane in a chunk of eight: seven eighths are thrown away
-    assert plans[0].padded_share == pytest.approx(7 / 8)
+    # one lane in a chunk of four: three quarters are thrown away
+    assert plans[0].padded_share == pytest.approx(3 / 4)
 
 
 def test_compiling_is_weighed_against_padded_work():

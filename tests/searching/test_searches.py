@@ -122,7 +122,7 @@ def test_dropped_lanes_cost_nothing(monkeypatch):
 
 
 def test_the_plan_of_a_halving_has_chunks_that_the_last_can_fill():
-    data = Dataset(np.ones((64, 500)), np.arange(64) % 2)
+    data = Dataset(np.ones((64, 250)), np.arange(64) % 2)
     settings = [{"hidden": (64,)}] * 64
     prepared = recipes(settings, data, None)
     (all_at_once,) = plan_recipes(prepared, data, 81, 1).programs
@@ -257,8 +257,8 @@ def test_a_refit_on_all_examples_compiles_nothing(space):
 
 
 def test_a_refit_uses_the_programs_of_its_search_while_that_takes_less_time():
-    settings = [{"hidden": (2,)}, {"hidden": (64, 64)}]
-    before = jaxnn.plan(settings, DATA, epochs=1)
+    settings = [{"hidden": (2,), "batch_size": 16}, {"hidden": (64, 64), "batch_size": 16}]
+    before = jaxnn.plan(settings, TRAIN, epochs=1)
     (shared,) = before.programs
     prepared, options = recipes(settings[:1], DATA, None), Options()
     for epochs, is_shared in ((1, True), (10**6, False)):
