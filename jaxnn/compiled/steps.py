@@ -234,7 +234,7 @@ def _evaluated(
     weights = padded_weights(data)
 
     def measured(index: Array, totals: Array) -> Array:
-        batch = filled_up(data, weights, jnp.asarray(held_out.rows)[index])
+        batch = filled_up(data, weights, held_out.rows[index])
         outputs, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
         cost = objective.mean_cost(outputs, batch.y, batch.weights)
         return totals + _totals(objective, cost, outputs, batch)
