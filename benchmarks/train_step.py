@@ -37,7 +37,8 @@ from torch_sides import torch_eager
 
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import init_train_state, train_epochs
-from jaxnn.settings.hyperparameters import complete, traced_numbers
+from jaxnn.settings.hyperparameters import complete
+from jaxnn.settings.traced import traced_numbers
 from jaxnn.training.recipes import networks_of
 
 NETWORKS = {"12288-25-12-6": (12288, (25, 12), 6, 3), "64-32-16-10": (64, (32, 16), 10, 40)}
@@ -48,7 +49,7 @@ def ours(problem: Problem, setting: Setting) -> Train:
     """`fit`'s compiled program alone; building it includes compiling."""
     full, data = complete(setting), problem.train
     networks = networks_of(full, None, (problem.features,), data.num_classes)
-    program = Program(networks, ("adam",), BATCH_SIZE, has_dropout=False, has_l2=False)
+    program = Program(networks, ("adam",), BATCH_SIZE)
     numbers = traced_numbers(full)
     schedule, done = program.schedule(data, 0), [0]
     states = [init_train_state(program, jax.random.key(0), numbers)]

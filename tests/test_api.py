@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxnn
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 
 KEY = jax.random.key(0)
 LABELS = jnp.array([0, 2, 1, 1])
@@ -35,17 +36,17 @@ def normalised(x):
 
 def update(x):
     total = 0.0
-    for name in ("gd", "momentum", "rmsprop", "adam"):
+    for name in OPTIMIZERS:
         descent = jaxnn.optimizer(name, NUMBERS, 0.1)
-        updates, _ = descent.update(x, descent.init(x))
+        updates, _ = descent.update(x, descent.init(x), x)
         total += jnp.sum(updates)
     return total
 
 
 def decayed(x):
-    schedules = ("none", "inverse", "exponential", "inverse_sqrt", "staircase")
     numbers = {**SCHEDULE, "learning_rate": x[0, 0]}
-    return sum(jaxnn.decayed_learning_rate(name, numbers, jnp.array(3)) for name in schedules)
+    now = jnp.array(3), jnp.array(9)
+    return sum(jaxnn.decayed_learning_rate(name, numbers, *now) for name in DECAY_SCHEDULES)
 
 
 # name -> a scalar function of x (4, 5)

@@ -101,7 +101,7 @@ EXCEPTIONS = {
     "searching.sweeps": (20, ENTRY),
     "formats.schemas": (13, "names the classes and tables of all that files hold"),
     "training.stretches": (14, "puts the training of one network together"),
-    "what fit stands on": (31, "what one program is made of lies in nine short files"),
+    "what fit stands on": (34, "what one program is made of lies in nine short files"),
     "watching.run_files": (13, "makes a run of a file again, with all classes that are in it"),
     "watching.runs": (16, ENTRY),
     "with_optuna.brain": (16, "stands between Optuna's study and a job"),
@@ -147,7 +147,7 @@ def test_a_folder_has_few_files(folder):
 
 def test_a_network_is_read_in_few_lines():
     read = (PACKAGE / "functional" / f"{name}.py" for name in READ_FIRST)
-    assert sum(len(path.read_text().splitlines()) for path in read) < 900
+    assert sum(len(path.read_text().splitlines()) for path in read) < 1200
 
 
 def test_fit_stands_on_few_files():

@@ -251,8 +251,8 @@ def _apply(
         a, *others = [layers.ACTIVATIONS[name](z) for name in mixture.activations]
         for index, other in enumerate(others, 1):
             a = jnp.where(lane_data["activation"] == index, other, a)
-        if mixture.is_padded and "sigmoid" in mixture.activations:
-            # sigmoid(0) is not 0: padded units must output 0, so that the weights above stay 0
+        if mixture.is_padded and not layers.NOT_ZERO_AT_0.isdisjoint(mixture.activations):
+            # padded units must output 0, so that the weights above stay 0
             a = jnp.where((jnp.arange(num_units) < lane_data["hidden"][layer])[:, None], a, 0)
         if has_dropout and key is not None:
             a = layers.dropout(draws.fold_in(key, layer), dropout, a)

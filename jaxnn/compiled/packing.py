@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.functional.losses import kernels
 from jaxnn.functional.types import Array, Model, Params, State
 
 SMALL = 4096
@@ -77,6 +78,22 @@ def pack(tree: Any) -> Any:
 def unpack(tree: Any) -> Any:
     """Returns the pytree that `pack` was given."""
     return tree.tree if isinstance(tree, Packed) else tree
+
+
+def packed_kernels(tree: Any) -> Any:
+    """Returns `kernels` for a pytree that may be packed; its small array then has 1 for True.
+
+    >>> packed_kernels(pack({"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(2)})).small
+    array([0, 0, 1, 1, 1, 1, 1, 1])
+    """
+    if not isinstance(tree, Packed):
+        return kernels(tree)
+    structure, shapes = tree.form
+    own = jax.tree.leaves(kernels(jax.tree.unflatten(structure, range(len(shapes)))))
+    sizes = [math.prod(shape) for shape in shapes]
+    large = tuple(is_it for is_it, size in zip(own, sizes, strict=True) if size >= SMALL)
+    small = [np.full(n, is_it, int) for is_it, n in zip(own, sizes, strict=True) if n < SMALL]
+    return Packed(large, np.concatenate(small), tree.form)
 
 
 def packing_model(model: Model) -> Model:

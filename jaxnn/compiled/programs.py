@@ -10,11 +10,17 @@ import optax
 from jaxnn.compiled.networks import Networks
 from jaxnn.compiled.objectives import OBJECTIVES, Objective
 from jaxnn.compiled.packing import packing_model
-from jaxnn.compiled.updates import descent, may_mix, num_moments
+from jaxnn.compiled.updates import (
+    descent,
+    is_elementwise,
+    learning_rate_at,
+    may_mix,
+    num_moments,
+)
 from jaxnn.data.batches import HeldOut, Schedule
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.optimizers import OPTIMIZERS, Numbers
-from jaxnn.functional.types import Model
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, Numbers
+from jaxnn.functional.types import Array, Model
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
 _MOST_FILLED = 4
@@ -30,16 +36,16 @@ class Program(NamedTuple):
     """The optimizers that occur among the lanes."""
     batch_size: int
     """Examples of a mini-batch; the most among the lanes, to which smaller ones are filled up."""
-    has_dropout: bool
-    """Whether masks are drawn, which costs as much as a small network's step."""
-    has_l2: bool
-    """Whether l2 is computed, which reads all weights twice (15 % of a wide network's step)."""
+    switches: tuple[str, ...] = ()
+    """The switches, such as `dropout` and `l2`, that are on in some lane; nothing is computed for
+    others. (Masks cost as much as a small network's step; l2 reads all weights twice, 15 % of a
+    wide network's step.)"""
+    schedules: tuple[str, ...] = ("none",)
+    """The schedules of the learning rate that occur among the lanes."""
     keep_best: str | None = None
     """Name of a metric: keep a copy of the network at its best validation epoch."""
     loss: str = DEFAULT_OBJECTIVE
     """Name of the objective."""
-    has_decay: bool = True
-    """Whether a schedule lowers the learning rate; True computes every schedule."""
     least_batch_size: int | None = None
     """The smallest mini-batch of a lane, which has the most steps; None if all are equal."""
 
@@ -50,7 +56,8 @@ class Program(NamedTuple):
         if (self.keep_best, self.loss) != (other.keep_best, other.loss):
             return None
         networks = self.networks.merged(other.networks)
-        optimizers = tuple(sorted({*self.optimizers, *other.optimizers}))
+        union = lambda a, b: tuple(sorted({*a, *b}))
+        optimizers = union(self.optimizers, other.optimizers)
         least, most = (
             choose(size for one in (self, other) for size in one.batch_sizes)
             for choose in (min, max)
@@ -58,14 +65,16 @@ class Program(NamedTuple):
         may_fill = most <= _MOST_FILLED * least and self.networks.takes_filled_batches
         if networks is None or not (least == most or may_fill) or not may_mix(optimizers):
             return None
+        if not is_elementwise(optimizers) and self.networks != other.networks:
+            # padding may change what it does
+            return None
         return self._replace(
             batch_size=most,
             least_batch_size=least if least < most else None,
             networks=networks,
             optimizers=optimizers,
-            has_dropout=self.has_dropout or other.has_dropout,
-            has_l2=self.has_l2 or other.has_l2,
-            has_decay=self.has_decay or other.has_decay,
+            switches=union(self.switches, other.switches),
+            schedules=union(self.schedules, other.schedules),
         )
 
     @property
@@ -99,10 +108,12 @@ class Program(NamedTuple):
         """Returns the work of a lane's step, in the order of `Rates` without convolutions."""
         # gradient and weight are each written and read; a moment costs as much, since its loop
         # reads it and the gradient again; l2 reads the weights twice
-        floats = self.networks.num_weights * (4 + 4 * self.num_moments + 2 * self.has_l2)
+        floats = self.networks.num_weights * (
+            4 + 4 * self.num_moments + 2 * ("l2" in self.switches)
+        )
         num_bytes = float(floats * jnp.result_type(float).itemsize)
         step = self.networks.step(self.batch_size, chunk, input_shape)
-        draws = step.draws * self.has_dropout
+        draws = step.draws * ("dropout" in self.switches)
         return step.products, num_bytes + step.num_bytes, step.activations, draws, 1 / chunk, 1.0
 
     @property
@@ -150,12 +161,29 @@ class Program(NamedTuple):
         mixture, compiling takes as long and a step up to a tenth more. No GPU was measured.)
         """
         model = self.networks.model(numbers)
-        is_elementwise = all(OPTIMIZERS[name].place is not None for name in self.optimizers)
-        return packing_model(model) if self.is_mixed and is_elementwise else model
+        may_pack = self.is_mixed and is_elementwise(self.optimizers)
+        return packing_model(model) if may_pack else model
 
     def optimizer_of(self, numbers: Numbers, learning_rate: Any) -> optax.GradientTransformation:
-        """A lane's update, built inside the traced function."""
-        return descent(self.optimizers, numbers, learning_rate)
+        """Returns a lane's update, built inside the traced function."""
+        return descent(self.optimizers, numbers, learning_rate, self.switches)
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether the learning rate of some lane changes."""
+        return self.schedules != ("none",) or "warmup" in self.switches
+
+    @property
+    def is_scheduled_by_step(self) -> bool:
+        """Whether the learning rate of some lane changes within an epoch."""
+        by_step = any(DECAY_SCHEDULES[name].is_by_step for name in self.schedules)
+        return by_step or "warmup" in self.switches
+
+    def learning_rate(self, numbers: Numbers, epoch: Array) -> Any:
+        """Returns a lane's learning rate, which changes by the epoch or by the step."""
+        if not self.has_schedule:
+            return numbers["learning_rate"]
+        return learning_rate_at(self.schedules, numbers, epoch, self.switches)
 
 
 def initial(program: Program) -> Program:
@@ -163,6 +191,4 @@ def initial(program: Program) -> Program:
 
     Programs that differ in this only share the compiled function that makes the first state.
     """
-    return program._replace(
-        batch_size=1, least_batch_size=None, has_dropout=False, has_l2=False, has_decay=False
-    )
+    return program._replace(batch_size=1, least_batch_size=None, switches=(), schedules=("none",))

@@ -16,7 +16,6 @@ from jaxnn.compiled.programs import Program
 from jaxnn.data.batches import Batches, HeldOut, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional import losses
-from jaxnn.functional.optimizers import decayed_learning_rate
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 from jaxnn.system import draws
@@ -130,7 +129,7 @@ def train_step(
     """
     model, objective = program.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
-    if "dropout" in model.numbers and not program.has_dropout:
+    if "dropout" in model.numbers and "dropout" not in program.switches:
         model_numbers["dropout"] = 0.0
 
     def cost_of(params: Params) -> tuple[Array, tuple[Array, Array, State]]:
@@ -144,7 +143,8 @@ def train_step(
             **model_numbers,
         )
         cost = objective.mean_cost(outputs, batch.y, batch.weights)
-        penalty = numbers["l2"] * losses.l2_penalty(unpack(params)) if program.has_l2 else 0.0
+        has_l2 = "l2" in program.switches
+        penalty = numbers["l2"] * losses.l2_penalty(unpack(params)) if has_l2 else 0.0
         return cost + penalty, (cost, outputs, state)
 
     grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
@@ -182,18 +182,23 @@ def train_epoch(
     Returns the new state, and the metrics (M,) over all examples, each measured before its own
     step.
     """
-    learning_rate = numbers["learning_rate"]
-    if program.has_decay:
-        schedule = numbers["decay_schedule"]
-        learning_rate = decayed_learning_rate(schedule, numbers, train_state.epoch)
+    of_epoch = program.learning_rate(numbers, train_state.epoch)
+    # of all its steps, with the last, smaller mini-batch of a foreign model
+    num_steps = jnp.asarray(batches.num_steps + (batches.rest is not None), float)
 
-    def on_batch(batch: Dataset, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
-        train_state, totals = train_step(program, carry[0], numbers, learning_rate, batch)
-        return train_state, carry[1] + totals
+    def on_batch(
+        step: Array, batch: Dataset, carry: tuple[TrainState, Array]
+    ) -> tuple[TrainState, Array]:
+        learning_rate = of_epoch
+        if program.is_scheduled_by_step:
+            now = jnp.asarray(train_state.epoch, float) + jnp.asarray(step, float) / num_steps
+            learning_rate = program.learning_rate(numbers, now)
+        new_state, totals = train_step(program, carry[0], numbers, learning_rate, batch)
+        return new_state, carry[1] + totals
 
     def on_rows(step: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         rows = batches.rows[index, step]
-        return on_batch(filled_up(data, weights, rows) if may_fill else data[rows], carry)
+        return on_batch(step, filled_up(data, weights, rows) if may_fill else data[rows], carry)
 
     may_fill, weights = program.networks.takes_filled_batches, padded_weights(data)
     carry = train_state, _zeros(train_state, len(program.objective.measures) + 1)
@@ -201,7 +206,7 @@ def train_epoch(
     if batches.rest is not None:
         # a foreign model may not ignore examples of weight 0: its last mini-batch is a step of its
         # own shape, for which the step is compiled twice
-        carry = on_batch(data[batches.rest[index]], carry)
+        carry = on_batch(batches.num_steps, data[batches.rest[index]], carry)
     train_state, totals = carry
     return train_state._replace(epoch=train_state.epoch + 1), _values(program.objective, totals)
 

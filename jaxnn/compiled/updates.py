@@ -1,4 +1,4 @@
-"""The update of a program: one optimizer of Optax, or several optimizers as one."""
+"""The update of a program: one optimizer and schedule, or several as one."""
 
 import functools
 import operator
@@ -9,13 +9,30 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnn.functional.optimizers import OPTIMIZERS, Numbers, Place, optimizer
+from jaxnn.compiled.packing import packed_kernels
+from jaxnn.functional.optimizers import (
+    DECAY_SCHEDULES,
+    OPTIMIZERS,
+    Numbers,
+    Place,
+    add_weight_decay,
+    clip_by_norm,
+    decayed_learning_rate,
+)
 from jaxnn.functional.types import Array, Params
 
 
 def may_mix(names: Collection[str]) -> bool:
     """Whether one program can train lanes of these optimizers."""
-    return len({*names}) == 1 or all(OPTIMIZERS[name].place is not None for name in names)
+    return len({*names}) == 1 or is_elementwise(names)
+
+
+def is_elementwise(names: Collection[str]) -> bool:
+    """Whether these optimizers change each weight by itself, as those with a place do.
+
+    They may then be packed, and train padded networks.
+    """
+    return all(OPTIMIZERS[name].place is not None for name in names)
 
 
 class MixedState(NamedTuple):
@@ -26,73 +43,75 @@ class MixedState(NamedTuple):
     square: Params | None
 
 
-def mixed_optimizer(
-    names: tuple[str, ...], numbers: Numbers, learning_rate: float | Array
-) -> optax.GradientTransformation:
-    """Returns one update for several optimizers, in which a number chooses the optimizer.
+def mixed_direction(names: tuple[str, ...], numbers: Numbers) -> optax.GradientTransformation:
+    """Returns one direction for several optimizers, of which a number chooses the lane's.
 
-    W <- W - alpha * m / (sqrt(s) + epsilon),  m <- beta m + (1 - beta) dW,  s likewise of dW^2
+    u / (sqrt(s) + epsilon),  u = c m + (1 - c) dW
+    m <- beta m + (1 - beta) dW,  s <- beta2 s + (1 - beta2) dW^2
 
-    Without a mean, beta is 0; without a square, there is no denominator. Both are corrected for
-    their start at 0 if the optimizer's `place` says so. The update is as expensive as the most
-    expensive of `names`.
+    Without a mean, beta and c are 0; without a square, there is no denominator. The optimizer's
+    `place` says whether both are corrected for their start at 0, whether c differs from beta, and
+    whether the sign of u takes its place. What none of `names` needs is not computed.
 
     Args:
       names: the optimizers that occur; static. Each has a `place`.
       numbers: as for `optimizer`, and "optimizer", the index of its name in OPTIMIZERS.
-      learning_rate: may be traced.
 
     Raises:
       ValueError: an optimizer has no place in the common update.
     """
-    index_of = {name: index for index, name in enumerate(OPTIMIZERS)}
-    chosen = [
-        (numbers["optimizer"] == index_of[name], place)
-        for name in names
-        if (place := OPTIMIZERS[name].place) is not None
-    ]
-    if len(chosen) < len(names):
-        raise ValueError(f"mixed_optimizer got {', '.join(names)}; expected those with a place")
+    is_place: dict[Place, Any] = {}
+    for index, (name, row) in enumerate(OPTIMIZERS.items()):
+        if name in names and row.place is not None:
+            is_it = numbers["optimizer"] == index
+            is_place[row.place] = is_place[row.place] | is_it if row.place in is_place else is_it
+    if not is_elementwise(names):
+        raise ValueError(f"mixed_direction got {', '.join(names)}; expected those with a place")
+    has = lambda attribute: any(getattr(place, attribute) for place in is_place)
 
-    def is_one(has: Callable[[Place], bool]) -> Any:
-        """Whether the lane's optimizer has a `place` with some property."""
-        return functools.reduce(operator.or_, [is_it for is_it, it in chosen if has(it)], False)
+    def is_one(attribute: str) -> Any:
+        """Whether the lane's optimizer has a `place` with some attribute."""
+        found = [is_it for place, is_it in is_place.items() if getattr(place, attribute)]
+        return functools.reduce(operator.or_, found, False)
 
-    def decay_of(moment: str) -> Any:
-        """Returns the decay of the lane's moment; 0 if its optimizer does not keep it."""
-        decay: Any = 0.0
-        for is_it, place in chosen:
-            if (name := getattr(place, moment)) is not None:
-                decay = jnp.where(is_it, numbers[name], decay)
-        return decay
+    def number_of(value: Callable[[Place], Any]) -> Any:
+        """Returns a number of the lane's optimizer; 0 if its place has none."""
+        chosen: Any = 0.0
+        for place, is_it in is_place.items():
+            chosen = chosen if (n := value(place)) is None else jnp.where(is_it, n, chosen)
+        return chosen
 
-    has_mean, has_square = (
-        any(getattr(place, moment) for _, place in chosen) for moment in ("mean", "square")
+    beta = number_of(lambda place: place.mean and numbers[place.mean])
+    beta2 = number_of(lambda place: place.square and numbers[place.square])
+    share = number_of(
+        lambda place: place.share(numbers) if place.share else place.mean and numbers[place.mean]
     )
 
     def init_fn(params: Params) -> MixedState:
-        zeros = lambda is_kept: jax.tree.map(jnp.zeros_like, params) if is_kept else None
-        return MixedState(jnp.zeros((), jnp.int32), zeros(has_mean), zeros(has_square))
+        zeros = lambda moment: jax.tree.map(jnp.zeros_like, params) if has(moment) else None
+        return MixedState(jnp.zeros((), jnp.int32), zeros("mean"), zeros("square"))
 
     def update_fn(
         grads: Params, state: MixedState, params: Params | None = None
     ) -> tuple[Params, MixedState]:
         del params
         step = state.step + 1
-        mean, square, updates = grads, None, grads
+        mean, square, updates = None, None, grads
 
         def corrected(decay: Array) -> Array:
-            is_corrected = is_one(lambda place: place.is_corrected)
-            return jnp.where(is_corrected, 1 - decay ** step.astype(float), 1.0)
+            return jnp.where(is_one("is_corrected"), 1 - decay ** step.astype(float), 1.0)
 
-        if has_mean:
-            beta, is_averaged = decay_of("mean"), is_one(lambda place: place.mean is not None)
+        if has("mean"):
             # in lanes without a mean, 0 times an infinite value would be NaN
-            average = lambda m, grad: beta * jnp.where(is_averaged, m, 0) + (1 - beta) * grad
-            mean = jax.tree.map(average, state.mean, grads)
-            updates = jax.tree.map(lambda m: m / corrected(beta), mean)
-        if has_square:
-            beta2, is_scaled = decay_of("square"), is_one(lambda place: place.square is not None)
+            old = jax.tree.map(lambda m: jnp.where(is_one("mean"), m, 0), state.mean)
+            weighted = lambda weight: jax.tree.map(
+                lambda m, grad: weight * m + (1 - weight) * grad, old, grads
+            )
+            mean = weighted(beta)
+            updates = weighted(share) if has("share") else mean
+            updates = jax.tree.map(lambda u: u / corrected(beta), updates)
+        if has("square"):
+            is_scaled = is_one("square")
             # in lanes without a square, a gradient whose square overflows must not matter
             scaled = jax.tree.map(lambda grad: jnp.where(is_scaled, grad, 0), grads)
             average = lambda s, grad: beta2 * s + (1 - beta2) * jnp.square(grad)
@@ -101,19 +120,76 @@ def mixed_optimizer(
                 u / jnp.where(is_scaled, jnp.sqrt(s / corrected(beta2)) + numbers["epsilon"], 1)
             )
             updates = jax.tree.map(divided, updates, square)
-        updates = jax.tree.map(lambda update: -learning_rate * update, updates)
-        return updates, MixedState(step, mean if has_mean else None, square)
+        if has("is_sign"):
+            is_sign = is_one("is_sign")
+            updates = jax.tree.map(lambda u: jnp.where(is_sign, jnp.sign(u), u), updates)
+        return updates, MixedState(step, mean, square)
 
     return optax.GradientTransformation(init_fn, update_fn)
 
 
 def descent(
-    names: tuple[str, ...], numbers: Numbers, learning_rate: float | Array
+    names: tuple[str, ...],
+    numbers: Numbers,
+    learning_rate: float | Array,
+    switches: Collection[str] = (),
 ) -> optax.GradientTransformation:
-    """Returns Optax's transformation for one optimizer, the common update for several."""
+    """Returns the update of a lane: Optax's for one optimizer, the common one for several.
+
+    Args:
+      names, numbers: as for `mixed_direction`.
+      learning_rate: may be traced.
+      switches: which of weight decay and clipping to compute.
+    """
     if len(names) == 1:
-        return optimizer(names[0], numbers, learning_rate)
-    return mixed_optimizer(names, numbers, learning_rate)
+        direction, uses_decay = OPTIMIZERS[names[0]].direction(numbers), True
+    else:
+        direction, uses_decay = mixed_direction(names, numbers), _decays(numbers)
+    before, after = [], []
+    if "clip_norm" in switches:
+        before = [clip_by_norm(numbers["clip_norm"])]
+    if "weight_decay" in switches:
+        amount = jnp.where(uses_decay, numbers["weight_decay"], 0)
+        after = [add_weight_decay(amount, packed_kernels)]
+    after.append(optax.scale_by_learning_rate(learning_rate))
+
+    def update_fn(grads: Params, state: Any, params: Params | None = None) -> tuple[Params, Any]:
+        # they have no state: that of the direction does not depend on what is switched on
+        nothing = optax.EmptyState()
+        for one in before:
+            grads, _ = one.update(grads, nothing, params)
+        updates, state = direction.update(grads, state, params)
+        for one in after:
+            updates, _ = one.update(updates, nothing, params)
+        return updates, state
+
+    return optax.GradientTransformation(direction.init, update_fn)
+
+
+def _decays(numbers: Numbers) -> Any:
+    """Whether the lane's optimizer has weight decay."""
+    decaying = [i for i, row in enumerate(OPTIMIZERS.values()) if "weight_decay" in row.uses]
+    return functools.reduce(operator.or_, [numbers["optimizer"] == i for i in decaying])
+
+
+def learning_rate_at(
+    schedules: tuple[str, ...], numbers: Numbers, epoch: Array, switches: Collection[str]
+) -> Any:
+    """Returns a lane's learning rate at an epoch, see `decayed_learning_rate`.
+
+    Args:
+      schedules: the names that occur; static. Of several, the number "decay_schedule", an index in
+        DECAY_SCHEDULES, chooses the lane's.
+      numbers: those of the lane, and "epochs", the number of epochs in all.
+      switches: whether there is a warm-up.
+    """
+    used = {name: one for name, one in numbers.items() if name != "warmup" or name in switches}
+    rates = [decayed_learning_rate(one, used, epoch, numbers["epochs"]) for one in schedules]
+    rate = rates[0]
+    order = {name: place for place, name in enumerate(DECAY_SCHEDULES)}
+    for name, other in zip(schedules[1:], rates[1:], strict=True):
+        rate = jnp.where(numbers["decay_schedule"] == order[name], other, rate)
+    return rate
 
 
 @functools.lru_cache
@@ -124,6 +200,6 @@ def num_moments(names: tuple[str, ...]) -> int:
         # without a trace, so that a bad setting is refused before anything is traced
         return sum(any(getattr(one, moment) for one in places) for moment in ("mean", "square"))
     numbers = dict.fromkeys(OPTIMIZERS[names[0]].uses, 0.5)
-    weights = jax.ShapeDtypeStruct((2,), jnp.result_type(float))
-    state = jax.eval_shape(descent(names, numbers, 0.0).init, weights)
+    weights = jax.ShapeDtypeStruct((2, 2), jnp.result_type(float))
+    state = jax.eval_shape(descent(names, numbers, 0.0, ()).init, weights)
     return sum(leaf.shape == weights.shape for leaf in jax.tree.leaves(state))

@@ -14,7 +14,7 @@ import numpy as np
 Held = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a file by name, and its attributes."""
 
-VERSIONS = {"network": 2, "study": 2, "run": 1}
+VERSIONS = {"network": 2, "study": 3, "run": 1}
 """Kind of file -> the version that is written now."""
 
 
@@ -26,8 +26,37 @@ def _with_tables(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
     return arrays, about
 
 
+def _with_switches(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
+    """Version 2 had a field of a program for each thing that it computes or not."""
+    return arrays, {
+        **about,
+        **{name: _switched(about[name]) for name in ("plan", "states") if name in about},
+    }
+
+
+_ONCE_FIELDS = {"dropout": "has_dropout", "l2": "has_l2"}
+
+
+def _switched(value: Any) -> Any:
+    """Returns JSON in which programs name what they compute."""
+    if isinstance(value, list):
+        return [_switched(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: _switched(item) for key, item in value.items()}
+    program = value.get("Program")
+    if isinstance(program, dict):
+        program = dict(program)
+        on = [name for name, field in _ONCE_FIELDS.items() if program.pop(field, False)]
+        # which schedules it computed does not matter to what is trained
+        program.pop("has_decay", None)
+        value["Program"] = {"switches": {"tuple": on}, **program}
+    return value
+
+
 UPGRADES: dict[tuple[str, int], Callable[[dict[str, np.ndarray], dict[str, Any]], Held]] = {
-    ("study", 1): _with_tables
+    ("study", 1): _with_tables,
+    ("study", 2): _with_switches,
 }
 """(kind, version) -> the function that upgrades a file of that version to the next."""
 

@@ -22,8 +22,8 @@ from jaxnn.engine.savers import on_host
 from jaxnn.results import trials
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
-from jaxnn.settings.hyperparameters import traced_columns
-from jaxnn.training.recipes import Recipe, by_structure
+from jaxnn.settings.traced import traced_columns
+from jaxnn.training.recipes import Recipe, by_structure, epoch_counts
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -218,4 +218,4 @@ def lane_data(program: Program, recipes: Sequence[Recipe]) -> dict[str, np.ndarr
         owns.append(program.networks.lane_data(one.setting))
         place[rows] = index
     structures = {name: np.stack([own[name] for own in owns])[place] for name in owns[0]}
-    return traced_columns([one.setting for one in recipes]) | structures
+    return traced_columns([one.setting for one in recipes]) | epoch_counts(recipes) | structures

@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxnn.compiled.objectives import COST
 from jaxnn.data.datasets import Dataset
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, check_representable
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
+from jaxnn.settings.traced import check_representable
 from jaxnn.system.arrays import host_array
 from jaxnn.system.checks import needs, whole_number
 from jaxnn.system.terminal import warn_caller

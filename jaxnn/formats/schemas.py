@@ -33,9 +33,9 @@ from jaxnn.disk.encoding import (
 )
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.models import MOST_LAYERS
-from jaxnn.functional.optimizers import OPTIMIZERS
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.results.records import SHAPE, WRITTEN
-from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
+from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE, SWITCHES
 from jaxnn.system.checks import brief
 
 
@@ -99,11 +99,10 @@ recorded(
     model=Rule("a structure", is_networks),
     optimizers=many(key_of(OPTIMIZERS), 1, len(OPTIMIZERS)),
     batch_size=whole(1),
-    has_dropout=TRUTH,
-    has_l2=TRUTH,
+    switches=many(one_of(*SWITCHES), 0, len(SWITCHES)),
+    schedules=many(key_of(DECAY_SCHEDULES), 1, len(DECAY_SCHEDULES)),
     keep_best=maybe(WRITTEN["metric"]),
     loss=key_of(OBJECTIVES),
-    has_decay=TRUTH,
     least_batch_size=maybe(whole(1)),
 )(Program)
 

@@ -20,7 +20,7 @@ from jaxnn.formats.parts import part_of
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
-from jaxnn.settings.hyperparameters import traced_numbers
+from jaxnn.settings.traced import traced_numbers
 from jaxnn.system.draws import new_key
 
 States = dict[Lane, TrainState]

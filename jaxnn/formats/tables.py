@@ -2,9 +2,9 @@
 
 | name | kind | meaning |
 | --- | --- | --- |
-| settings | attribute | a list of different settings, with null in place of each float |
+| settings | attribute | a list of different settings, with null in place of each float or None |
 | settings/kind | array (S,) | which of them each setting is |
-| settings/floats/NAME | array (S,) | the floats that stand for null; NaN where there is none |
+| settings/floats/NAME | array (S,) | the floats that stand for null; NaN for None |
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,8 @@ import numpy as np
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled
 from jaxnn.formats.schemas import check_range
-from jaxnn.settings.hyperparameters import Setting, exact
+from jaxnn.settings.hyperparameters import Setting
+from jaxnn.settings.traced import exact
 
 TABLES = ("given", "settings")
 """The fields of a record that are settings."""
@@ -35,7 +36,7 @@ def table(settings: Sequence[Setting]) -> tuple[dict[str, np.ndarray], list[Any]
         key = (
             *setting,
             *[
-                type(one) is float or (one if type(one) is str else exact(one))
+                _is_float(one) or (one if type(one) is str else exact(one))
                 for one in setting.values()
             ],
         )
@@ -44,12 +45,17 @@ def table(settings: Sequence[Setting]) -> tuple[dict[str, np.ndarray], list[Any]
     floats: dict[str, np.ndarray] = {}
     for index, own in enumerate(rows.values()):
         first, kind[own] = settings[own[0]], index
-        names = [name for name, one in first.items() if type(one) is float]
+        names = [name for name, one in first.items() if _is_float(one)]
         kinds.append(encode({**first, **dict.fromkeys(names)}))
         for name in names:
             column = floats.setdefault(f"floats/{name}", np.full(len(settings), np.nan))
             column[own] = [settings[row][name] for row in own]
     return {"kind": kind, **floats}, kinds
+
+
+def _is_float(value: Any) -> bool:
+    """Whether a value is kept in an array: all floats of settings are finite, so NaN is None."""
+    return type(value) is float or value is None
 
 
 def settings_of(
@@ -67,10 +73,17 @@ def settings_of(
     check_range(f"{group}/kind", kind, 0, len(known) - 1)
     floats = [[name for name, value in one.items() if value is None] for one in known]
     columns = {
-        name: filled(path, f"{group}/floats/{name}", np.empty(count), arrays).tolist()
+        name: _as_values(filled(path, f"{group}/floats/{name}", np.empty(count), arrays))
         for name in dict.fromkeys(name for names in floats for name in names)
     }
     return [
         {**known[one], **{name: columns[name][row] for name in floats[one]}}
         for row, one in enumerate(kind.tolist())
     ]
+
+
+def _as_values(column: np.ndarray) -> list[float | None]:
+    values: list[float | None] = column.tolist()
+    for row in np.flatnonzero(np.isnan(column)):
+        values[row] = None
+    return values

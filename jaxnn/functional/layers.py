@@ -22,8 +22,18 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid,
     "leaky_relu": jax.nn.leaky_relu,
     "identity": lambda z: z,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "selu": jax.nn.selu,
+    "elu": jax.nn.elu,
+    "mish": jax.nn.mish,
+    "softplus": jax.nn.softplus,
 }
-"""Activation functions by name; `leaky_relu` has the slope 0.01 below zero."""
+"""Activation functions by name; `leaky_relu` has the slope 0.01 below zero, and `gelu` is the
+approximation by tanh, as in Flax."""
+
+NOT_ZERO_AT_0 = frozenset({"sigmoid", "softplus"})
+"""Activations g with g(0) != 0, whose padded units a mixed program sets to 0."""
 
 
 def _uniform(u: Array) -> Array:
@@ -39,6 +49,7 @@ INITIALIZERS: dict[str, tuple[Callable[[Array], Array], Callable[[Any, Any], Any
     "xavier_normal": (_normal, lambda num_in, num_out: (4 / (num_in + num_out)) ** 0.5),
     "he_uniform": (_uniform, lambda num_in, num_out: (6 / num_in) ** 0.5),
     "he_normal": (_normal, lambda num_in, num_out: (4 / num_in) ** 0.5),
+    "lecun_normal": (_normal, lambda num_in, num_out: (2 / num_in) ** 0.5),
 }
 """Name -> (a symmetric number from one that is uniform between 0 and 1, its scale from the units in
 and out). The symmetric numbers have variance 1/3, if uniform, and 1/2."""
@@ -55,6 +66,7 @@ def init_dense(
     | xavier_normal | N(0, 2 / (num_in + num_out)) | the same |
     | he_uniform | U(-a, a), a = sqrt(6 / num_in) | He et al. 2015 |
     | he_normal | N(0, 2 / num_in) | the same |
+    | lecun_normal | N(0, 1 / num_in), for selu | LeCun et al. 1998, Klambauer et al. 2017 |
 
     What is drawn for a weight depends on the key, its row and its column alone. The weights of a
     layer are therefore a corner of the weights of any larger layer with the same deviation: padding

@@ -1,5 +1,7 @@
 """Costs of examples, weighted means, the l2 penalty, and accuracy."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -117,9 +119,19 @@ def l2_penalty(params: Params) -> Array:
     >>> l2_penalty({"kernel": jnp.array([3.0, 4.0]), "scale": jnp.array([9.0])})
     Array(12.5, dtype=float32)
     """
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    kernels = [leaf for path, leaf in leaves if path and _name(path[-1]) == "kernel"]
-    return 0.5 * sum((jnp.sum(jnp.square(kernel)) for kernel in kernels), jnp.zeros(()))
+    of_kernel = lambda leaf, is_kernel: jnp.sum(jnp.square(leaf)) if is_kernel else None
+    squares = jax.tree.leaves(jax.tree.map(of_kernel, params, kernels(params)))
+    return 0.5 * sum(squares, jnp.zeros(()))
+
+
+def kernels(params: Params) -> Any:
+    """Returns a pytree like the parameters that is True for kernels, the leaves of that name.
+
+    >>> kernels({"kernel": jnp.ones(2), "scale": jnp.ones(1)})
+    {'kernel': True, 'scale': False}
+    """
+    is_kernel = lambda path, leaf: bool(path) and _name(path[-1]) == "kernel"
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
 
 
 def _name(entry: object) -> object:

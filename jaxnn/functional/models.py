@@ -38,7 +38,8 @@ def mlp(
       num_features: F; inputs (B, ...) are flattened in C order.
       hidden: units of each hidden layer, such as (25, 12).
       num_classes: C.
-      activation: "relu", "tanh", "sigmoid", "leaky_relu" or "identity".
+      activation: "relu", "tanh", "sigmoid", "leaky_relu", "identity", "gelu", "silu", "selu",
+        "elu", "mish" or "softplus".
       batch_norm: whether hidden layers have batch norm, before the activation.
       init: see `init_dense`.
 

@@ -75,9 +75,8 @@ def plan(
     epochs, seeds = whole_number("epochs", epochs, 1), whole_number("seeds", seeds, 1)
     model = None if model is None else as_model(model)
     check_row_space(row_space, model)
-    return plan_recipes(
-        recipes(settings, train, model), train, epochs, seeds, row_space=row_space, rates=rates
-    )
+    prepared = recipes(settings, train, model, epochs)
+    return plan_recipes(prepared, train, epochs, seeds, row_space=row_space, rates=rates)
 
 
 def plan_recipes(
@@ -184,7 +183,7 @@ class _Shared(NamedTuple):
     def order(self) -> tuple[Any, ...]:
         """A sort key: groups that are cheap to join come next to each other."""
         program, hidden = self.program, self.program.networks.hidden
-        block = (self.inputs, program.batch_size, program.num_moments, program.has_dropout)
+        block = (self.inputs, program.batch_size, program.num_moments, program.switches)
         return (block, len(hidden), hidden, repr(program))
 
 

@@ -63,7 +63,7 @@ class Arena:
         job, train, hosts = self.job, self.job.feed.train, self.job.team.hosts
         # a sampler without a seed draws different settings in each process
         settings = of_first(hosts, "the settings", [dict(one) for one in settings])
-        new = recipes(settings, train, self._options.model)
+        new = recipes(settings, train, self._options.model, self.budget.max_epochs)
         plan = self._options.plan(
             [*job.recipes, *new], train, self.record.num_epochs, known=self._known
         )

@@ -163,7 +163,7 @@ def _drawn(
     # settings drawn later come from the same space: enough samples show which programs it needs
     count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
     first = sample(space, count, budget.seed, method=how.draw)
-    prepared = recipes(first, train, options.model)
+    prepared = recipes(first, train, options.model, budget.max_epochs)
     # a grid may have fewer settings
     rungs = [(min(count, len(first)), epochs) for count, epochs in how.rungs(budget)]
     shares = [(count / len(prepared), epochs) for count, epochs in rungs]

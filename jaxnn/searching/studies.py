@@ -142,7 +142,8 @@ class Study(Record):
         given = [self.given[row] for row in rows]
         # the mean number of epochs of the networks that were kept
         ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
-        prepared = recipes(given, train, options.model)
+        # schedules are those of the search, wherever training ends
+        prepared = recipes(given, train, options.model, self.num_epochs)
         plan = options.plan_again(self.plan, prepared, train, max(ends))
         study = empty_record(Study, options, parts, plan, epochs=max(ends))
         # programs that keep room for as many validation rows as the search's are the search's

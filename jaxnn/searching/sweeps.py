@@ -118,7 +118,7 @@ def sweep(
         if plan is not None and not isinstance(plan, Plan):
             raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
         parts = options.parts(train, valid)
-        prepared = recipes(settings, parts[0][0], options.model)
+        prepared = recipes(settings, parts[0][0], options.model, epochs)
         plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
         check_plan(plan, prepared, row_space)
         if options.chunk:

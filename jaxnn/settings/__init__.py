@@ -9,25 +9,32 @@ A setting is a plain dict. A name that is missing has its default:
 
 | name | default | meaning |
 | --- | --- | --- |
-| optimizer | "adam" | "gd", "momentum", "rmsprop" or "adam", see `jaxnn.optimizer` |
+| optimizer | "adam" | "gd", "momentum", "nesterov", "rmsprop", "adam", "adamw" or "lion", see \
+`jaxnn.optimizer` |
 | **learning_rate** | 1e-3 | alpha, any finite number > 0 |
-| **momentum** | 0.9 | beta of "momentum": v <- beta v + (1 - beta) dW |
-| **beta1** | 0.9 | decay of the mean of gradients, for "adam" |
-| **beta2** | 0.999 | decay of the mean of squared gradients, for "adam" and "rmsprop" (0.9) |
-| **epsilon** | 1e-8 | added to the denominator of "adam" and "rmsprop" |
+| **momentum** | 0.9 | beta of "momentum" and "nesterov": v <- beta v + (1 - beta) dW |
+| **beta1** | 0.9 | decay of the mean of gradients, for "adam", "adamw" and "lion" |
+| **beta2** | 0.999 | decay of the mean of squared gradients, for "adam", "adamw" and "rmsprop" \
+(0.9); for "lion" (0.99) that of the mean |
+| **epsilon** | 1e-8 | added to the denominator of "adam", "adamw" and "rmsprop" |
 | hidden | () | units of the hidden layers; () is softmax regression |
-| activation | "relu" | "relu", "tanh", "sigmoid", "leaky_relu" (slope 0.01) or "identity" |
-| init | "xavier_uniform" | "xavier_uniform", "xavier_normal", "he_uniform" or "he_normal" |
+| activation | "relu" | "relu", "tanh", "sigmoid", "leaky_relu" (slope 0.01), "identity", \
+"gelu" (by tanh), "silu", "selu", "elu", "mish" or "softplus" |
+| init | "xavier_uniform" | "xavier_uniform", "xavier_normal", "he_uniform", "he_normal" or \
+"lecun_normal", see `jaxnn.init_dense` |
 | batch_size | 32 | the last, smaller mini-batch of an epoch is a step as well |
 | **l2** | 0 | adds l2 / 2 times the sum of squared kernels to the cost |
+| **weight_decay** | 0 | a step of "adamw" or "lion" subtracts alpha weight_decay W from kernels |
+| **clip_norm** | None | the gradient of all weights is scaled to at most this norm |
 | **dropout** | 0 | share of the hidden units that are dropped, below 1 |
 | batch_norm | False | batch norm in the hidden layers, before the activation |
 | **batch_norm_decay** | 0.9 | decay of batch norm's running averages |
 | inputs | "raw" | "centred" or "standardised", by mean and deviation of the training part |
-| **decay_schedule** | "none" | "inverse", "exponential", "inverse_sqrt" or "staircase", see \
-`jaxnn.decayed_learning_rate` |
+| decay_schedule | "none" | "inverse", "exponential", "inverse_sqrt" or "staircase" by the epoch, \
+"cosine" by the step, see `jaxnn.decayed_learning_rate` |
 | **decay_rate** | by schedule | 1; 0.95 for "exponential", 0.5 for "staircase" |
 | **decay_every** | 1 | epochs that the schedule counts as one |
+| **warmup** | 0 | epochs in which the learning rate rises from 0, before the schedule begins |
 
 Names in **bold** are traced: they are data to the compiled program, and a new value compiles
 nothing. So are the seeds and the number of epochs. The other names are structure: they shape the
@@ -38,8 +45,10 @@ program.
   structure may share one, see `jaxnn.plan`.
 - `inputs` compiles nothing: inputs are treated in float64 before training. The fitted network
   carries the statistics.
-- `l2` and `dropout` compile a program when they go from 0 to more, and `decay_schedule` when it
-  goes from "none" to another, because nothing is computed for a 0 or for "none".
+- `l2`, `weight_decay`, `dropout` and `warmup` compile a program when they go from 0 to more, and
+  `clip_norm` when it goes from None to a number: nothing is computed for a 0 or for None.
+- "cosine" reaches 0 at the end of `epochs` or `max_epochs`. A halving's rungs before that, and
+  `refit`, have the same schedule.
 
 A name that the optimizer or the schedule does not use is accepted. Bad input is a `ValueError`
 before anything is compiled. It names the key, what came and what is allowed.

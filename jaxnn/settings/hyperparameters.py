@@ -2,11 +2,10 @@
 
 import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.inputs import INPUTS
@@ -31,6 +30,8 @@ class Hyperparameter(NamedTuple):
       allowed: the allowed values in words.
       is_number: whether it is traced: a new value never compiles. Others are structure.
       is_decay: whether it is the decay of a running average, which has the reverse log scale.
+      is_switch: whether nothing is computed for the default. A program computes it, for all its
+        lanes, if a lane has another value.
     """
 
     default: Any
@@ -38,12 +39,13 @@ class Hyperparameter(NamedTuple):
     allowed: str
     is_number: bool = False
     is_decay: bool = False
+    is_switch: bool = False
 
 
 def _number(default: Any, allowed: str, is_valid: Callable[[float], bool]) -> Hyperparameter:
     def check(value: Any) -> bool:
         try:
-            number = float(value) if _is_real(value) else math.nan
+            number = float(value) if is_real(value) else math.nan
         except OverflowError:
             return False
         return math.isfinite(number) and is_valid(number)
@@ -56,12 +58,23 @@ def _decay(default: float) -> Hyperparameter:
     return number._replace(is_decay=True)
 
 
+def _switch(
+    default: float | None, allowed: str, is_valid: Callable[[float], bool]
+) -> Hyperparameter:
+    number = _number(default, allowed, is_valid)._replace(is_switch=True)
+    if default is not None:
+        return number
+    check = lambda value: value is None or number.is_valid(value)
+    return number._replace(is_valid=check, allowed=f"None or {allowed}")
+
+
 def _choice(default: Any, names: Any) -> Hyperparameter:
     allowed = "one of " + ", ".join(repr(name) for name in names)
     return Hyperparameter(default, lambda v: isinstance(v, str) and v in names, allowed)
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Whether a value is a real number; True and False are not."""
     # the exact type first, which is faster
     return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
@@ -92,14 +105,17 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "activation": _choice("relu", ACTIVATIONS),
     "init": _choice("xavier_uniform", INITIALIZERS),
     "batch_size": Hyperparameter(32, _is_count, "a whole number >= 1 and below 2^31"),
-    "l2": _number(0.0, "a finite number >= 0", lambda v: v >= 0),
-    "dropout": _number(0.0, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "l2": _switch(0.0, "a finite number >= 0", lambda v: v >= 0),
+    "weight_decay": _switch(0.0, "a finite number >= 0", lambda v: v >= 0),
+    "clip_norm": _switch(None, "a finite number > 0", lambda v: v > 0),
+    "dropout": _switch(0.0, "a number in [0, 1)", lambda v: 0 <= v < 1),
     "batch_norm": Hyperparameter(False, lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "batch_norm_decay": _number(0.9, "a number in [0, 1]", lambda v: 0 <= v <= 1),
     "inputs": _choice("raw", INPUTS),
     "decay_schedule": _choice("none", DECAY_SCHEDULES),
     "decay_rate": _number(1.0, "a finite number >= 0", lambda v: v >= 0),
     "decay_every": _number(1.0, "a number of epochs > 0", lambda v: v > 0),
+    "warmup": _switch(0.0, "a number of epochs >= 0", lambda v: v >= 0),
 }
 """Every name that a setting may have.
 
@@ -111,10 +127,6 @@ TABLES: dict[str, Mapping[str, Optimizer] | Mapping[str, Schedule]] = {
     "decay_schedule": DECAY_SCHEDULES,
 }
 """Hyperparameters whose value names a row of a table, and the tables."""
-
-
-_SWITCHES = ("l2", "dropout")
-"""Numbers whose 0 is structure: nothing is computed for it."""
 
 
 def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
@@ -174,6 +186,22 @@ def is_used(name: str, full: Setting) -> bool:
     return True
 
 
+SWITCHES = tuple(name for name, rule in HYPERPARAMETERS.items() if rule.is_switch)
+
+
+def switched_on(full: Setting) -> tuple[str, ...]:
+    """Returns the switches of a completed setting that it uses and whose value is not the default.
+
+    >>> switched_on(complete({"dropout": 0.5, "weight_decay": 0.1}))
+    ('dropout',)
+    """
+    return tuple(
+        name
+        for name in SWITCHES
+        if full[name] != HYPERPARAMETERS[name].default and is_used(name, full)
+    )
+
+
 _OWN = _number(None, "a finite number", lambda v: True)
 
 
@@ -191,7 +219,7 @@ def checked(key: str, value: Any, rule: Hyperparameter) -> Any:
     """Returns the value as a plain Python number, string or tuple; raises ValueError if bad."""
     if not rule.is_valid(value):
         raise ValueError(f"{key} got {brief(value)}; expected {rule.allowed}")
-    return float(value) if rule.is_number else plain(key, value)
+    return float(value) if rule.is_number and value is not None else plain(key, value)
 
 
 def plain_setting(setting: Setting) -> dict[str, Any]:
@@ -202,99 +230,3 @@ def plain_setting(setting: Setting) -> dict[str, Any]:
 def is_traced(name: str) -> bool:
     """Whether a hyperparameter, or a number of a foreign model, is data to the program."""
     return name not in HYPERPARAMETERS or HYPERPARAMETERS[name].is_number
-
-
-def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
-    """Returns the traced part of a completed setting, which is data to the compiled program.
-
-    Numbers are in the default float type, and refused if rounding moves them out of their range.
-    The optimizer and the learning-rate schedule are indices in their tables.
-    """
-    dtype = jnp.result_type(float)
-    for key, value in full.items():
-        if is_traced(key):
-            check_representable(key, value, dtype)
-    return {name: column[0] for name, column in traced_columns([full]).items()}
-
-
-def traced_columns(settings: Sequence[Setting]) -> dict[str, np.ndarray]:
-    """Returns the traced part of completed settings of the same names, name -> (S,)."""
-    dtype = jnp.result_type(float)
-    columns = {
-        key: np.array([one[key] for one in settings], dtype)
-        for key in settings[0]
-        if is_traced(key)
-    }
-    for key, table in TABLES.items():
-        places = {name: place for place, name in enumerate(table)}
-        columns[key] = np.array([places[one[key]] for one in settings], np.int32)
-    return columns
-
-
-def check_representable(name: str, value: float, dtype: Any) -> None:
-    """Raises ValueError if a float type cannot hold a number, or rounds it out of its range."""
-    limits = np.finfo(dtype)
-    # as Python's floats: NumPy would cast the value before it compares
-    if value != 0 and not float(limits.tiny) <= abs(value) <= float(limits.max):
-        raise ValueError(f"{name} got {value!r}; expected a number that {limits.dtype} can hold")
-    array = np.asarray(value, limits.dtype)
-    if name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_valid(float(array)):
-        allowed = HYPERPARAMETERS[name].allowed
-        raise ValueError(f"{name} got {value!r}, {array} in {array.dtype}; expected {allowed}")
-
-
-def alike(settings: Sequence[Any]) -> list[list[int]]:
-    """Returns the rows of settings that differ in traced numbers alone, in groups.
-
-    A number whose 0 is structure is 0 in a whole group, or nowhere in it. What cannot be compared
-    is a group of its own.
-
-    >>> alike([{"l2": 0.1}, {"hidden": (3,)}, {"l2": 0.2}, {"l2": 0}])
-    [[0, 2], [1], [3]]
-    """
-    found: dict[Any, list[int]] = {}
-    for row, setting in enumerate(settings):
-        try:
-            key = _structure(setting) if type(setting) is dict else row
-            found.setdefault(key, []).append(row)
-        except (TypeError, OverflowError, RecursionError):
-            found[row] = [row]
-    return [*found.values()]
-
-
-def _structure(setting: dict[str, Any]) -> tuple[Any, ...]:
-    """Returns a key that settings have in common if they differ in traced numbers alone."""
-    return (
-        *setting,
-        *[
-            (float(value) > 0 if name in _SWITCHES else None)
-            if is_traced(name) and _is_real(value)
-            else exact(value)
-            for name, value in setting.items()
-        ],
-    )
-
-
-def exact(value: Any) -> tuple[Any, ...]:
-    """Returns a key of a value with its type, since Python calls 1, 1.0 and True equal."""
-    if isinstance(value, tuple | list):
-        return (type(value), *map(exact, value))
-    return type(value), value
-
-
-def numbers_of(settings: Sequence[Setting]) -> tuple[list[str], np.ndarray]:
-    """Returns the traced numbers that settings which are `alike` name: names and values (S, n)."""
-    names = [name for name, value in settings[0].items() if is_traced(name) and _is_real(value)]
-    values = np.array([[float(one[name]) for name in names] for one in settings])
-    return names, values.reshape(len(settings), len(names))
-
-
-def corners(values: np.ndarray) -> np.ndarray:
-    """Returns the numbers (3, n) of settings that are allowed if and only if all (S, n) are.
-
-    The allowed values of a number are an interval, whatever the others are: its ends decide. Only
-    around 0 a float type has a gap, on whose sides lie 0 and the value next to it.
-    """
-    nearest = np.where(values == 0, np.inf, abs(values)).argmin(axis=0)
-    next_to_0 = np.take_along_axis(values, nearest[None], axis=0)[0]
-    return np.stack([values.min(axis=0), values.max(axis=0), next_to_0])

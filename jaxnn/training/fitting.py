@@ -78,6 +78,7 @@ def fit(
         setting,
         train,
         valid,
+        epochs=epochs,
         seed=seed,
         order_seed=order_seed,
         model=model,
@@ -114,12 +115,13 @@ def prepared(
     train: Dataset,
     valid: Dataset | float | None,
     *,
+    epochs: int | None,
     seed: int,
     order_seed: int,
     model: Model | ModelFn | None,
     row_space: bool,
 ) -> tuple[Setup, Recipe, int]:
-    """Checks the arguments of `fit` and `Run`, and returns what they train with.
+    """Checks the arguments of `fit` and `Run`, which has no `epochs`; returns what they train with.
 
     Returns:
       the setup, the recipe of the setting, and the seed of the first state.
@@ -131,7 +133,7 @@ def prepared(
     check_row_space(row_space, own)
     seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
     given, valid = checked_data(train, valid, order_seed)
-    first = recipe(setting, given, own)
+    first = recipe(setting, given, own, epochs)
     warn_of_scales([first], given)
     by = treatment(first.setting["inputs"], given, row_space)
     data = by.treated(given).followed_by(valid and by.treated(valid))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,18 +16,10 @@ from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.types import Model, ModelFn, as_model
-from jaxnn.settings.hyperparameters import (
-    Setting,
-    alike,
-    complete,
-    corners,
-    loss_of,
-    numbers_of,
-    traced_numbers,
-)
-from jaxnn.system.checks import brief, check_fits, device_memory
-from jaxnn.system.draws import new_key
+from jaxnn.settings.hyperparameters import Setting, complete, loss_of, switched_on
+from jaxnn.settings.traced import alike, corners, numbers_of, traced_numbers
 from jaxnn.system.terminal import warn_caller
+from jaxnn.training.requirements import check_epochs, check_outputs, check_size
 
 
 class Recipe(NamedTuple):
@@ -36,17 +27,28 @@ class Recipe(NamedTuple):
 
     Recipes that were made together and differ in numbers alone have the same `program` object.
 
-    `seed` is the lane's own seed of weights, dropout and mini-batches; None takes the call's seeds.
+    Attributes:
+      epochs: the number of epochs in all, for schedules that end with the last one; None if it is
+        not known.
+      seed: the lane's own seed of weights, dropout and mini-batches; None takes the call's seeds.
     """
 
     setting: dict[str, Any]
     program: Program
+    epochs: int | None = None
     seed: int | None = None
 
     @property
     def numbers(self) -> dict[str, np.ndarray]:
         """The setting's numbers, as data to the program."""
-        return traced_numbers(self.setting)
+        (epochs,) = epoch_counts([self])["epochs"]
+        return traced_numbers(self.setting) | {"epochs": epochs}
+
+
+def epoch_counts(prepared: Sequence[Recipe]) -> dict[str, np.ndarray]:
+    """Returns the number of epochs in all of each recipe, as data to the program."""
+    counts = [one.epochs or 0 for one in prepared]
+    return {"epochs": np.array(counts, jnp.result_type(float))}
 
 
 STRUCTURE = ("hidden", "activation", "init", "batch_norm")
@@ -93,23 +95,13 @@ def networks_of(
     )
 
 
-@functools.lru_cache(maxsize=1024)
-def _check_outputs(model: Model, shape: tuple[int, ...], num_outputs: int) -> None:
-    """ValueError unless the model makes a logit for each class at least; nothing is compiled."""
-    real = lambda shape: jax.ShapeDtypeStruct(shape, jnp.result_type(float))
-    network = jax.eval_shape(lambda: model.init(new_key(0)))
-    numbers = {name: real(()) for name in model.numbers}
-    made, _ = jax.eval_shape(model.apply, *network, real(shape), **numbers)
-    found = getattr(made, "shape", type(made))
-    if not isinstance(found, tuple) or len(found) != 2 or found[1] < num_outputs:
-        raise ValueError(
-            f"model got one whose outputs for inputs {shape} are {found}; expected logits "
-            f"({shape[0]}, {num_outputs}), one for each class of the training set"
-        )
-
-
-def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> Recipe:
+def recipe(
+    setting: Setting, train: Dataset, model: Model | ModelFn | None, epochs: int | None = None
+) -> Recipe:
     """Returns the recipe of a setting.
+
+    Args:
+      epochs: the number of epochs in all; None if it is not known.
 
     Raises:
       ValueError: the setting is bad or does not fit the data.
@@ -125,39 +117,30 @@ def recipe(setting: Setting, train: Dataset, model: Model | ModelFn | None) -> R
     loss = loss_of(full)
     if model is not None:
         num_outputs = OBJECTIVES[loss].num_outputs(train.num_classes)
-        _check_outputs(model, (full["batch_size"], *train.x.shape[1:]), num_outputs)
+        check_outputs(model, (full["batch_size"], *train.x.shape[1:]), num_outputs)
     program = Program(
         networks_of(full, model, train.x.shape[1:], train.num_classes),
         (full["optimizer"],),
         full["batch_size"],
-        has_dropout=full["dropout"] > 0,
-        has_l2=full["l2"] > 0,
+        switches=switched_on(full),
+        schedules=(full["decay_schedule"],),
         loss=loss,
-        has_decay=full["decay_schedule"] != "none",
     )
-    _check_size(full["hidden"], program, len(train))
-    made = Recipe(full, program)
+    check_epochs(full, epochs)
+    check_size(full["hidden"], program, len(train))
+    made = Recipe(full, program, epochs)
     # raises ValueError if the float type cannot hold one
     made.numbers  # noqa: B018
     return made
 
 
-def _check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:
-    """Raises ValueError if an MLP does not fit in memory, before anything is allocated."""
-    networks = program.networks
-    if networks.num_features is None:
-        return
-    # in the row space, training has at most as many features as there are examples
-    trained = program.with_features(min(num_examples, networks.num_features))
-    what, itemsize = f"hidden got {brief(hidden)}: a network", jnp.result_type(float).itemsize
-    check_fits(trained.lane_bytes(), f"{what} in training", device_memory())
-    check_fits(networks.num_weights * itemsize, what)
-
-
 def recipes(
-    settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None
+    settings: Sequence[Setting],
+    train: Dataset,
+    model: Model | ModelFn | None,
+    epochs: int | None = None,
 ) -> list[Recipe]:
-    """Returns the recipes of a list of settings.
+    """Returns the recipes of a list of settings; arguments as for `recipe`.
 
     Of settings that differ in numbers alone, the first and those with the least and the greatest
     numbers are checked, which is fast for many.
@@ -172,29 +155,29 @@ def recipes(
     found: dict[int, Recipe] = {}
     for rows in alike(settings):
         with contextlib.suppress(ValueError, OverflowError):
-            together = _together([settings[row] for row in rows], train, model)
+            together = _together([settings[row] for row in rows], train, model, epochs)
             found.update(zip(rows, together, strict=True))
     for row, setting in enumerate(settings):
         if row not in found:
             try:
-                found[row] = recipe(setting, train, model)
+                found[row] = recipe(setting, train, model, epochs)
             except ValueError as error:
                 raise ValueError(f"settings[{row}]: {error}") from None
     return [found[row] for row in range(len(settings))]
 
 
 def _together(
-    settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None
+    settings: Sequence[Setting], train: Dataset, model: Model | ModelFn | None, epochs: int | None
 ) -> list[Recipe]:
     """Returns the recipes of settings that are `alike`; raises ValueError if one is bad."""
-    first = recipe(settings[0], train, model)
+    first = recipe(settings[0], train, model, epochs)
     if len(settings) == 1:
         return [first]
     names, values = numbers_of(settings)
     for corner in corners(values).tolist():
-        recipe({**settings[0], **dict(zip(names, corner, strict=True))}, train, model)
+        recipe({**settings[0], **dict(zip(names, corner, strict=True))}, train, model, epochs)
     return [
-        Recipe({**first.setting, **dict(zip(names, row, strict=True))}, first.program)
+        Recipe({**first.setting, **dict(zip(names, row, strict=True))}, first.program, epochs)
         for row in values.tolist()
     ]
 

@@ -81,6 +81,7 @@ class Run:
             setting,
             train,
             valid,
+            epochs=None,
             seed=seed,
             order_seed=order_seed,
             model=model,
@@ -167,9 +168,9 @@ class Run:
     def set(self, **numbers: Any) -> None:
         """Changes hyperparameters from now on: any number, and `decay_schedule`.
 
-        Nothing is compiled, except once when `l2` or `dropout` becomes positive, or when a schedule
-        takes the place of "none". Weights, moments and the count of epochs, on which a decay
-        schedule depends, stay.
+        Nothing is compiled, except when `l2`, `dropout` or another number that costs time is
+        switched on or off for the first time, and once for each schedule. Weights, moments and the
+        count of epochs, on which a schedule depends, stay.
 
         Raises:
           ValueError: an unknown name, a value out of range, or a part of the structure.

@@ -189,7 +189,7 @@ class OptunaSearch:
         """Raises ValueError if a setting cannot be trained, and gives that setting up."""
         for trial, setting in zip(asked, settings, strict=True):
             try:
-                recipe(setting, job.feed.train, job.record.model)
+                recipe(setting, job.feed.train, job.record.model, job.record.num_epochs)
             except ValueError as error:
                 worker.give_up(trial, f"{error}")
                 raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None

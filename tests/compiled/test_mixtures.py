@@ -1,6 +1,7 @@
 """Promise 1 for settings of any structure in one call: each lane is the network trained alone."""
 
 import functools
+import itertools
 import json
 
 import jax
@@ -18,36 +19,47 @@ from jaxnn.compiled import lanes
 from jaxnn.compiled.mixtures import single
 from jaxnn.compiled.networks import NOT_HERE, Foreign
 from jaxnn.disk.encoding import decode, encode
+from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.training.recipes import networks_of
 
-MOST = {"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01, "decay_schedule": "inverse"}
-LEAST = {"hidden": (2,)}
+MOST = {
+    **{"hidden": (9, 8, 7), "dropout": 0.1, "l2": 0.01, "clip_norm": 9.0, "warmup": 1.0},
+    "weight_decay": 0.1,
+}
+TABLES = {
+    "optimizer": OPTIMIZERS,
+    "activation": ACTIVATIONS,
+    "init": INITIALIZERS,
+    "decay_schedule": DECAY_SCHEDULES,
+}
 # together they need all that there is, so that every sweep below runs the same program
 ANCHORS = [
-    {**MOST, "batch_size": size, "activation": activation, "batch_norm": norm, "init": init} | more
-    for size in (16, 5)
-    for activation, norm, init, more in (
-        ("relu", True, "xavier_uniform", {"optimizer": "gd"}),
-        ("tanh", False, "xavier_normal", {"optimizer": "momentum"}),
-        ("sigmoid", True, "he_uniform", {"optimizer": "rmsprop"}),
-        ("leaky_relu", False, "he_normal", {"optimizer": "adam", **LEAST}),
-        ("identity", False, "he_normal", {"optimizer": "adam", "hidden": (3, 2)}),
+    {**{key: [*table][row % len(table)] for key, table in TABLES.items()}, **more}
+    for row, more in zip(
+        range(max(map(len, TABLES.values()))),
+        itertools.cycle(
+            [
+                {**MOST, "batch_size": 16, "batch_norm": True},
+                {**MOST, "batch_size": 5, "hidden": (3, 2)},
+                {"batch_size": 16, "hidden": (2,)},
+            ]
+        ),
+        strict=False,
     )
 ]
 SETTING = st.fixed_dictionaries(
     {
         "hidden": st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple),
         "batch_size": st.sampled_from([16, 5]),
-        "optimizer": st.sampled_from(["gd", "momentum", "rmsprop", "adam"]),
-        "activation": st.sampled_from(["relu", "tanh", "sigmoid", "leaky_relu", "identity"]),
-        "init": st.sampled_from(["xavier_uniform", "xavier_normal", "he_uniform", "he_normal"]),
+        **{key: st.sampled_from([*table]) for key, table in TABLES.items()},
         "batch_norm": st.booleans(),
         "dropout": st.sampled_from([0.0, 0.2, 0.6]),
         "l2": st.sampled_from([0.0, 1e-3, 0.3]),
-        "decay_schedule": st.sampled_from(
-            ["none", "inverse", "exponential", "inverse_sqrt", "staircase"]
-        ),
+        "weight_decay": st.sampled_from([0.0, 0.1]),
+        "clip_norm": st.sampled_from([None, 0.1, 3.0]),
+        "warmup": st.sampled_from([0.0, 0.7, 4.0]),
         "decay_rate": st.floats(0.1, 1),
         "decay_every": st.floats(0.5, 5),
         "learning_rate": st.floats(-4, 0).map(lambda r: 10.0**r),

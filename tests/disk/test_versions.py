@@ -42,10 +42,32 @@ def as_version_1(arrays, about):
     """A study whose file has each setting as JSON."""
     for group in ("given", "settings"):
         settings = settings_of("", group, about[group], arrays)
-        about[group] = [encode(setting) for setting in settings]
+        # there was no hyperparameter that may be None
+        known = [{k: v for k, v in one.items() if v is not None} for one in settings]
+        about[group] = [encode(setting) for setting in known]
     return {
         name: one for name, one in arrays.items() if not name.startswith(("given/", "settings/"))
     }
+
+
+def as_version_2(arrays, about):
+    """A study whose programs have a field for each thing that they compute or not."""
+    for one in about["plan"]["Plan"]["programs"]["tuple"]:
+        program = one["PlannedProgram"]["program"]["Program"]
+        switches = program.pop("switches")["tuple"]
+        del program["schedules"]
+        program |= {f"has_{name}": name in switches for name in ("dropout", "l2")}
+        program["has_decay"] = True
+    return as_version_1(arrays, about)
+
+
+def test_a_study_of_version_2_is_read(tmp_path):
+    study = jaxnn.sweep([{"l2": 0.1}, {"hidden": (3,)}], DATA, 0.25, epochs=1, progress=False)
+    study.save(tmp_path / "study.h5")
+    written_by(tmp_path / "study.h5", 1, as_version_2)
+    again = jaxnn.load(tmp_path / "study.h5")
+    assert again.plan.programs == study.plan.programs
+    assert repr(again.settings) == repr(study.settings)
 
 
 def test_a_study_of_version_1_is_read(tmp_path):

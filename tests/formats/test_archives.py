@@ -81,7 +81,7 @@ def test_a_study_is_readable_with_h5py_alone(study, tmp_path):
         np.testing.assert_array_equal(file["curves/valid_cost"][()], study.curves["valid_cost"])
         np.testing.assert_array_equal(file["lanes/epochs_done"][()], study.epochs_done)
         assert file.attrs["metric"] == '"accuracy"'
-        assert file.attrs["format"] == '"jaxnn study 2"'
+        assert file.attrs["format"] == '"jaxnn study 3"'
         rates = [setting["learning_rate"] for setting in study.settings]
         assert file["settings/floats/learning_rate"][()].tolist() == rates
         kinds = json.loads(file.attrs["settings"])
@@ -275,7 +275,7 @@ NO_STUDY = [
         lambda arrays, about: arrays.update({"settings/floats/l2": np.zeros((3, 1))}),
         r"holds float64\[3, 1\] at settings/floats/l2; expected float64\[3\]",
     ),
-    (at("settings/floats/l2", 1, np.nan), "l2 got nan"),
+    (at("settings/floats/l2", 1, np.nan), "l2 got None"),
     (put("given/0", 3), "lacks a part"),
     (put("given/0/hidden", None), "holds nothing at given/floats/hidden"),
     (at("given/floats/learning_rate", 0, 0.5), "a setting with learning_rate 0.1, given as 0.5"),

@@ -2,8 +2,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
+from helpers import by_hand
 
-from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS, dense, dropout, init_dense
+from jaxnn.functional.layers import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    NOT_ZERO_AT_0,
+    dense,
+    dropout,
+    init_dense,
+)
 
 
 def test_xavier_limit_of_the_courses_first_layer():
@@ -22,6 +31,7 @@ def test_xavier_limit_of_the_courses_first_layer():
         ("xavier_normal", 2 / (300 + 200)),
         ("he_uniform", 2 / 300),
         ("he_normal", 2 / 300),
+        ("lecun_normal", 1 / 300),
     ],
 )
 def test_initializers_have_the_published_variance(init, variance):
@@ -59,23 +69,17 @@ def test_dense_is_the_courses_affine_map():
     np.testing.assert_allclose(without, expected - b[:, None], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "function"),
-    [
-        ("relu", lambda z: np.maximum(z, 0)),
-        ("tanh", np.tanh),
-        ("sigmoid", lambda z: 1 / (1 + np.exp(-z))),
-        ("leaky_relu", lambda z: np.where(z > 0, z, 0.01 * z)),
-        ("identity", lambda z: z),
-    ],
-)
-def test_activations(name, function):
-    z = np.linspace(-3, 3, 13)
-    np.testing.assert_allclose(ACTIVATIONS[name](jnp.asarray(z)), function(z), rtol=1e-5, atol=1e-7)
-
-
-def test_all_activations_are_tested():
-    assert set(ACTIVATIONS) == {"relu", "tanh", "sigmoid", "leaky_relu", "identity"}
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_and_their_derivatives(name):
+    function, slope = by_hand.ACTIVATIONS[name]
+    z = np.linspace(-3, 3, 12)
+    found, slopes = jax.vmap(jax.value_and_grad(ACTIVATIONS[name]))(jnp.asarray(z))
+    np.testing.assert_allclose(found, function(z), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(slopes, slope(z, function(z)), rtol=1e-4, atol=1e-6)
+    theirs = {"leaky_relu": nn.leaky_relu, "identity": lambda z: z, "mish": jax.nn.mish}
+    theirs = theirs.get(name) or getattr(nn, name)
+    np.testing.assert_allclose(found, theirs(jnp.asarray(z)), rtol=1e-6)
+    assert (float(ACTIVATIONS[name](jnp.zeros(()))) != 0) == (name in NOT_ZERO_AT_0)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_rate():

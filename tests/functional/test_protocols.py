@@ -13,7 +13,7 @@ import pytest
 
 import jaxnn
 from jaxnn.compiled.objectives import METRICS, OBJECTIVES, Metric
-from jaxnn.compiled.updates import mixed_optimizer
+from jaxnn.compiled.updates import mixed_direction
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.losses import weighted_mean
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Place, Schedule
@@ -148,7 +148,7 @@ def test_an_optimizer_without_a_place_trains_in_a_program_of_its_own(data, monke
         assert_like_alone(study, number, data)
     assert_saved_and_resumed(study, settings, data, tmp_path)
     with pytest.raises(ValueError, match="expected those with a place"):
-        mixed_optimizer(("adam", "lion of a test"), {"optimizer": 0}, 0.1)
+        mixed_direction(("adam", "lion of a test"), {"optimizer": 0})
 
 
 def test_lion_by_hand(data, monkeypatch):
@@ -183,7 +183,7 @@ def test_an_optimizer_with_a_place_joins_the_mixed_programs(data, monkeypatch):
 
 def test_a_schedule_of_ones_own(data, monkeypatch, tmp_path):
     own = Schedule(
-        lambda numbers, epoch: jnp.where(epoch < 2, 1, numbers["decay_rate"]),
+        lambda numbers, epoch, epochs: jnp.where(epoch < 2, 1, numbers["decay_rate"]),
         uses=("decay_rate",),
         defaults={"decay_rate": 0.0},
     )

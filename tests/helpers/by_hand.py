@@ -13,9 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from jax.extend.random import threefry_2x32
+from scipy.special import expit
 
 MOST_UNITS, MOST_EXAMPLES = 16, 32
-NUMBERS = {"momentum": 0.8, "beta1": 0.85, "beta2": 0.97, "epsilon": 1e-3}
+NUMBERS = {
+    "momentum": 0.8,
+    "beta1": 0.85,
+    "beta2": 0.97,
+    "epsilon": 1e-3,
+    "weight_decay": 0.3,
+}
 ROWS, COLUMNS = np.indices((MOST_UNITS, max(MOST_UNITS, MOST_EXAMPLES)), np.uint32)
 
 
@@ -37,7 +44,8 @@ def first_weights(setting, num_features, num_classes, key):
     for layer, (num_in, num_out) in enumerate(itertools.pairwise(units)):
         layer_key = jax.random.fold_in(key, layer)
         both = num_in + num_out
-        deviation = np.sqrt(2 / (num_in if setting["init"].startswith("he") else both))
+        variance = {"he": 2 / num_in, "xavier": 2 / both, "lecun": 1 / num_in}
+        deviation = np.sqrt(variance[setting["init"].split("_")[0]])
         if setting["init"].endswith("uniform"):
             draws = deviation * np.sqrt(3) * (2 * uniform(layer_key) - 1)
         else:
@@ -51,12 +59,39 @@ def first_weights(setting, num_features, num_classes, key):
     return params
 
 
+TANH_SCALE = np.sqrt(2 / np.pi)
+
+# Klambauer et al. 2017
+SELU, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
 ACTIVATIONS = {
     "relu": (lambda z: np.maximum(z, 0), lambda z, a: (z > 0) * 1.0),
     "leaky_relu": (lambda z: np.where(z >= 0, z, 0.01 * z), lambda z, a: np.where(z >= 0, 1, 0.01)),
     "tanh": (np.tanh, lambda z, a: 1 - a * a),
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z, a: a * (1 - a)),
     "identity": (lambda z: z, lambda z, a: np.ones_like(z)),
+    "gelu": (
+        lambda z: z / 2 * (1 + np.tanh(TANH_SCALE * (z + 0.044715 * z**3))),
+        lambda z, a: (
+            (1 + np.tanh(TANH_SCALE * (z + 0.044715 * z**3))) / 2
+            + z
+            / 2
+            * TANH_SCALE
+            * (1 + 3 * 0.044715 * z**2)
+            / np.cosh(TANH_SCALE * (z + 0.044715 * z**3)) ** 2
+        ),
+    ),
+    "silu": (lambda z: z * expit(z), lambda z, a: expit(z) * (1 + z * (1 - expit(z)))),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z, a: np.where(z > 0, 1, np.exp(z))),
+    "selu": (
+        lambda z: SELU * np.where(z > 0, z, SELU_ALPHA * np.expm1(z)),
+        lambda z, a: SELU * np.where(z > 0, 1, SELU_ALPHA * np.exp(z)),
+    ),
+    "mish": (
+        lambda z: z * np.tanh(np.logaddexp(z, 0)),
+        lambda z, a: np.tanh(np.logaddexp(z, 0)) + z * expit(z) / np.cosh(np.logaddexp(z, 0)) ** 2,
+    ),
+    "softplus": (lambda z: np.logaddexp(z, 0), lambda z, a: expit(z)),
 }
 
 
@@ -108,7 +143,22 @@ def gradients(setting, params, averages, x, y, step_key):
     return grads
 
 
-def moved(setting, w, grad, moments, step, alpha):
+def clipped(setting, grads):
+    """The gradients of all layers together, scaled to a norm of at most clip_norm."""
+    if setting["clip_norm"] is None:
+        return grads
+    norm = np.sqrt(sum((leaf**2).sum() for own in grads for leaf in own.values()))
+    scale = min(1, setting["clip_norm"] / norm)
+    return [{name: scale * leaf for name, leaf in own.items()} for own in grads]
+
+
+def moved(setting, w, grad, moments, step, alpha, is_kernel=False):
+    decay = setting["weight_decay"] * is_kernel * (setting["optimizer"] in ("adamw", "lion"))
+    new, moments = _moved(setting, w, grad, moments, step, alpha)
+    return new - alpha * decay * w, moments
+
+
+def _moved(setting, w, grad, moments, step, alpha):
     v, s = moments
     beta1, beta2, epsilon = setting["beta1"], setting["beta2"], setting["epsilon"]
     if setting["optimizer"] == "gd":
@@ -116,6 +166,12 @@ def moved(setting, w, grad, moments, step, alpha):
     if setting["optimizer"] == "momentum":
         v = setting["momentum"] * v + (1 - setting["momentum"]) * grad
         return w - alpha * v, (v, s)
+    if setting["optimizer"] == "nesterov":
+        v = setting["momentum"] * v + (1 - setting["momentum"]) * grad
+        return w - alpha * (setting["momentum"] * v + (1 - setting["momentum"]) * grad), (v, s)
+    if setting["optimizer"] == "lion":
+        sign = np.sign(beta1 * v + (1 - beta1) * grad)
+        return w - alpha * sign, (beta2 * v + (1 - beta2) * grad, s)
     s = beta2 * s + (1 - beta2) * grad**2
     if setting["optimizer"] == "rmsprop":
         return w - alpha * grad / (np.sqrt(s) + epsilon), (v, s)
@@ -124,14 +180,19 @@ def moved(setting, w, grad, moments, step, alpha):
     return w - alpha * v_hat / (np.sqrt(s_hat) + epsilon), (v, s)
 
 
-def decayed(setting, epoch):
-    t, k = epoch / setting["decay_every"], setting["decay_rate"]
+def decayed(setting, now, epochs):
+    """At `now`, which is 1.5 in the middle of the second of so many epochs."""
+    if now < setting["warmup"]:
+        return setting["learning_rate"] * now / setting["warmup"]
+    since, last = now - setting["warmup"], epochs - setting["warmup"]
+    t, k = np.floor(since + 1e-12) / setting["decay_every"], setting["decay_rate"]
     factor = {
         "none": 1.0,
         "inverse": 1 / (1 + k * t),
         "exponential": k**t,
         "inverse_sqrt": 1 / np.sqrt(1 + k * t),
         "staircase": k ** np.floor(t),
+        "cosine": (1 + np.cos(np.pi * since / last)) / 2,
     }
     return setting["learning_rate"] * factor[setting["decay_schedule"]]
 
@@ -144,6 +205,7 @@ def order_of(order_seed, epoch, num_examples):
 
 def trained(setting, x, y, num_classes, *, epochs, seed, order_seed=0, nudge=0.0):
     """Parameters and running averages after some epochs, as the package's `fit` names them."""
+    setting = {"weight_decay": 0.0, "clip_norm": None, "warmup": 0.0, **setting}
     # a network that diverges overflows
     with np.errstate(all="ignore"):
         return _trained(setting, x, y, num_classes, epochs, seed, order_seed, nudge)
@@ -160,15 +222,19 @@ def _trained(setting, x, y, num_classes, epochs, seed, order_seed, nudge):
     step = 0
     for epoch in range(epochs):
         order = order_of(order_seed, epoch, len(y))
-        for start in range(0, len(y), setting["batch_size"]):
+        starts = range(0, len(y), setting["batch_size"])
+        for start in starts:
+            now = epoch + start / setting["batch_size"] / len(starts)
+            alpha = decayed(setting, now, epochs)
             rows = order[start : start + setting["batch_size"]]
             step_key = jax.random.fold_in(dropout_key, step)
             grads = gradients(setting, params, averages, x[rows], y[rows], step_key)
+            grads = clipped(setting, grads)
             step += 1
             for one, own, memory in zip(params, grads, moments, strict=True):
                 for name in one:
                     one[name], memory[name] = moved(
-                        setting, one[name], own[name], memory[name], step, decayed(setting, epoch)
+                        setting, one[name], own[name], memory[name], step, alpha, name == "kernel"
                     )
     flat = lambda tree: tuple(
         {name: leaf if name == "kernel" else leaf[:, 0] for name, leaf in one.items()}
@@ -178,23 +244,10 @@ def _trained(setting, x, y, num_classes, epochs, seed, order_seed, nudge):
 
 
 def steps_by_hand(name, w, grads, alpha):
-    """Weights after one step for each gradient: the course's formulas in float64."""
-    v, s = np.zeros_like(w), np.zeros_like(w)
-    beta, beta1, beta2, epsilon = NUMBERS.values()
+    """Weights after one step for each gradient: the formulas in float64; a kernel."""
+    setting, moments = {"optimizer": name, **NUMBERS}, (np.zeros_like(w), np.zeros_like(w))
     for t, dw in enumerate(grads, 1):
-        if name == "gd":
-            w = w - alpha * dw
-        elif name == "momentum":
-            v = beta * v + (1 - beta) * dw
-            w = w - alpha * v
-        elif name == "rmsprop":
-            s = beta2 * s + (1 - beta2) * dw**2
-            w = w - alpha * dw / (np.sqrt(s) + epsilon)
-        elif name == "adam":
-            v = beta1 * v + (1 - beta1) * dw
-            s = beta2 * s + (1 - beta2) * dw**2
-            v_corrected, s_corrected = v / (1 - beta1**t), s / (1 - beta2**t)
-            w = w - alpha * v_corrected / (np.sqrt(s_corrected) + epsilon)
+        w, moments = moved(setting, w, dw, moments, t, alpha, is_kernel=True)
     return w
 
 

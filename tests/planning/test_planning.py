@@ -127,7 +127,7 @@ def test_what_cannot_share_a_program_does_not():
     assert sorted(one.settings for one in planned.programs) == [(0, 2, 5), (1,), (3,), (4,)]
     mixed = next(one.program for one in planned.programs if one.settings == (0, 2, 5))
     assert mixed.batch_sizes == (16, 32)
-    assert (mixed.optimizers, mixed.has_dropout, mixed.has_l2) == (("adam", "gd"), True, True)
+    assert (mixed.optimizers, mixed.switches) == (("adam", "gd"), ("dropout", "l2"))
     assert mixed.networks.units == (64, 7, 3, 10)
 
 

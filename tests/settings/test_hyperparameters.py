@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 import jaxnn.settings
 from jaxnn import Model
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.settings.hyperparameters import (
     HYPERPARAMETERS,
     complete,
     is_used,
     plain_setting,
-    traced_numbers,
+    switched_on,
 )
+from jaxnn.settings.traced import traced_numbers
 
 DEFAULTS = {
     "optimizer": "adam",
@@ -30,6 +32,8 @@ DEFAULTS = {
     "init": "xavier_uniform",
     "batch_size": 32,
     "l2": 0.0,
+    "weight_decay": 0.0,
+    "clip_norm": None,
     "dropout": 0.0,
     "batch_norm": False,
     "batch_norm_decay": 0.9,
@@ -37,6 +41,7 @@ DEFAULTS = {
     "decay_schedule": "none",
     "decay_rate": 1.0,
     "decay_every": 1.0,
+    "warmup": 0.0,
 }
 
 
@@ -47,8 +52,7 @@ def test_the_page_of_the_settings_has_every_name_default_and_option():
     assert list(rows) == ["name", "---", *HYPERPARAMETERS]
     for key, rule in HYPERPARAMETERS.items():
         name, default, meaning = rows[key]
-        # a schedule is a place in a table, which is a number
-        assert name.startswith("**") == (rule.is_number or key == "decay_schedule")
+        assert name.startswith("**") == rule.is_number
         assert default == "by schedule" or ast.literal_eval(default) == DEFAULTS[key]
         for option in re.findall(r"'(.*?)'", rule.allowed):
             assert f'"{option}"' in (default, *re.findall(r'".*?"', meaning)), option
@@ -138,17 +142,20 @@ BAD = {
     "beta2": [1, -0.1, None],
     "epsilon": [0, -1e-8, np.inf],
     "hidden": [(0,), (2.5,), 25, "25", (True,), None, (25, -1)],
-    "activation": ["gelu", None],
+    "activation": ["swish", None],
     "init": ["zeros", 0],
     "batch_size": [0, -1, 1.5, True, "32"],
     "l2": [-1e-9, np.nan, np.inf],
+    "weight_decay": [-0.1, None],
+    "clip_norm": [0, -1, np.inf, "none"],
     "dropout": [1, -0.1, np.nan],
     "batch_norm": [1, 0, "yes", None],
     "batch_norm_decay": [1.1, -0.1],
     "inputs": ["normalised", None],
-    "decay_schedule": ["cosine", True],
+    "decay_schedule": ["linear", True],
     "decay_rate": [-1, np.inf],
     "decay_every": [0, -2],
+    "warmup": [-1, np.nan],
 }
 
 
@@ -167,7 +174,9 @@ def test_bad_values_name_the_key_what_came_and_what_is_allowed(key, value):
 @pytest.mark.parametrize("value", [True, np.True_, "0.5", None, np.nan, -np.inf, 0.5j, (0.5,)])
 @pytest.mark.parametrize("key", [k for k in HYPERPARAMETERS if HYPERPARAMETERS[k].is_number])
 def test_numbers_are_finite_and_real(key, value):
-    with pytest.raises(ValueError, match=f"^{key} got .*; expected a (finite )?number"):
+    if value is None is HYPERPARAMETERS[key].default:
+        return
+    with pytest.raises(ValueError, match=f"^{key} got .*; expected (None or )?a (finite )?number"):
         complete({key: value})
 
 
@@ -219,7 +228,7 @@ def test_numbers_are_the_traced_part():
     got = traced_numbers(complete({"decay_schedule": "inverse"}))
     assert got.keys() == DEFAULTS.keys() - structure
     # places in their tables
-    assert (got.pop("optimizer"), got.pop("decay_schedule")) == (3, 1)
+    assert (got.pop("optimizer"), got.pop("decay_schedule")) == (4, 1)
     assert {(number.dtype, number.shape) for number in got.values()} == {(np.dtype(np.float32), ())}
 
 
@@ -240,10 +249,11 @@ def test_which_numbers_matter():
     used = lambda **setting: {n for n in DEFAULTS if is_used(n, complete(setting))}
     always = DEFAULTS.keys() - {
         *("momentum", "beta1", "beta2", "epsilon", "decay_rate", "decay_every"),
-        "batch_norm_decay",
+        *("batch_norm_decay", "weight_decay"),
     }
     assert used(optimizer="gd") == always
     assert used(optimizer="momentum") == always | {"momentum"}
+    assert used(optimizer="lion") == always | {"beta1", "beta2", "weight_decay"}
     assert used(optimizer="rmsprop", batch_norm=True) == always | {
         *("beta2", "epsilon", "batch_norm_decay")
     }
@@ -252,18 +262,29 @@ def test_which_numbers_matter():
     }
 
 
+def test_switches_that_are_on():
+    on = lambda **setting: switched_on(complete(setting))
+    assert on() == ()
+    assert on(l2=0, clip_norm=None, warmup=0.0) == ()
+    assert on(l2=1e-9, clip_norm=1, warmup=2) == ("l2", "clip_norm", "warmup")
+    # nothing is computed for what the optimizer does not use
+    assert on(weight_decay=0.1) == ()
+    assert on(weight_decay=0.1, optimizer="adamw") == ("weight_decay",)
+
+
 @given(
     st.fixed_dictionaries(
         {},
         optional={
-            "optimizer": st.sampled_from(["gd", "momentum", "rmsprop", "adam"]),
+            "optimizer": st.sampled_from([*OPTIMIZERS]),
             "learning_rate": st.floats(1e-12, 1e12),
             "beta2": st.floats(0, 1, exclude_max=True),
             "hidden": st.lists(st.integers(1, 999), max_size=4),
             "batch_size": st.integers(1, 4096),
             "dropout": st.floats(0, 1, exclude_max=True),
+            "clip_norm": st.none() | st.floats(1e-6, 1e6),
             "batch_norm": st.booleans(),
-            "decay_schedule": st.sampled_from(["none", "inverse", "staircase"]),
+            "decay_schedule": st.sampled_from([*DECAY_SCHEDULES]),
         },
     )
 )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jaxnn import Dataset, Model, choice, loguniform, sample
 from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.joining import plan_recipes
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, alike
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
+from jaxnn.settings.traced import alike
 from jaxnn.training.recipes import recipe, recipes
 
 DATA = Dataset(np.ones((40, 5), np.float32), np.arange(40) % 3)
