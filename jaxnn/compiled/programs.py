@@ -19,7 +19,7 @@ from jaxnn.compiled.updates import (
 )
 from jaxnn.data.batches import HeldOut, Schedule
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.optimizers import DECAY_SCHEDULES, Numbers
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, Numbers, OptimizerName
 from jaxnn.functional.types import Array, Model
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
@@ -32,7 +32,7 @@ class Program(NamedTuple):
     """The structure of a compiled training program: static, compared by value."""
 
     networks: Networks
-    optimizers: tuple[str, ...]
+    optimizers: tuple[OptimizerName, ...]
     """The optimizers that occur among the lanes."""
     batch_size: int
     """Examples of a mini-batch; the most among the lanes, to which smaller ones are filled up."""
@@ -56,7 +56,7 @@ class Program(NamedTuple):
         if (self.keep_best, self.loss) != (other.keep_best, other.loss):
             return None
         networks = self.networks.merged(other.networks)
-        union = lambda a, b: tuple(sorted({*a, *b}))
+        union = lambda a, b: tuple(sorted({*a, *b}, key=str))
         optimizers = union(self.optimizers, other.optimizers)
         least, most = (
             choose(size for one in (self, other) for size in one.batch_sizes)

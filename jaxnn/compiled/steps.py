@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxnn.compiled import objectives
@@ -187,7 +188,7 @@ def train_epoch(
     num_steps = jnp.asarray(batches.num_steps + (batches.rest is not None), float)
 
     def on_batch(
-        step: Array, batch: Dataset, carry: tuple[TrainState, Array]
+        step: Array | np.int32, batch: Dataset, carry: tuple[TrainState, Array]
     ) -> tuple[TrainState, Array]:
         learning_rate = of_epoch
         if program.is_scheduled_by_step:

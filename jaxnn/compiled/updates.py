@@ -14,25 +14,28 @@ from jaxnn.functional.optimizers import (
     DECAY_SCHEDULES,
     OPTIMIZERS,
     Numbers,
+    OptimizerName,
     Place,
     add_weight_decay,
     clip_by_norm,
     decayed_learning_rate,
+    optimizer,
+    optimizer_row,
 )
 from jaxnn.functional.types import Array, Params
 
 
-def may_mix(names: Collection[str]) -> bool:
+def may_mix(names: Collection[OptimizerName]) -> bool:
     """Whether one program can train lanes of these optimizers."""
     return len({*names}) == 1 or is_elementwise(names)
 
 
-def is_elementwise(names: Collection[str]) -> bool:
+def is_elementwise(names: Collection[OptimizerName]) -> bool:
     """Whether these optimizers change each weight by itself, as those with a place do.
 
     They may then be packed, and train padded networks.
     """
-    return all(OPTIMIZERS[name].place is not None for name in names)
+    return all(optimizer_row(name).place is not None for name in names)
 
 
 class MixedState(NamedTuple):
@@ -129,32 +132,38 @@ def mixed_direction(names: tuple[str, ...], numbers: Numbers) -> optax.GradientT
 
 
 def descent(
-    names: tuple[str, ...],
+    names: tuple[OptimizerName, ...],
     numbers: Numbers,
     learning_rate: float | Array,
     switches: Collection[str] = (),
 ) -> optax.GradientTransformation:
     """Returns the update of a lane: Optax's for one optimizer, the common one for several.
 
+    Its state is that of the direction, whatever is switched on.
+
     Args:
       names, numbers: as for `mixed_direction`.
       learning_rate: may be traced.
       switches: which of weight decay and clipping to compute.
     """
-    if len(names) == 1:
-        direction, uses_decay = OPTIMIZERS[names[0]].direction(numbers), True
+    is_own = callable(names[0])
+    if is_own:
+        direction, decays = optimizer(names[0], numbers, learning_rate), False
+    elif len(names) == 1:
+        direction, decays = optimizer_row(names[0]).direction(numbers), True
     else:
-        direction, uses_decay = mixed_direction(names, numbers), _decays(numbers)
+        known = tuple(name for name in names if isinstance(name, str))
+        direction, decays = mixed_direction(known, numbers), _decays(numbers)
     before, after = [], []
     if "clip_norm" in switches:
         before = [clip_by_norm(numbers["clip_norm"])]
-    if "weight_decay" in switches:
-        amount = jnp.where(uses_decay, numbers["weight_decay"], 0)
+    if "weight_decay" in switches and not is_own:
+        amount = jnp.where(decays, numbers["weight_decay"], 0)
         after = [add_weight_decay(amount, packed_kernels)]
-    after.append(optax.scale_by_learning_rate(learning_rate))
+    if not is_own:
+        after.append(optax.scale_by_learning_rate(learning_rate))
 
     def update_fn(grads: Params, state: Any, params: Params | None = None) -> tuple[Params, Any]:
-        # they have no state: that of the direction does not depend on what is switched on
         nothing = optax.EmptyState()
         for one in before:
             grads, _ = one.update(grads, nothing, params)
@@ -193,13 +202,14 @@ def learning_rate_at(
 
 
 @functools.lru_cache
-def num_moments(names: tuple[str, ...]) -> int:
+def num_moments(names: tuple[OptimizerName, ...]) -> int:
     """Returns the number of copies of the weights in the state of these optimizers."""
-    places = [OPTIMIZERS[name].place for name in names]
+    rows = [optimizer_row(name) for name in names]
+    places = [row.place for row in rows]
     if None not in places:
         # without a trace, so that a bad setting is refused before anything is traced
         return sum(any(getattr(one, moment) for one in places) for moment in ("mean", "square"))
-    numbers = dict.fromkeys(OPTIMIZERS[names[0]].uses, 0.5)
+    numbers = dict.fromkeys(rows[0].uses, 0.5)
     weights = jax.ShapeDtypeStruct((2, 2), jnp.result_type(float))
     state = jax.eval_shape(descent(names, numbers, 0.0, ()).init, weights)
     return sum(leaf.shape == weights.shape for leaf in jax.tree.leaves(state))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from jaxnn.system.checks import PLAIN, brief, plain
+from jaxnn.system.functions import Missing, name_of
 
 
 class Rule(NamedTuple):
@@ -145,6 +146,9 @@ def recorded(
     return known
 
 
+recorded(as_name="function", name=TEXT)(Missing)
+
+
 def encode(value: Any) -> Any:
     """Returns a value that `json` can write and that `decode` turns back.
 
@@ -168,6 +172,8 @@ def encode(value: Any) -> Any:
         }
     if isinstance(value, np.bool_ | Real | str):
         return plain("a value", value)
+    if callable(value):
+        return {"function": {"name": name_of(value)}}
     raise ValueError(f"{value!r} cannot be saved; expected numbers, text, tuples or dicts of them")
 
 

@@ -22,6 +22,7 @@ from jaxnn.settings.hyperparameters import (
 )
 from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief, check_fits
+from jaxnn.system.functions import Missing, name_of
 from jaxnn.system.terminal import excerpt
 from jaxnn.training.recipes import networks_of
 
@@ -30,10 +31,16 @@ def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
     """Returns a setting that was read, checked and with defaults for names that an old file lacks.
 
     Args:
-      is_foreign: whether a user's model may have named further numbers.
+      is_foreign: whether a user's model may have named further numbers, as functions may.
     """
     others = tuple(name for name in setting if name not in HYPERPARAMETERS)
-    return complete(setting, NOT_HERE._replace(numbers=others) if is_foreign else None)
+    has_code = is_foreign or _has_functions(setting)
+    return complete(setting, NOT_HERE._replace(numbers=others) if has_code else None)
+
+
+def _has_functions(setting: Setting) -> bool:
+    """Whether a setting that was read names functions, which its file does not hold."""
+    return any(isinstance(value, Missing) for value in setting.values())
 
 
 def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
@@ -53,7 +60,9 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
     if num_repeats % study.folds:
         raise ValueError(f"it holds {num_repeats} repetitions of {study.folds} folds")
     for given, full in zip(study.given, study.settings, strict=True):
-        _check_given(completed(given, study.model is not None), full)
+        # the defaults of a function that is not here are known from the full setting
+        own = {**full, **given} if _has_functions(full) else given
+        _check_given(completed(own, study.model is not None), full)
     _check_curves(study)
     _check_numbers(study, setting_numbers)
     _check_lanes(study)
@@ -65,7 +74,12 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
             raise ValueError(f"it holds the rung {brief(rung)}; expected its settings and epochs")
     if study.space is not None:
         study.space = checked_space(study.space)
-        unknown = {*study.space} - {*(study.settings or [study.space])[0]}
+        unknown = {*study.space}
+        for setting in study.settings or [study.space]:
+            # a number of a function is in its settings alone
+            unknown -= setting.keys()
+            if not unknown:
+                break
         if unknown:
             raise ValueError(f"its space has {brief(unknown)}; expected names of its settings")
     planned = [number for one in study.plan.programs for number in one.settings]
@@ -136,12 +150,17 @@ def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Progr
     check_range("states", repeats, 0, study.diverged.shape[1] - 1)
     networks = checked_networks(study, program.networks, rows)
     optimizers = {study.settings[row]["optimizer"] for row in rows}
-    if not optimizers <= {*program.optimizers}:
+    # files have names in place of functions
+    if not {*map(_named, optimizers)} <= {*map(_named, program.optimizers)}:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
     losses = {loss_of(study.settings[row]) for row in rows}
     if losses != {program.loss}:
         raise ValueError(f"it holds states of {brief(program)}; expected the losses {losses}")
     return program._replace(networks=networks)
+
+
+def _named(value: Any) -> str:
+    return name_of(value) if callable(value) else value
 
 
 def check_lane(study: Record, lane: Lane, state: TrainState) -> None:

@@ -37,6 +37,16 @@ from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.results.records import SHAPE, WRITTEN
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE, SWITCHES
 from jaxnn.system.checks import brief
+from jaxnn.system.functions import Missing
+
+
+def named_in(table: Mapping[str, Any]) -> Rule:
+    """A name in a table, or a function, of which a file has the name."""
+    named = key_of(table)
+    return Rule(
+        f"{named.allowed}, or a function",
+        lambda value: isinstance(value, Missing) or named.is_valid(value),
+    )
 
 
 def is_curve(name: Any) -> bool:
@@ -97,7 +107,7 @@ recorded(
 recorded(
     as_fields={"networks": "model"},
     model=Rule("a structure", is_networks),
-    optimizers=many(key_of(OPTIMIZERS), 1, len(OPTIMIZERS)),
+    optimizers=many(named_in(OPTIMIZERS), 1, len(OPTIMIZERS)),
     batch_size=whole(1),
     switches=many(one_of(*SWITCHES), 0, len(SWITCHES)),
     schedules=many(key_of(DECAY_SCHEDULES), 1, len(DECAY_SCHEDULES)),

@@ -18,10 +18,12 @@ from jaxnn.formats.agreement import check_lane, checked_program
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_content
 from jaxnn.formats.parts import part_of
 from jaxnn.functional.types import Model, ModelFn
+from jaxnn.planning.plans import Plan
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.traced import traced_numbers
 from jaxnn.system.draws import new_key
+from jaxnn.system.functions import Missing, name_of
 
 States = dict[Lane, TrainState]
 """Lane -> its state on the host, with the words of the key in place of the key."""
@@ -103,8 +105,11 @@ def snapshot(
     return arrays(), about
 
 
-def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
+def past_of(commit: Commit, model: Model | ModelFn | None, plan: Plan) -> Past:
     """Returns the contents of a commit.
+
+    Args:
+      plan: the plan of the call, whose functions stand for those that the commit names.
 
     Raises:
       ValueError: its arrays and attributes do not fit each other.
@@ -115,7 +120,7 @@ def past_of(commit: Commit, model: Model | ModelFn | None) -> Past:
         study, setting_numbers = part_in(path, arrays, about, model)
         rows = {int(number): row for row, number in enumerate(setting_numbers)}
         for index, encoded in enumerate(about["states"]):
-            program = decode(encoded)
+            program = with_functions(decode(encoded), plan)
             lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
             own = [(rows[number], repeat) for number, repeat in lanes]
             program = checked_program(study, program, own)
@@ -134,10 +139,24 @@ def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> 
     """Returns the contents of a directory's commits; adds their chunks and notes to the study."""
     found = []
     for commit in commits.take():
-        past = past_of(commit, model)._replace(first_chunk=len(study.chunks))
+        past = past_of(commit, model, study.plan)._replace(first_chunk=len(study.chunks))
         study.take_over(past.study)
         found.append(past)
     return found
+
+
+def with_functions(program: Any, plan: Plan) -> Any:
+    """Returns a program that was read, with the functions of a plan in place of their names."""
+    if not isinstance(program, Program):
+        return program
+    known = {
+        name_of(name): name
+        for one in plan.programs
+        for name in one.program.optimizers
+        if callable(name)
+    }
+    own: Any = lambda name: known.get(name.name, name) if isinstance(name, Missing) else name
+    return program._replace(optimizers=tuple(map(own, program.optimizers)))
 
 
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
@@ -161,7 +180,9 @@ def restore(
         if past.epochs_done(lane) <= study.epochs_done[lane]:
             continue
         then, number, row = past.study, lane[0], (past.rows[lane[0]], lane[1])
-        if then.settings[row[0]] != study.settings[number]:
+        ours, theirs = study.settings[number], then.settings[row[0]]
+        # files have names in place of functions
+        if ours != theirs and encode(ours) != encode(theirs):
             raise ValueError(
                 f"setting {number} is not the one that the directory holds: "
                 f"{study.given[number]}, {then.given[row[0]]} there. Expected the same sampler, "

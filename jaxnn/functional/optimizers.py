@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules, built inside the traced function from numbers."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import optax
 
 from jaxnn.functional.losses import kernels
 from jaxnn.functional.types import Array, Params
+from jaxnn.system.functions import own_numbers
 
 Numbers = Mapping[str, Any]
 """Name -> number, the traced part of a setting; in mixed programs with the lane's structure."""
@@ -51,6 +53,22 @@ class Optimizer(NamedTuple):
     uses: tuple[str, ...] = ()
     defaults: Mapping[str, float] = {}
     place: Place | None = None
+
+
+OptimizerName = str | Callable[..., optax.GradientTransformation]
+"""A name in OPTIMIZERS, or a function make(learning_rate, **numbers) -> an Optax transformation."""
+
+
+def optimizer_row(name: OptimizerName) -> Optimizer:
+    """Returns the row of an optimizer; a function has no place, and a direction of no use."""
+    return OPTIMIZERS[name] if isinstance(name, str) else _row_of(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _row_of(make: Callable[..., optax.GradientTransformation]) -> Optimizer:
+    numbers = own_numbers(make, 1)
+    defaults = {name: default for name, default in numbers.items() if default is not None}
+    return Optimizer(lambda numbers: optax.identity(), uses=tuple(numbers), defaults=defaults)
 
 
 def _nesterov(numbers: Numbers) -> optax.GradientTransformation:
@@ -152,9 +170,9 @@ DECAY_SCHEDULES: dict[str, Schedule] = {
 
 
 def optimizer(
-    name: str, numbers: Numbers, learning_rate: float | Array
+    name: OptimizerName, numbers: Numbers, learning_rate: float | Array
 ) -> optax.GradientTransformation:
-    """Returns the named optimizer as an Optax transformation; all numbers may be traced.
+    """Returns an optimizer as an Optax transformation; all numbers may be traced.
 
     | name | step, W <- W - alpha * ... |
     | --- | --- |
@@ -170,7 +188,8 @@ def optimizer(
     The state does not depend on the numbers, so they may change between steps.
 
     Args:
-      name: a name in the table.
+      name: a name in the table, or a function make(learning_rate, **numbers) that returns the whole
+        transformation, such as `lambda learning_rate, b1: optax.adabelief(learning_rate, b1=b1)`.
       numbers: the numbers that it uses. Without `weight_decay` nothing decays.
       learning_rate: alpha.
 
@@ -181,6 +200,8 @@ def optimizer(
     >>> updates
     Array([-0.2], dtype=float32)
     """
+    if callable(name):
+        return name(learning_rate, **{one: numbers[one] for one in optimizer_row(name).uses})
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer got {name!r}; expected one of {', '.join(OPTIMIZERS)}")
     row = OPTIMIZERS[name]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -184,7 +185,9 @@ class _Shared(NamedTuple):
         """A sort key: groups that are cheap to join come next to each other."""
         program, hidden = self.program, self.program.networks.hidden
         block = (self.inputs, program.batch_size, program.num_moments, program.switches)
-        return (block, len(hidden), hidden, repr(program))
+        # without the addresses of functions, which differ from process to process
+        text = re.sub(r" at 0x[0-9a-f]+", "", repr(program))
+        return (block, len(hidden), hidden, text)
 
 
 def _planned(shared: _Shared, chunk: int, real: Mapping[int, float], work: Work) -> PlannedProgram:

@@ -9,6 +9,7 @@ from rich.table import Table
 from jaxnn.compiled.programs import Program
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, recorded, whole
+from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import as_html, as_text, counted, duration
 from jaxnn.training.recipes import Recipe, by_structure
 
@@ -156,7 +157,7 @@ class Plan:
                 f"{planned.num_chunks:,} x {planned.chunk:,}",
                 hidden,
                 depths,
-                ", ".join(program.optimizers),
+                ", ".join(map(short_name, program.optimizers)),
                 activations,
                 batch_norm,
                 f"{max(0.0, 1 - planned.real_seconds / planned.seconds):.0%}",

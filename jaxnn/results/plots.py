@@ -10,6 +10,7 @@ from jaxnn.results.records import Record
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.hyperparameters import is_used
 from jaxnn.system.checks import one_of
+from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import excerpt
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
         count = len(domain.options)
         marked = np.linspace(0, count - 1, min(count, MOST_MARKS)).round().astype(int)
         options = [domain.options[place] for place in marked]
-        shown = ["-".join(map(str, o)) or "none" if isinstance(o, tuple) else str(o)
+        shown = ["-".join(map(str, o)) or "none" if isinstance(o, tuple) else short_name(o)
                  for o in options]  # fmt: skip
         return [(t, domain.position(o)) for t, o in zip(shown, options, strict=True)]
     # NumPy has no whole numbers above 2^63

@@ -283,12 +283,20 @@ class Record:
     def varied(self) -> list[str]:
         """The names of hyperparameters that differ between settings."""
         first = self.settings[0] if self.settings else {}
-        return [n for n in first if any(setting[n] != first[n] for setting in self.settings)]
+        # only those with a function have its numbers
+        names = dict.fromkeys(name for setting in self.settings for name in setting)
+        differs = lambda name: any(
+            one.get(name, _ABSENT) != first.get(name, _ABSENT) for one in self.settings
+        )
+        return [name for name in names if differs(name)]
 
     def domain(self, name: str) -> Domain:
         """Returns the domain of a hyperparameter; without a space, one that spans its values."""
-        return span(name, [one[name] for one in self.settings], (self.space or {}).get(name))
+        values = [one[name] for one in self.settings if name in one]
+        return span(name, values, (self.space or {}).get(name))
 
+
+_ABSENT = object()
 
 _HINTS = get_type_hints(Record, include_extras=True)
 _MARKS = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in _HINTS.items()}

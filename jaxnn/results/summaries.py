@@ -9,6 +9,7 @@ from rich.table import Table
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, is_used
+from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import counted
 
 
@@ -106,6 +107,8 @@ def at_edge(study: Record) -> dict[str, float]:
 
 def short(value: Any) -> str:
     """Returns a hyperparameter's value for a table; values near 1 keep the digits of 1 - value."""
+    if callable(value):
+        return short_name(value)
     if isinstance(value, float):
         return f"{value:.3g}" if value < 0.9 or value > 1 else f"{value:.5g}"
     return "-".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -14,6 +14,7 @@ from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
 from jaxnn.functional.types import Model
 from jaxnn.system.checks import brief, plain
+from jaxnn.system.functions import own_numbers
 
 DEFAULT_OBJECTIVE = "softmax"
 """The objective of a setting that names none."""
@@ -89,8 +90,15 @@ def _is_hidden(value: Any) -> bool:
     return is_short and all(_is_count(units) for units in value)
 
 
+def _row(default: Any, table: Any, function: str) -> Hyperparameter:
+    """Returns the hyperparameter whose value is a name in a table, or a function."""
+    named = _choice(default, table)
+    check = lambda value: callable(value) or named.is_valid(value)
+    return named._replace(is_valid=check, allowed=f"{named.allowed}, or a function {function}")
+
+
 HYPERPARAMETERS: dict[str, Hyperparameter] = {
-    "optimizer": _choice("adam", OPTIMIZERS),
+    "optimizer": _row("adam", OPTIMIZERS, "(learning_rate, **numbers) -> Optax transformation"),
     "learning_rate": _number(1e-3, "a finite number > 0", lambda v: v > 0),
     "momentum": _decay(0.9),
     "beta1": _decay(0.9),
@@ -128,6 +136,28 @@ TABLES: dict[str, Mapping[str, Optimizer] | Mapping[str, Schedule]] = {
 }
 """Hyperparameters whose value names a row of a table, and the tables."""
 
+FUNCTIONS = {"optimizer": 1}
+"""Hyperparameters whose value may be a function, and the number of its arguments before numbers."""
+
+
+class _OwnRow(NamedTuple):
+    """What a setting knows of a function in place of a row."""
+
+    uses: tuple[str, ...]
+    defaults: Mapping[str, float]
+
+
+def _row_of(key: str, value: Any) -> Any:
+    """Returns the row that a value of a hyperparameter names, or that of a function."""
+    if not callable(value):
+        return TABLES[key][value]
+    try:
+        numbers = own_numbers(value, FUNCTIONS[key])
+    except ValueError as error:
+        raise ValueError(f"{key} got {error}") from None
+    defaults = {name: default for name, default in numbers.items() if default is not None}
+    return _OwnRow(tuple(numbers), defaults)
+
 
 def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     """Returns the setting with all defaults, checked.
@@ -147,7 +177,7 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     """
     if not isinstance(setting, Mapping):
         raise ValueError(f"setting got {brief(setting)}; expected a dict of hyperparameters")
-    known = HYPERPARAMETERS | _own_numbers(model)
+    known = {**HYPERPARAMETERS, **_own_numbers(setting, model)}
     for key in setting:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -156,12 +186,12 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
     full: dict[str, Any] = {}
     own_defaults: dict[str, float] = {}
     for key, rule in known.items():
-        if key not in setting and rule is _OWN:
-            raise ValueError(f"setting lacks {key!r}, which the model's apply takes")
+        if key not in setting and key not in own_defaults and rule is _OWN:
+            raise ValueError(f"setting lacks {key!r}, a number that its model or function takes")
         value = setting.get(key, own_defaults.get(key, rule.default))
         full[key] = checked(key, value, rule)
         if key in TABLES:
-            own_defaults |= TABLES[key][full[key]].defaults
+            own_defaults |= _row_of(key, full[key]).defaults
     is_power = DECAY_SCHEDULES[full["decay_schedule"]].is_power
     if is_power and not 0 < full["decay_rate"] <= 1:
         raise ValueError(
@@ -180,10 +210,11 @@ def is_used(name: str, full: Setting) -> bool:
     """Whether a completed setting uses a hyperparameter; adam, for example, has no momentum."""
     if name == "batch_norm_decay":
         return bool(full["batch_norm"])
-    for key, table in TABLES.items():
-        if any(name in row.uses for row in table.values()):
-            return name in table[full[key]].uses
-    return True
+    rows = {key: _row_of(key, full[key]) for key in TABLES}
+    if any(name in row.uses for row in rows.values()):
+        return True
+    is_of_a_row = any(name in row.uses for table in TABLES.values() for row in table.values())
+    return name in full and not is_of_a_row
 
 
 SWITCHES = tuple(name for name, rule in HYPERPARAMETERS.items() if rule.is_switch)
@@ -205,14 +236,26 @@ def switched_on(full: Setting) -> tuple[str, ...]:
 _OWN = _number(None, "a finite number", lambda v: True)
 
 
-def _own_numbers(model: Model | None) -> dict[str, Hyperparameter]:
-    """Returns the numbers of a foreign model that are not among HYPERPARAMETERS."""
+def _own_numbers(setting: Setting, model: Model | None) -> dict[str, Hyperparameter]:
+    """Returns the numbers of a user's code that are not among HYPERPARAMETERS."""
     names = () if model is None else model.numbers
-    if isinstance(names, str) or any(
-        name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_number for name in names
-    ):
+    if isinstance(names, str) or any(map(_is_structure, names)):
         raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names of numbers")
-    return {name: _OWN for name in names if name not in HYPERPARAMETERS}
+    found = [*names]
+    for key in FUNCTIONS:
+        if callable(function := setting.get(key)):
+            own = _row_of(key, function).uses
+            if any(map(_is_structure, own)):
+                raise ValueError(
+                    f"{key} got {brief(function)}, which takes {', '.join(own)}; expected numbers "
+                    "under other names than those of structure"
+                )
+            found += own
+    return {name: _OWN for name in found if name not in HYPERPARAMETERS}
+
+
+def _is_structure(name: str) -> bool:
+    return name in HYPERPARAMETERS and not HYPERPARAMETERS[name].is_number
 
 
 def checked(key: str, value: Any, rule: Hyperparameter) -> Any:

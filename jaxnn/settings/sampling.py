@@ -16,6 +16,7 @@ from jaxnn.settings.domains import (
 )
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.system.checks import brief, check_fits, plain, whole_number
+from jaxnn.system.functions import name_of, own_numbers
 
 Space = Mapping[str, Any]
 """Name of a hyperparameter -> its domain, or a fixed value."""
@@ -81,8 +82,21 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     settings = []
     for row in positions.tolist():
         drawn = {name: space[name].value(u) for name, u in zip(names, row, strict=True)}
-        settings.append({name: drawn.get(name, value) for name, value in space.items()})
+        setting = {name: drawn.get(name, value) for name, value in space.items()}
+        settings.append(without_unused(setting, space))
     return Settings(settings, space)
+
+
+def without_unused(setting: dict[str, Any], space: Space) -> dict[str, Any]:
+    """Returns a setting without numbers that only functions among its alternatives take."""
+    options = [value for one in space.values() for value in getattr(one, "options", (one,))]
+    functions = [one for one in options if callable(one)]
+    if not functions:
+        return setting
+    names, own = ({n for one in some if callable(one) for n in own_numbers(one, 0)}
+                  for some in (functions, setting.values()))  # fmt: skip
+    unused = names - own - HYPERPARAMETERS.keys()
+    return {name: value for name, value in setting.items() if name not in unused}
 
 
 def _grid(domains: Sequence[Domain], n: int) -> np.ndarray:
@@ -176,12 +190,23 @@ def course_space(tier: int = 1) -> dict[str, Any]:
     return space
 
 
+def _order(value: Any) -> Any:
+    """A sort key of values of one hyperparameter."""
+    if isinstance(value, tuple):
+        return len(value), value
+    # functions beside names
+    return name_of(value) if callable(value) else value
+
+
 def span(name: str, values: Sequence[Any], domain: Any = None) -> Domain:
     """Returns a domain that contains the given values: `domain`, if all of them lie in it."""
-    values = sorted({*values}, key=lambda one: (len(one), one) if isinstance(one, tuple) else one)
-    if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
-        return domain
     if isinstance(domain, Choice) and {*values} <= {*domain.options}:
+        return domain
+    has_none = None in values
+    values = sorted({value for value in values if value is not None}, key=_order)
+    if has_none:
+        return Choice((None, *values))
+    if isinstance(domain, Range) and domain.low <= values[0] and values[-1] <= domain.high:
         return domain
     rule = HYPERPARAMETERS.get(name)
     if not (rule is None or rule.is_number) or len(values) == 1:

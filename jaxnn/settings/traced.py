@@ -41,8 +41,9 @@ def traced_columns(settings: Sequence[Setting]) -> dict[str, np.ndarray]:
         if is_traced(key)
     }
     for key, table in TABLES.items():
+        # a function trains in programs of its own, where its place does not matter
         places = {name: place for place, name in enumerate(table)}
-        columns[key] = np.array([places[one[key]] for one in settings], np.int32)
+        columns[key] = np.array([places.get(one[key], 0) for one in settings], np.int32)
     return columns
 
 

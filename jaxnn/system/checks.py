@@ -42,7 +42,7 @@ def plain(name: str, value: Any) -> Any:
     """Returns the value as plain Python: None, a bool, an int, a float, text, or a tuple of them.
 
     NumPy scalars, fractions and enumerations could be trained with, but not saved or compared. A
-    list becomes a tuple, so that its owner cannot change it later.
+    list becomes a tuple, so that its owner cannot change it later. Functions stay as they are.
 
     Raises:
       ValueError: the value has no plain form.
@@ -66,6 +66,8 @@ def plain(name: str, value: Any) -> Any:
     with contextlib.suppress(OverflowError):
         if isinstance(value, Real):
             return float(value)
+    if callable(value):
+        return value
     raise ValueError(
         f"{name} got {brief(value)}; expected numbers, text, True, False, None, or tuples of them"
     )

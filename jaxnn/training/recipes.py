@@ -19,7 +19,14 @@ from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting, complete, loss_of, switched_on
 from jaxnn.settings.traced import alike, corners, numbers_of, traced_numbers
 from jaxnn.system.terminal import warn_caller
-from jaxnn.training.requirements import check_epochs, check_outputs, check_size
+from jaxnn.training.requirements import (
+    check_code,
+    check_epochs,
+    check_names,
+    check_optimizer,
+    check_outputs,
+    check_size,
+)
 
 
 class Recipe(NamedTuple):
@@ -106,6 +113,7 @@ def recipe(
     Raises:
       ValueError: the setting is bad or does not fit the data.
     """
+    check_code(setting)
     if model is not None and isinstance(setting, Mapping):
         model = network_of(model, setting)
     full = complete(setting, model)
@@ -127,6 +135,7 @@ def recipe(
         loss=loss,
     )
     check_epochs(full, epochs)
+    check_optimizer(full["optimizer"])
     check_size(full["hidden"], program, len(train))
     made = Recipe(full, program, epochs)
     # raises ValueError if the float type cannot hold one
@@ -152,6 +161,7 @@ def recipes(
         raise ValueError(f"settings got {settings!r}; expected a list of dicts, as from sample")
     if not settings:
         raise ValueError("settings got an empty list; expected at least one setting")
+    check_names(settings)
     found: dict[int, Recipe] = {}
     for rows in alike(settings):
         with contextlib.suppress(ValueError, OverflowError):

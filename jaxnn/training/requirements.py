@@ -1,16 +1,20 @@
 """Requirements of data and training that a setting must meet, checked before anything compiles."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxnn.compiled.programs import Program
-from jaxnn.functional.optimizers import DECAY_SCHEDULES
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OptimizerName, optimizer
 from jaxnn.functional.types import Model
-from jaxnn.settings.hyperparameters import Setting
+from jaxnn.settings.hyperparameters import FUNCTIONS, Setting
 from jaxnn.system.checks import brief, check_fits, device_memory
 from jaxnn.system.draws import new_key
+from jaxnn.system.functions import Missing, name_of, own_numbers
+from jaxnn.system.terminal import excerpt
 
 
 @functools.lru_cache(maxsize=1024)
@@ -53,3 +57,59 @@ def check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> 
     what, itemsize = f"hidden got {brief(hidden)}: a network", jnp.result_type(float).itemsize
     check_fits(trained.lane_bytes(), f"{what} in training", device_memory())
     check_fits(networks.num_weights * itemsize, what)
+
+
+def check_code(setting: Any) -> None:
+    """Raises ValueError if a setting was read from a file and needs code that is not there."""
+    for key in FUNCTIONS:
+        value = setting.get(key) if isinstance(setting, Mapping) else None
+        if isinstance(value, Missing):
+            raise ValueError(
+                f"{key} got {value.name}, a function that the file does not hold, since it is "
+                "code; expected the function itself: make the call again that was begun with it"
+            )
+
+
+def check_optimizer(name: OptimizerName) -> None:
+    """Raises ValueError if a function of the user's own makes no optimizer of traced numbers."""
+    if callable(name):
+        _try_optimizer(name, jnp.result_type(float))
+
+
+@functools.lru_cache(maxsize=1024)
+def _try_optimizer(make: Any, dtype: Any) -> None:
+    """Traces a step with numbers that are traced, as they are in training."""
+    number = jax.ShapeDtypeStruct((), dtype)
+    params = {"kernel": jax.ShapeDtypeStruct((3, 2), dtype), "bias": number.update(shape=(3,))}
+
+    def step(params: Any, learning_rate: Any, numbers: dict[str, Any]) -> Any:
+        descent = optimizer(make, numbers, learning_rate)
+        return descent.update(params, descent.init(params), params)[0]
+
+    numbers = dict.fromkeys(own_numbers(make, 1), number)
+    try:
+        with jax.numpy_dtype_promotion("standard"):
+            made = jax.eval_shape(step, params, number, numbers)
+    except Exception as error:
+        raise ValueError(
+            f"optimizer got {name_of(make)}, which fails for traced numbers "
+            f"({', '.join(['learning_rate', *numbers])}): {excerpt(str(error), 300)}; "
+            "expected a function (learning_rate, **numbers) that returns an Optax transformation"
+        ) from error
+    if jax.tree.map(jnp.shape, made) != jax.tree.map(jnp.shape, params):
+        raise ValueError(
+            f"optimizer got {name_of(make)}, whose updates are {made}; expected {params}"
+        )
+
+
+def check_names(settings: Sequence[Any]) -> None:
+    """Raises ValueError if two functions in settings have the same name, which files use."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        for key in FUNCTIONS:
+            value = setting.get(key) if isinstance(setting, Mapping) else None
+            if callable(value) and found.setdefault(name_of(value), value) is not value:
+                raise ValueError(
+                    f"{key} got two functions of the name {name_of(value)}; expected names that "
+                    "tell them apart: define them with def"
+                )

@@ -18,6 +18,7 @@ from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
 from jaxnn.system.checks import brief
 from jaxnn.system.draws import from_words
+from jaxnn.system.functions import Missing
 from jaxnn.training.recipes import Recipe
 from jaxnn.watching.journals import UNDO_LEVELS, Clock, Entry, Journal, Moment, may_be_set
 
@@ -77,7 +78,11 @@ def restore_run(
         states = [state_of(index) for index in range(count)]
         moments = []
         for index, encoded, epoch in about["moments"]:
-            given = decode(encoded)
+            # files have names in place of functions, which no set changes
+            given = {
+                name: journal.now.given.get(name) if isinstance(value, Missing) else value
+                for name, value in decode(encoded).items()
+            }
             moment = Moment(states[index], given, recipe_of(given), epoch)
             check_state(moment.train_state, epoch)
             _check_structure(moment, journal.now)

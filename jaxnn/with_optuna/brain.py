@@ -18,6 +18,7 @@ from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
 from jaxnn.engine.options import Call
 from jaxnn.results.records import Record
+from jaxnn.settings.sampling import without_unused
 from jaxnn.system.checks import plain
 from jaxnn.system.terminal import counted
 from jaxnn.training.hooks import said
@@ -198,7 +199,8 @@ class OptunaSearch:
         chosen = {
             name: one.from_optuna(trial.params[one.name]) for name, one in self._parameters.items()
         }
-        return {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
+        setting = {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
+        return without_unused(setting, self._space)
 
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
         """Tells the results of settings; returns how many other workers had taken over."""

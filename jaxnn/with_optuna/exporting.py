@@ -114,6 +114,8 @@ def _frozen(
 ) -> Any:
     setting, states = study.settings[trial.number], optuna.trial.TrialState
     curve = study.curves[study.ranked_by[0].valid][trial.number].mean(axis=0)
+    # a number of a function is in its settings alone
+    known = {name: one for name, one in ours.items() if name in setting}
     is_finite, dropped = math.isfinite(value), int(study.dropped[trial.number])
     if trial.state == "RUNNING":
         state = states.FAIL
@@ -124,8 +126,8 @@ def _frozen(
     frozen = optuna.trial.create_trial(
         state=state,
         value=value if is_finite else None,
-        params={one.name: one.to_optuna(setting[name]) for name, one in ours.items()},
-        distributions={one.name: one.distribution for one in ours.values()},
+        params={one.name: one.to_optuna(setting[name]) for name, one in known.items()},
+        distributions={one.name: one.distribution for one in known.values()},
         intermediate_values={
             epoch: float(value) for epoch, value in enumerate(curve, 1) if np.isfinite(value)
         },

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxnn.settings.domains import Choice, Domain
 from jaxnn.settings.sampling import Space
+from jaxnn.system.functions import name_of
 from jaxnn.with_optuna.ledgers import WORKER
 from jaxnn.with_optuna.storages import import_optuna
 
@@ -59,6 +60,8 @@ class Parameter:
 def _label(option: Any) -> Any:
     if isinstance(option, tuple):
         return "-".join(map(str, option)) or "none"
+    if callable(option):
+        return name_of(option)
     return option if option is None or isinstance(option, bool | int | float | str) else str(option)
 
 

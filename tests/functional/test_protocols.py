@@ -131,39 +131,130 @@ def test_rows_have_the_names_that_settings_take(key):
 
 
 def test_an_optimizer_without_a_place_trains_in_a_program_of_its_own(data, monkeypatch, tmp_path):
-    """Optax's Lion moves by signs, which the common update knows nothing of."""
-    lion = Optimizer(
-        lambda numbers: optax.scale_by_lion(numbers["beta1"], numbers["beta2"]),
+    """Yogi, which the common update knows nothing of; it trains no padded network either."""
+    yogi = Optimizer(
+        lambda numbers: optax.scale_by_yogi(numbers["beta1"], numbers["beta2"]),
         uses=("beta1", "beta2"),
         defaults={"beta2": 0.95},
     )
-    monkeypatch.setitem(OPTIMIZERS, "lion of a test", lion)
-    names = ["adam", "lion of a test", "gd"]
+    monkeypatch.setitem(OPTIMIZERS, "yogi of a test", yogi)
+    names = ["adam", "yogi of a test", "gd"]
     settings = settings_of([{"optimizer": name} for name in names], learning_rate=0.01)
     study = jaxnn.sweep(settings, *data, epochs=EPOCHS)
     assert [one["beta2"] for one in study.settings] == [0.999, 0.95, 0.999]
     found = {one.program.optimizers for one in study.plan.programs}
-    assert found == {("adam", "gd"), ("lion of a test",)}
+    assert found == {("adam", "gd"), ("yogi of a test",)}
     for number in range(len(settings)):
         assert_like_alone(study, number, data)
     assert_saved_and_resumed(study, settings, data, tmp_path)
     with pytest.raises(ValueError, match="expected those with a place"):
-        mixed_direction(("adam", "lion of a test"), {"optimizer": 0})
+        mixed_direction(("adam", "yogi of a test"), {"optimizer": 0})
 
 
-def test_lion_by_hand(data, monkeypatch):
-    """One step of softmax regression in NumPy: each weight moves by alpha."""
-    lion = Optimizer(lambda n: optax.scale_by_lion(n["beta1"], n["beta2"]), ("beta1", "beta2"))
-    monkeypatch.setitem(OPTIMIZERS, "lion by hand", lion)
-    train = data[0]
-    setting = {"optimizer": "lion by hand", "batch_size": len(train), "learning_rate": 0.01}
-    before, _ = jaxnn.mlp(3, (), 3).init(jax.random.key(0))
-    after = jaxnn.fit(setting, train, epochs=1).params
-    logits = train.x @ before[0]["kernel"].T
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    grad = (shares - np.eye(3)[train.y]).T @ train.x / len(train)
-    expected = before[0]["kernel"] - 0.01 * np.sign(grad)
-    np.testing.assert_allclose(after[0]["kernel"], expected, rtol=1e-12)
+def adabelief(learning_rate, b1, eps=1e-12, nesterov=False):
+    return optax.adabelief(learning_rate, b1=b1, eps=eps, nesterov=nesterov)
+
+
+def muon(learning_rate):
+    """It treats matrices as a whole, so padding would change what it does."""
+    return optax.contrib.muon(learning_rate)
+
+
+OWN = [
+    {"optimizer": adabelief, "b1": 0.8, "hidden": (4,)},
+    {"optimizer": adabelief, "b1": 0.95, "eps": 1e-3, "hidden": (4,), "l2": 0.0},
+    {"optimizer": muon, "hidden": (4,)},
+    {"optimizer": muon, "hidden": (5,), "clip_norm": 0.3, "decay_schedule": "cosine"},
+    {"optimizer": "adam", "hidden": (3, 2)},
+    {"optimizer": "gd", "hidden": (4,)},
+]
+
+
+def test_optimizers_of_ones_own(data, tmp_path):
+    settings = [{"learning_rate": 0.02, "batch_size": 16, "l2": 1e-3, **one} for one in OWN]
+    study = jaxnn.sweep(settings, *data, epochs=EPOCHS)
+    assert [one.get("b1") for one in study.settings] == [0.8, 0.95, *[None] * 4]
+    assert [one.get("eps") for one in study.settings] == [1e-12, 1e-3, *[None] * 4]
+    found = {one.settings: one.program.optimizers for one in study.plan.programs}
+    assert found == {(0, 1): (adabelief,), (2,): (muon,), (3,): (muon,), (4, 5): ("adam", "gd")}
+    for number in range(len(settings)):
+        assert_like_alone(study, number, data)
+    assert "muon" in study._repr_html_()
+    study.report(tmp_path / "report.html")
+    assert plots.plot_slice(study) is not None
+    assert_saved_and_resumed(study, settings, data, tmp_path)
+    again = jaxnn.load(tmp_path / "study.h5")
+    assert again.settings[0]["optimizer"].name.endswith("test_protocols.adabelief")
+    with pytest.raises(ValueError, match="a function that the file does not hold"):
+        again.refit(data[0], top=6)
+
+
+@pytest.mark.parametrize("own", [adabelief, muon, optax.yogi])
+def test_an_optimizer_of_ones_own_is_optaxs(data, own):
+    """Two hundred steps of softmax regression, on all examples at a time."""
+    train, numbers = data[0], {"b1": 0.8} if own is adabelief else {}
+    setting = {"optimizer": own, "batch_size": len(train), "learning_rate": 0.02, **numbers}
+    params, state = jaxnn.mlp(3, (), 3).init(jax.random.key(0))
+    model, theirs = jaxnn.mlp(3, (), 3), own(0.02, **numbers)
+
+    def cost(params):
+        logits, _ = model.apply(params, state, train.x)
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, train.y))
+
+    @jax.jit
+    def step(params, opt_state):
+        updates, opt_state = theirs.update(jax.grad(cost)(params), opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    opt_state = theirs.init(params)
+    for _ in range(200):
+        params, opt_state = step(params, opt_state)
+    found = jaxnn.fit(setting, train, epochs=200).params
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    jax.tree.map(close, found, params)
+
+
+def test_functions_among_the_options_of_a_search(data):
+    space = {
+        "optimizer": jaxnn.choice([adabelief, "adam"]),
+        "b1": jaxnn.uniform(0.7, 0.95),
+        "learning_rate": jaxnn.loguniform(1e-3, 1e-1),
+        "hidden": (4,),
+    }
+    for method in ("sobol", "optuna"):
+        study = jaxnn.search(
+            space, *data, method=method, num_settings=8, max_epochs=2, progress=False
+        )
+        for one in study.given:
+            assert ("b1" in one) == (one["optimizer"] is adabelief)
+        trials = jaxnn.to_optuna(study).trials
+        assert {trial.params["optimizer"].split(".")[-1] for trial in trials} <= {
+            "adabelief",
+            "adam",
+        }
+        assert ["b1" in trial.params for trial in trials] == ["b1" in one for one in study.given]
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (lambda rate: 3, r"fails for traced numbers \(learning_rate\)"),
+        (lambda: optax.sgd(0.1), "takes 0 arguments by position; expected 1"),
+        (lambda rate, hidden: optax.sgd(rate), "under other names than those of structure"),
+        (lambda rate, b1: optax.sgd(rate), "setting lacks 'b1', a number"),
+        (lambda rate, b1=0.5: optax.sgd(rate, bool(b1)), r"traced numbers \(learning_rate, b1\)"),
+        (optax.sgd(0.1), r"optimizer got GradientTransformation.*; expected one of"),
+    ],
+)
+def test_functions_that_make_no_optimizer(data, own, message):
+    with pytest.raises(ValueError, match=message):
+        jaxnn.fit({"optimizer": own}, data[0], epochs=1)
+
+
+def test_two_functions_of_one_name_are_refused(data):
+    both = [lambda rate, by=by: optax.sgd(rate) for by in (1, 2)]
+    with pytest.raises(ValueError, match=r"two functions of the name .*; expected names that tell"):
+        jaxnn.sweep([{"optimizer": one} for one in both], *data, epochs=1)
 
 
 def test_an_optimizer_with_a_place_joins_the_mixed_programs(data, monkeypatch):
