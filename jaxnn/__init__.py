@@ -30,10 +30,15 @@ from jaxnn.functional.course import from_course, to_course
 from jaxnn.functional.flax_models import from_flax
 from jaxnn.functional.layers import dense, dropout, init_dense
 from jaxnn.functional.losses import (
+    absolute_error,
     accuracy,
+    huber_loss,
     l2_penalty,
+    poisson_loss,
+    quantile_loss,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
+    squared_error,
     weighted_mean,
 )
 from jaxnn.functional.models import mlp
@@ -81,6 +86,7 @@ __all__ = [
     "Run",
     "Study",
     "TrainingInterrupted",
+    "absolute_error",
     "accuracy",
     "batch_norm",
     "choice",
@@ -97,6 +103,7 @@ __all__ = [
     "from_flax",
     "generated_signs",
     "hold_out",
+    "huber_loss",
     "init_batch_norm",
     "init_dense",
     "l2_penalty",
@@ -111,7 +118,9 @@ __all__ = [
     "plot_learning_curves",
     "plot_rungs",
     "plot_slice",
+    "poisson_loss",
     "population_statistics",
+    "quantile_loss",
     "randint",
     "resume",
     "reverseloguniform",
@@ -119,6 +128,7 @@ __all__ = [
     "search",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
+    "squared_error",
     "stratified_folds",
     "sweep",
     "to_course",

@@ -10,6 +10,7 @@ from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 
 KEY = jax.random.key(0)
 LABELS = jnp.array([0, 2, 1, 1])
+TARGETS = jnp.arange(20.0).reshape(4, 5) / 8
 MODEL = jaxnn.mlp(5, (4,), 3, batch_norm=True)
 NUMBERS = {"momentum": 0.9, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
 SCHEDULE = {"learning_rate": 0.1, "decay_rate": 0.5, "decay_every": 2.0}
@@ -58,6 +59,11 @@ FUNCTIONS = {
     "batch_norm": normalised,
     "softmax_cross_entropy": lambda x: jaxnn.softmax_cross_entropy(x, LABELS).sum(),
     "sigmoid_cross_entropy": lambda x: jaxnn.sigmoid_cross_entropy(x, jnp.ones((4, 5))).sum(),
+    "squared_error": lambda x: jaxnn.squared_error(x, TARGETS).sum(),
+    "absolute_error": lambda x: jaxnn.absolute_error(x, TARGETS).sum(),
+    "huber_loss": lambda x: jaxnn.huber_loss(x, TARGETS, 0.5).sum(),
+    "quantile_loss": lambda x: jaxnn.quantile_loss(x, TARGETS, 0.9).sum(),
+    "poisson_loss": lambda x: jaxnn.poisson_loss(x, TARGETS).sum(),
     "weighted_mean": lambda x: jaxnn.weighted_mean(x[:, 0], jnp.arange(4.0)),
     "l2_penalty": lambda x: jaxnn.l2_penalty({"kernel": x}),
     "accuracy": lambda x: jaxnn.accuracy(x, LABELS, jnp.ones(4)),

@@ -1,4 +1,4 @@
-"""Costs of examples, weighted means, the l2 penalty, and accuracy."""
+"""Costs of examples with class, label or real targets, weighted means, l2 penalty, accuracy."""
 
 from typing import Any
 
@@ -75,6 +75,148 @@ def sigmoid_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
     # softplus has the right derivative at 0, unlike formulas with max and abs
     cost_of_one, cost_of_zero = jax.nn.softplus(-z), jax.nn.softplus(z)
     return jnp.where(y == 0, 0, y * cost_of_one) + jnp.where(y == 1, 0, (1 - y) * cost_of_zero)
+
+
+def squared_error(outputs: ArrayLike, targets: ArrayLike) -> Array:
+    """Returns half of the squared error, for each example.
+
+    L = 1/2 mean_k (f_k - y_k)^2;  dL/df_k = (f_k - y_k) / K, as scikit-learn's MLPRegressor.
+
+    Args:
+      outputs: f, (B,) or (B, K).
+      targets: y, of the same shape.
+
+    Returns:
+      (B,), the mean over the K targets.
+
+    Raises:
+      ValueError: the shapes differ, or are neither of these.
+
+    >>> squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 4.0]]))
+    Array([1.25], dtype=float32)
+    """
+    outputs, targets = _pair("squared_error", outputs, targets)
+    missed = outputs - targets
+    return _target_mean(0.5 * missed, missed)
+
+
+def absolute_error(outputs: ArrayLike, targets: ArrayLike) -> Array:
+    """Returns the absolute error, for each example; arguments as of `squared_error`.
+
+    L = mean_k |f_k - y_k|;  dL/df_k = sign(f_k - y_k) / K, 0 where they are equal.
+
+    >>> absolute_error(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0]))
+    Array([1., 2.], dtype=float32)
+    """
+    outputs, targets = _pair("absolute_error", outputs, targets)
+    missed = outputs - targets
+    # a product, unlike jnp.abs, has the derivative 0 at 0
+    return _target_mean(missed * jnp.sign(missed))
+
+
+def huber_loss(outputs: ArrayLike, targets: ArrayLike, delta: ArrayLike = 1.0) -> Array:
+    """Returns the Huber loss, for each example; other arguments as of `squared_error`.
+
+    L = mean_k { d^2 / 2 if |d| <= delta, else delta (|d| - delta / 2) },  d = f_k - y_k;
+    dL/df_k = clip(d, -delta, delta) / K
+
+    Args:
+      delta: a finite number > 0, in the units of the targets; it may be traced.
+
+    Source: Huber 1964, "Robust Estimation of a Location Parameter"; as `optax.losses.huber_loss`.
+
+    >>> huber_loss(jnp.array([0.5, 3.0]), jnp.zeros(2), delta=2.0)
+    Array([0.125, 4.   ], dtype=float32)
+    """
+    outputs, targets = _pair("huber_loss", outputs, targets)
+    delta = jnp.asarray(delta).astype(outputs.dtype)
+    missed = jnp.abs(outputs - targets)
+    inner = jnp.minimum(missed, delta)
+    return _target_mean(0.5 * inner, inner) + _target_mean(missed - inner, delta)
+
+
+def quantile_loss(outputs: ArrayLike, targets: ArrayLike, quantile: ArrayLike = 0.5) -> Array:
+    """Returns the pinball loss, for each example; other arguments as of `squared_error`.
+
+    L = mean_k { q (y_k - f_k) if f_k < y_k, else (1 - q) (f_k - y_k) };
+    dL/df_k = -q / K below the target, (1 - q) / K above it, 0 where they are equal.
+
+    It is least where f is the quantile q of the targets; for q = 1/2 it is half of the absolute
+    error.
+
+    Args:
+      quantile: q, a number between 0 and 1; it may be traced.
+
+    Source: Koenker and Bassett 1978, "Regression Quantiles"; as scikit-learn's mean_pinball_loss.
+
+    >>> quantile_loss(jnp.array([0.0, 4.0]), jnp.array([1.0, 2.0]), quantile=0.75)
+    Array([0.75, 0.5 ], dtype=float32)
+    """
+    outputs, targets = _pair("quantile_loss", outputs, targets)
+    q = jnp.asarray(quantile).astype(outputs.dtype)
+    missed = outputs - targets
+    # as above
+    return _target_mean(missed * jnp.where(missed < 0, -q, jnp.where(missed > 0, 1 - q, 0)))
+
+
+def poisson_loss(log_rates: ArrayLike, targets: ArrayLike) -> Array:
+    """Returns half of the Poisson deviance of rates exp(z), for each example.
+
+    L = mean_k exp(z_k) - y_k z_k + y_k log y_k - y_k,  0 log 0 = 0;  dL/dz_k = (exp(z_k) - y_k) / K
+
+    It is 0 at z = log y and positive elsewhere. With t = z - log y it is y (exp(t) - 1 - t): for a
+    small t the difference is summed as t^2/2 (1 + t/3 (1 + t/4 (1 + ...))).
+
+    Args:
+      log_rates: z, (B,) or (B, K).
+      targets: y >= 0 of the same shape, such as counts. One below 0 gives NaN.
+
+    Returns:
+      (B,), the mean over the K targets; infinite where exp(z) overflows.
+
+    Raises:
+      ValueError: the shapes differ, or are neither of these.
+
+    Source: McCullagh and Nelder 1989; twice as much is scikit-learn's mean_poisson_deviance.
+
+    >>> poisson_loss(jnp.log(jnp.array([3.0, 2.0])), jnp.array([3.0, 0.0])).round(4)
+    Array([0., 2.], dtype=float32)
+    """
+    z, y = _pair("poisson_loss", log_rates, targets)
+    # devices take smaller numbers for 0
+    has_count = y >= jnp.finfo(y.dtype).tiny
+    count = jnp.where(has_count, y, 1)
+    t = z - jnp.log(count)
+    is_near = has_count & (jnp.abs(t) < 0.5)
+    near = jnp.where(is_near, t, 0)
+    series = jnp.ones_like(t)
+    # the last term is below 2^-53 of the first
+    for n in range(16, 2, -1):
+        series = 1 + near * series / n
+    # where inside of where: what is not chosen must have a finite gradient
+    far = jnp.exp(jnp.where(is_near, 0, z))
+    far -= jnp.where(has_count & (t < jnp.inf), count * (1 + t), 0)
+    cost = jnp.where(is_near, count * (0.5 * near * near * series), far)
+    return _target_mean(jnp.where(y >= 0, cost, jnp.nan))
+
+
+def _pair(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    """Returns both in the type of the outputs; raises ValueError for their shapes."""
+    outputs, targets = real_array(outputs), jnp.asarray(targets)
+    if outputs.shape != targets.shape or outputs.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} got outputs {list(outputs.shape)} with targets {list(targets.shape)}; "
+            "expected (B,) or (B, K) for both"
+        )
+    return outputs, targets.astype(outputs.dtype)
+
+
+def _target_mean(costs: Array, times: ArrayLike = 1) -> Array:
+    """Returns the mean of costs * times over the targets, (B, K) to (B,).
+
+    Costs are divided first, so that no product or sum overflows where the mean does not.
+    """
+    return costs * times if costs.ndim == 1 else jnp.sum(costs / costs.shape[1] * times, axis=1)
 
 
 def real_array(values: ArrayLike) -> Array:
