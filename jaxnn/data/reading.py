@@ -1,4 +1,4 @@
-"""Checks of inputs, labels and weights, which become plain arrays on the host."""
+"""Checks of inputs, targets and weights, which become plain arrays on the host."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +6,7 @@ import numpy as np
 from jaxnn.functional.types import ArrayLike
 from jaxnn.system.arrays import host_array
 from jaxnn.system.checks import whole_number
+from jaxnn.system.terminal import warn_caller
 
 
 def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
@@ -21,14 +22,18 @@ def as_inputs(x: ArrayLike, name: str) -> np.ndarray:
     if x.size == 0:
         raise ValueError(f"{name} got shape {x.shape}; expected at least one example and feature")
     if x.dtype.kind == "f":
-        floats = _as_floats(x)
-        if not np.isfinite(floats).all():
-            bad = np.argwhere(~np.isfinite(floats))
-            raise ValueError(
-                f"{name} got {len(bad)} values that are NaN or infinite in {floats.dtype}, the "
-                f"first in example {bad[0][0]}; expected finite numbers: drop or fill them"
-            )
+        _check_finite(x, name)
     return x
+
+
+def _check_finite(array: np.ndarray, name: str) -> None:
+    floats = _as_floats(array)
+    if not np.isfinite(floats).all():
+        bad = np.argwhere(~np.isfinite(floats))
+        raise ValueError(
+            f"{name} got {len(bad)} values that are NaN or infinite in {floats.dtype}, the "
+            f"first in example {bad[0][0]}; expected finite numbers: drop or fill them"
+        )
 
 
 _MOST_LOST = 2.0**-14
@@ -36,20 +41,74 @@ _MOST_LOST = 2.0**-14
 
 
 def exact_or_none(x: np.ndarray) -> np.ndarray | None:
-    """Returns inputs in float64 if the default float type is too coarse for them, else None."""
+    """Returns numbers in float64 if the default float type is too coarse for them, else None.
+
+    Args:
+      x: inputs (N, ...), or targets (N,) or (N, K).
+    """
     limits = np.finfo(jnp.result_type(float))
     if np.can_cast(x.dtype, limits.dtype, "safe"):
         return None
     low, high = x.min(axis=0).astype(np.float64), x.max(axis=0).astype(np.float64)
     largest, half_range = np.maximum(abs(low), abs(high)), (high - low) / 2
     rounding = np.maximum(largest, float(limits.tiny)) * float(limits.epsneg)
-    return x.astype(np.float64) if (rounding > _MOST_LOST * half_range)[low < high].any() else None
+    is_coarse = (low < high) & (rounding > _MOST_LOST * half_range)
+    return x.astype(np.float64) if is_coarse.any() else None
 
 
 def _as_floats(array: np.ndarray) -> np.ndarray:
     """Returns an array in the default float type; numbers too large for it become infinite."""
     with np.errstate(over="ignore"):
         return array.astype(jnp.result_type(float), copy=False)
+
+
+def as_targets(
+    y: ArrayLike, num_examples: int, num_classes: int | None, name: str
+) -> tuple[np.ndarray, int | None]:
+    """Checks targets on the host: returns integers (N,) and C, or real targets and None.
+
+    Real targets are (N,) or (N, K), in the type in which they came; see `Dataset`.
+    """
+    targets = host_array(y, name)
+    if targets.dtype.kind not in "buif":
+        raise ValueError(
+            f"{name} got type {targets.dtype}; expected whole numbers 0, 1, 2, ... for classes, or "
+            "floats for real targets"
+        )
+    if num_classes is not None:
+        return as_labels(targets, num_examples, num_classes, name)
+    if targets.dtype.kind == "f":
+        return _real_targets(targets, num_examples, name), None
+    is_column = 1 in targets.shape and targets.size == num_examples
+    if targets.ndim != 2 or is_column or any(_one_hot_axes(targets, num_examples)):
+        return as_labels(targets, num_examples, None, name)
+    if len(targets) != num_examples or not targets.size or not np.isin(targets, (0, 1)).all():
+        raise ValueError(
+            f"{name} got {targets.dtype} of shape {targets.shape}; expected class numbers "
+            f"({num_examples},), one-hot labels ({num_examples}, classes) or (classes, "
+            f"{num_examples}), labels 0 and 1 ({num_examples}, K), or floats for real targets"
+        )
+    return targets, None
+
+
+def _real_targets(targets: np.ndarray, num_examples: int, name: str) -> np.ndarray:
+    """Returns floats (N,) or (N, K), checked."""
+    if targets.ndim == 2 and 1 in targets.shape and targets.size == num_examples:
+        targets = targets.reshape(-1)
+    if targets.ndim not in (1, 2) or len(targets) != num_examples or not targets.size:
+        raise ValueError(
+            f"{name} got floats of shape {targets.shape} for {num_examples} examples; expected "
+            f"real targets ({num_examples},) or ({num_examples}, K), or integers or num_classes "
+            "for classes"
+        )
+    _check_finite(targets, name)
+    if targets.ndim == 2 and any(_one_hot_axes(targets, num_examples)):
+        warn_caller(
+            f"{name} got one-hot floats {targets.shape}, which are taken for "
+            f"{targets.shape[1]} real targets of each example; give num_classes="
+            f"{targets.shape[1]} if they are classes"
+        )
+    return targets
 
 
 MOST_INFERRED = 2**16
@@ -108,9 +167,7 @@ def as_labels(
 
 def _from_one_hot(labels: np.ndarray, num_examples: int, name: str) -> np.ndarray:
     """(N, C) or the course's (C, N) -> (N,)."""
-    is_one_hot = np.isin(labels, (0, 1)).all()
-    by_row = is_one_hot and len(labels) == num_examples and (labels.sum(1) == 1).all()
-    by_column = is_one_hot and labels.shape[1] == num_examples and (labels.sum(0) == 1).all()
+    by_row, by_column = _one_hot_axes(labels, num_examples)
     if by_row and by_column and not np.array_equal(labels, labels.T):
         raise ValueError(
             f"{name} got one-hot labels {labels.shape} that can be read by row and by column; "
@@ -122,6 +179,17 @@ def _from_one_hot(labels: np.ndarray, num_examples: int, name: str) -> np.ndarra
             f"one-hot labels ({num_examples}, classes) or (classes, {num_examples})"
         )
     return labels.argmax(1 if by_row else 0)
+
+
+def _one_hot_axes(labels: np.ndarray, num_examples: int) -> tuple[bool, bool]:
+    """Returns whether a matrix is one-hot by row, as (N, C), and by column, as (C, N)."""
+    is_one, is_example = labels == 1, [size == num_examples for size in labels.shape]
+    if not (is_one | (labels == 0)).all():
+        return False, False
+    by_row, by_column = (
+        is_example[axis] and bool((is_one.sum(1 - axis) == 1).all()) for axis in (0, 1)
+    )
+    return by_row, by_column
 
 
 def as_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:

@@ -11,9 +11,10 @@ from jaxnn.system.checks import check_fits, whole_number
 
 
 def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Splits off a random, stratified part: returns (the rest, the held-out part).
+    """Splits off a random part: returns (the rest, the held-out part).
 
-    The held-out part has `fraction` of every class. Examples of weight 0 are in neither part.
+    The held-out part has `fraction` of every class; real targets are not stratified. Examples of
+    weight 0 are in neither part.
 
     >>> data = Dataset(np.arange(20.0).reshape(10, 2), [0] * 5 + [1] * 5)
     >>> rest, held_out = hold_out(data, 0.2)
@@ -23,11 +24,10 @@ def hold_out(data: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     if not isinstance(fraction, Real) or not 0 < fraction < 1:
         raise ValueError(f"a hold-out fraction got {fraction!r}; expected a number between 0 and 1")
     rng, data = np.random.default_rng(whole_number("seed", seed)), data.counted()
-    labels = np.asarray(data.y)
-    held_out = np.zeros(len(labels), bool)
+    held_out = np.zeros(len(data), bool)
     done = 0
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
+    for stratum in _strata(data):
+        rows = rng.permutation(stratum)
         # rounding the running total keeps the fraction when many classes are small
         wanted = round(fraction * (done + len(rows)))
         held_out[rows[: wanted - int(held_out.sum())]] = True
@@ -44,9 +44,9 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     """Returns the splits of a cross-validation: num_folds pairs (training part, held-out part).
 
     Each example with a weight is held out once. The numbers of examples of a class in the held-out
-    parts differ by at most one. All training parts have the same shape, and so have all held-out
-    parts: one that is an example short is filled up with a copy of weight 0. The folds of a search
-    therefore share its compiled programs.
+    parts differ by at most one; real targets are not stratified. All training parts have the same
+    shape, and so have all held-out parts: one that is an example short is filled up with a copy of
+    weight 0. The folds of a search therefore share its compiled programs.
 
     Args:
       data: N examples.
@@ -70,8 +70,7 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     copies = 2 * num_folds
     check_fits(copies * data.x.nbytes, f"num_folds got {num_folds:,}: {copies:,} copies of x")
     rng = np.random.default_rng(whole_number("seed", seed))
-    labels = np.asarray(data.y)
-    rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    rows = [rng.permutation(stratum) for stratum in _strata(data)]
     fold = np.empty(len(data), int)
     # examples are dealt to the folds in turn, class after class
     fold[np.concatenate(rows)] = np.arange(len(data)) % num_folds
@@ -79,6 +78,14 @@ def stratified_folds(data: Dataset, num_folds: int, seed: int = 0) -> list[tuple
     trains = of_one_size(data, [np.flatnonzero(fold != number) for number in numbers])
     held_out = of_one_size(data, [np.flatnonzero(fold == number) for number in numbers])
     return list(zip(trains, held_out, strict=True))
+
+
+def _strata(data: Dataset) -> list[np.ndarray]:
+    """Returns the rows of each class; real targets are one stratum."""
+    if data.is_real:
+        return [np.arange(len(data))]
+    labels = np.asarray(data.y)
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
 def of_one_size(data: Dataset, parts: Sequence[np.ndarray]) -> list[Dataset]:

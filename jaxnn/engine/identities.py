@@ -213,9 +213,9 @@ def _fingerprint(data: Any) -> Any:
     if not isinstance(data, Dataset):
         return encode(data)
     sha = hashlib.sha256()
-    for values in (data.x, data.y, data.weights, data.exact):
+    for values in (data.x, data.y, data.weights, data.exact, data.exact_y):
         if values is not None:
             array = np.ascontiguousarray(values)
             sha.update(f"{array.dtype}{array.shape}".encode())
             sha.update(array.data)
-    return f"{len(data)} examples of {data.num_classes} classes, SHA-256 {sha.hexdigest()[:16]}"
+    return f"{len(data)} examples of {data.kind_of_targets}, SHA-256 {sha.hexdigest()[:16]}"

@@ -139,7 +139,8 @@ def hold_out_note(valid: Dataset | float | None, parts: Folds) -> str:
     if isinstance(valid, Dataset) or valid is None or held_out is None:
         return ""
     share = f"{len(held_out)} of {len(held_out) + len(train)}"
-    return f"Validation: {share} examples of the training set, stratified."
+    how = "at random" if train.is_real else "stratified"
+    return f"Validation: {share} examples of the training set, {how}."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -211,7 +211,7 @@ def _pair(name: str, outputs: ArrayLike, targets: ArrayLike) -> tuple[Array, Arr
     return outputs, targets.astype(outputs.dtype)
 
 
-def _target_mean(costs: Array, times: ArrayLike = 1) -> Array:
+def _target_mean(costs: Array, times: Array | float = 1) -> Array:
     """Returns the mean of costs * times over the targets, (B, K) to (B,).
 
     Costs are divided first, so that no product or sum overflows where the mean does not.

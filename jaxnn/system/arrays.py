@@ -3,9 +3,10 @@
 Data frames are recognised by their attributes, so none of their libraries is imported.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import jax
@@ -109,12 +110,15 @@ _MISSING = ("NoneType", "NAType", "NaTType")
 
 
 def _of_objects(array: np.ndarray, name: str, where: str) -> np.ndarray:
-    """Returns an array of objects as float64."""
+    """Returns an array of objects as int64 if all are whole by type and fit in it, else float64."""
     is_missing = np.array([type(value).__name__ in _MISSING for value in array.flat], bool)
     for value in array.flat[~is_missing]:
         if not isinstance(value, Real | Decimal | np.bool_):
             raise ValueError(f"{name} got {value!r}{where}; expected real numbers")
     _refuse_missing(is_missing, name, where)
+    if array.size and all(isinstance(value, Integral | np.bool_) for value in array.flat):
+        with contextlib.suppress(OverflowError):
+            return array.astype(np.int64)
     return array.astype(np.float64)
 
 

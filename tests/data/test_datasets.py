@@ -34,29 +34,32 @@ def test_number_of_classes():
     [
         np.array([Y]),
         np.array(Y)[:, None],
-        np.array(Y, float),
-        np.eye(3)[Y],
-        np.eye(3)[Y].T,
+        np.eye(3, dtype=int)[Y],
+        np.eye(3, dtype=int)[Y].T,
         np.eye(3, dtype=bool)[Y].T,
     ],
-    ids=["(1, N)", "(N, 1)", "whole floats", "(N, C)", "(C, N)", "booleans"],
+    ids=["(1, N)", "(N, 1)", "(N, C)", "(C, N)", "booleans"],
 )
 def test_labels_in_other_forms(labels):
-    data = Dataset(X, labels)
-    np.testing.assert_array_equal(data.y, Y)
-    assert data.num_classes == 3
+    for data in (Dataset(X, labels), Dataset(X, labels * 1.0, 3)):
+        np.testing.assert_array_equal(data.y, Y)
+        assert data.y.dtype == np.int32
+        assert (data.num_classes, data.is_real, data.target_shape) == (3, False, ())
+        assert data.exact_y is None
 
 
 def test_one_hot_labels_keep_classes_that_do_not_occur():
-    assert Dataset(X, np.eye(7)[Y]).num_classes == 7
-    assert Dataset(X, np.eye(7)[Y].T).num_classes == 7
+    one_hot = np.eye(7, dtype=int)[Y]
+    assert Dataset(X, one_hot).num_classes == 7
+    assert Dataset(X, one_hot.T).num_classes == 7
 
 
 def test_square_one_hot_labels_with_one_reading():
-    rows = np.eye(4)[[1, 1, 0, 2]]
+    square = np.eye(4, dtype=int)
+    rows = square[[1, 1, 0, 2]]
     for labels in (rows, rows.T):
         np.testing.assert_array_equal(Dataset(X, labels).y, [1, 1, 0, 2])
-    np.testing.assert_array_equal(Dataset(X, np.eye(4)[[1, 0, 2, 3]]).y, [1, 0, 2, 3])
+    np.testing.assert_array_equal(Dataset(X, square[[1, 0, 2, 3]]).y, [1, 0, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -437,9 +440,11 @@ def test_one_hot_labels_of_small_types(dtype):
     """300 classes: more than an 8-bit sum can count."""
     labels = np.arange(300) * 7 % 300
     for one_hot in (np.eye(300)[labels[:200]], np.eye(300)[labels[:200]].T):
-        data = Dataset(np.ones((200, 1)), one_hot.astype(dtype))
+        num_classes = 300 if dtype is np.float16 else None
+        data = Dataset(np.ones((200, 1)), one_hot.astype(dtype), num_classes)
         np.testing.assert_array_equal(data.y, labels[:200])
         assert data.num_classes == 300
+    # 257 ones are 1 modulo 256
+    assert Dataset(np.ones((4, 1)), np.ones((4, 257), dtype)).is_real
     with pytest.raises(ValueError, match="expected class numbers"):
-        # 257 ones are 1 modulo 256
-        Dataset(np.ones((4, 1)), np.ones((4, 257), dtype))
+        Dataset(np.ones((4, 1)), np.ones((4, 257), dtype), 257)
