@@ -1,7 +1,7 @@
-"""The treatment of inputs before the first layer: normalisation and projection to the row space."""
+"""The treatment of inputs and targets: normalisation and projection to the row space."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,6 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
+from jaxnn.data.targets import (
+    TargetStatistics,
+    blocks,
+    mean_and_deviation,
+    target_statistics,
+)
 from jaxnn.functional.types import Array, ArrayLike, Model, ModelFn, Params
 from jaxnn.system.arrays import own
 
@@ -32,7 +38,7 @@ class InputStatistics(NamedTuple):
         normal = np.empty(x.shape, jnp.result_type(float))
         # an overflow makes the network's outputs infinite, which is reported there
         with np.errstate(over="ignore"):
-            for block in _blocks(len(x)):
+            for block in blocks(len(x)):
                 centred = np.subtract(x[block], self.mean, dtype=np.float64)
                 np.divide(centred, self.deviation, out=normal[block], casting="same_kind")
         return jax.device_put(normal)
@@ -95,27 +101,9 @@ def indistinct_features(inputs: str, data: Dataset) -> list[int]:
     return np.flatnonzero((low < high) & (high - low < _FEW_STEPS * step)).tolist()
 
 
-def _blocks(num_rows: int) -> Iterator[slice]:
-    """Returns slices of a few rows, so that their float64 copies stay in the cache."""
-    return (slice(start, start + 16) for start in range(0, num_rows, 16))
-
-
 def _mean_and_deviation(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Returns each feature's weighted mean and deviation in float64; 0 if it is constant."""
-    data = data.counted()
-    weights = data.host_weights().astype(np.float64)
-    x, share = data.original, weights / weights.sum()
-    low, high = x.min(axis=0), x.max(axis=0)
-    # divided by a power of two, which changes no mantissa, so that no square over- or underflows
-    _, exponent = np.frexp(high.astype(np.float64) - low)
-    size = np.ldexp(1.0, exponent)
-    mean, variance = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
-    for block in _blocks(len(x)):
-        mean += np.tensordot(share[block], x[block].astype(np.float64), axes=1)
-    for block in _blocks(len(x)):
-        variance += np.tensordot(share[block], ((x[block] - mean) / size) ** 2, axes=1)
-    # rounding would give a constant feature a small deviation
-    return mean, np.where(low == high, 0, size * np.sqrt(variance))
+    return mean_and_deviation(data.original, data.host_weights())
 
 
 class RowSpace(NamedTuple):
@@ -143,7 +131,7 @@ class RowSpace(NamedTuple):
         )
         rotated = np.concatenate([block @ self.basis for block in blocks])
         x = jax.device_put(rotated.astype(data.x.dtype))
-        return Dataset._unchecked(x, data.y, data.num_classes, data.weights)
+        return data.replaced(x=x, exact=None)
 
     def lift(self, params: Params) -> Params:
         """Returns params with the first kernel (H, R) as (H, F), for raw inputs: W = W' Q^T."""
@@ -203,15 +191,21 @@ def _axes_by_products(x: np.ndarray, noise: float) -> np.ndarray:
 
 
 class Treatment(NamedTuple):
-    """The treatment of inputs before a network's first layer."""
+    """The treatment of inputs before a network's first layer, and of real targets."""
 
     statistics: InputStatistics | None
     space: RowSpace | None
     num_features: int
     """The number of features after the treatment."""
+    targets: TargetStatistics | None = None
+    """The training part's statistics of real targets; None for classes."""
 
-    def treated(self, data: Dataset) -> Dataset:
+    def treated(self, data: Dataset, targets: str = "raw") -> Dataset:
+        """Returns the set as a network takes it; `targets` is one of TARGETS."""
         data = with_small_weights(data.normalised(self.statistics))
+        if targets == "standardised" and self.targets is not None:
+            y = self.targets.standardise(data.original_y)
+            data = data.replaced(y=jax.device_put(y), exact_y=None)
         return data if self.space is None else self.space.project(data)
 
     def lifted(self, params: Params) -> Params:
@@ -220,11 +214,14 @@ class Treatment(NamedTuple):
 
 
 def treatment(inputs: str, train: Dataset, in_row_space: bool) -> Treatment:
-    """Returns the treatment for a setting's `inputs`, computed from the training part alone."""
+    """Returns the treatment for a setting's `inputs`, computed from the training part alone.
+
+    It has the statistics of real targets, whether or not they will be standardised.
+    """
     statistics = input_statistics(inputs, train)
     space = row_space(train.normalised(statistics)) if in_row_space else None
     num_features = math.prod(train.x.shape[1:]) if space is None else space.basis.shape[1]
-    return Treatment(statistics, space, num_features)
+    return Treatment(statistics, space, num_features, target_statistics(train))
 
 
 def treatments(inputs: str, parts: Sequence[Dataset], in_row_space: bool) -> list[Treatment]:
