@@ -64,6 +64,7 @@ from jaxnn.settings.domains import (
     reverseloguniform,
     uniform,
 )
+from jaxnn.settings.layers import layers
 from jaxnn.settings.sampling import course_space, sample
 from jaxnn.system.processes import connect
 from jaxnn.system.signals import TrainingInterrupted
@@ -107,6 +108,7 @@ __all__ = [
     "init_batch_norm",
     "init_dense",
     "l2_penalty",
+    "layers",
     "load",
     "load_hdf5",
     "load_signs",

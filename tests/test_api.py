@@ -96,7 +96,15 @@ ON_THE_HOST = {
         "zoom",
     ),
     *("generated_signs", "hold_out", "load", "load_hdf5", "load_signs", "to_course"),
-    *("choice", "course_space", "lograndint", "loguniform", "randint", "reverseloguniform"),
+    *(
+        "choice",
+        "course_space",
+        "layers",
+        "lograndint",
+        "loguniform",
+        "randint",
+        "reverseloguniform",
+    ),
     *(
         "sample",
         "uniform",

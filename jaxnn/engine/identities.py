@@ -20,7 +20,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.options import Call
 from jaxnn.functional.types import Model, as_model
 from jaxnn.planning.plans import Plan
-from jaxnn.settings.domains import Choice, Range
+from jaxnn.settings.domains import Choice, Domain, Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.system.checks import brief
 from jaxnn.system.draws import new_key
@@ -138,6 +138,9 @@ def _as_trained(name: str, value: Any) -> Any:
         return dataclasses.replace(value, low=kind(value.low), high=kind(value.high))
     if isinstance(value, Choice):
         return Choice(tuple(_as_trained(name, option) for option in value.options))
+    if isinstance(value, Domain):
+        # layers, whose numbers are whole ones already
+        return value
     rule = HYPERPARAMETERS.get(name)
     return value if rule is None else checked(name, value, rule)
 

@@ -1,7 +1,8 @@
 """Hyperparameters: their names, defaults and ranges, and how settings are drawn from a space.
 
 Programs, plans and search methods do not belong here. Files, in reading order: `hyperparameters`
-(the table), `domains` (ranges and choices), `sampling` (`sample`).
+(the table), `domains` (ranges and choices), `layers` (how many hidden layers, and how many units
+each), `sampling` (`sample`).
 
 ## Traced or structure
 
@@ -49,6 +50,9 @@ program.
   `clip_norm` when it goes from None to a number: nothing is computed for a 0 or for None.
 - "cosine" reaches 0 at the end of `epochs` or `max_epochs`. A halving's rungs before that, and
   `refit`, have the same schedule.
+
+A space may give `hidden` as `jaxnn.layers(depth=..., units=...)`, which draws the number of layers
+and the units of each; the settings that are drawn have plain tuples.
 
 A name that the optimizer or the schedule does not use is accepted. Bad input is a `ValueError`
 before anything is compiled. It names the key, what came and what is allowed.

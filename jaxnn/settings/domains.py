@@ -1,9 +1,9 @@
-"""Domains: ranges of values on a scale, and choices."""
+"""Domains and their axes: ranges of values on a scale, and choices."""
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -50,9 +50,49 @@ def _bound(value: Any, is_whole: bool) -> float:
     return number
 
 
+class Domain:
+    """What a hyperparameter is drawn from, along one or more axes.
+
+    An axis is a Range or a Choice. These are their own only axis, which has the hyperparameter's
+    name. `jaxnn.layers` has several: the setting keeps the one value that they are joined to, while
+    sampling, zooming, Optuna, tables and plots take each axis by itself.
+    """
+
+    def axes(self: Any, name: str) -> dict[str, "Axis"]:
+        """Returns name -> axis of the hyperparameter `name`."""
+        return {name: self}
+
+    def join(self, values: Mapping[str, Any]) -> Any:
+        """Returns the hyperparameter's value for values of all axes that it uses."""
+        (value,) = values.values()
+        return value
+
+    def split(self, name: str, value: Any) -> dict[str, Any]:
+        """Returns axis -> value for the axes that a value of the hyperparameter uses."""
+        return {name: value}
+
+    def replaced(self, axes: Mapping[str, Any]) -> Any:
+        """Returns a domain with other axes, or a plain value for each axis that is to be fixed."""
+        (axis,) = axes.values()
+        return axis
+
+    def allows(self, axis: str, value: Any) -> bool:
+        """Whether an axis might reach to a value, beyond what its hyperparameter says of that."""
+        return True
+
+    def holds(self, name: str, values: Collection[Any]) -> bool:
+        """Whether all these values of the hyperparameter can be drawn."""
+        axes = self.axes(name)
+        return all(
+            self.join(found) == value and all(axes[one].contains(found[one]) for one in found)
+            for value in values
+            for found in [self.split(name, value)]
+        )
+
+
 @recorded()
 @dataclasses.dataclass(frozen=True, repr=False)
-class Range:
+class Range(Domain):
     """The numbers from `low` to `high`, evenly spread on a scale; made by `uniform` and others.
 
     A range of whole numbers includes both ends: before rounding it extends half a unit beyond them.
@@ -116,15 +156,27 @@ class Range:
         first, last = self._ends()
         return (_SCALES[self.scale][0](value) - first) / (last - first)
 
+    def contains(self, value: Any) -> bool:
+        return bool(self.low <= value <= self.high)
+
+    def holds(self, name: str, values: Collection[Any]) -> bool:
+        return self.contains(min(values)) and self.contains(max(values))
+
 
 @recorded()
 @dataclasses.dataclass(frozen=True, repr=False)
-class Choice:
+class Choice(Domain):
     """One of `options`, all equally likely."""
 
     options: tuple[Any, ...]
 
     def __post_init__(self) -> None:
+        for option in self.options if isinstance(self.options, tuple | list) else ():
+            if isinstance(option, Domain):
+                raise ValueError(
+                    f"choice got the option {brief(option)}; expected plain values: a domain "
+                    "stands by itself, as the value of its name in the space"
+                )
         options = plain("choice", self.options)
         if not isinstance(options, tuple) or not options:
             raise ValueError(f"choice got {brief(options)}; expected a list of at least one option")
@@ -144,8 +196,11 @@ class Choice:
     def position(self, value: Any) -> float:
         return (self._places[value] + 0.5) / len(self.options)
 
+    def contains(self, value: Any) -> bool:
+        return value in self._places
 
-Domain = Range | Choice
+
+Axis = Range | Choice
 
 
 def uniform(low: float, high: float) -> Range:
