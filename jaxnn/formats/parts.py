@@ -100,4 +100,14 @@ def absorb(study: Record, part: Part) -> None:
     study.dropped[here[0]] = np.maximum(study.dropped[here[0]], then.dropped[rows])
     places = then.places[rows, repeats]
     study.places[here] = np.where(places >= 0, places + np.array([len(study.chunks), 0]), -1)
-    study.take_over(then)
+    take_over(study, then)
+
+
+def take_over(study: Record, past: Record) -> None:
+    """Adds the chunks, notes and times of a record of the same search to a study."""
+    study.chunks += past.chunks
+    study.notes += [note for note in past.notes if note not in study.notes]
+    study.treatments |= past.treatments
+    # processes work at the same time: take the longest
+    study.seconds = max(study.seconds, past.seconds)
+    study.compile_seconds = max(study.compile_seconds, past.compile_seconds)

@@ -16,7 +16,7 @@ from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_content
-from jaxnn.formats.parts import part_of
+from jaxnn.formats.parts import part_of, take_over
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results.records import COLUMNS, Record
@@ -140,7 +140,7 @@ def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> 
     found = []
     for commit in commits.take():
         past = past_of(commit, model, study.plan)._replace(first_chunk=len(study.chunks))
-        study.take_over(past.study)
+        take_over(study, past.study)
         found.append(past)
     return found
 

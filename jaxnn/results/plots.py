@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxnn.compiled.objectives import VALID, Metric, metric_of
+from jaxnn.results.axes import axes_of
 from jaxnn.results.records import Record
-from jaxnn.settings.domains import Choice, Domain
-from jaxnn.settings.hyperparameters import is_used
+from jaxnn.settings.domains import Axis, Choice
 from jaxnn.system.checks import one_of
 from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import excerpt
@@ -110,18 +110,20 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
     Dark points are settings that were trained to the end; the best is red. Light points are dropped
     settings with their last value. Values much worse than the others are drawn at the edge. A
     setting that does not use a hyperparameter, as adam does not use momentum, is left out there.
+    Of `layers`, each axis is plotted by itself: "depth", "units_1" and so on.
 
     Args:
       study: a study of a sweep or search.
-      params: the hyperparameters to plot; None plots all that differ.
+      params: the hyperparameters, or axes of them, to plot; None plots all that differ.
     """
     _check_has_settings("plot_slice", study)
-    names = study.varied if params is None else list(params)
-    unknown = [name for name in names if name not in study.settings[0]]
-    if unknown or not names:
+    of_name = {name: axes_of(name, study.settings, study.space) for name in params or ()}
+    chosen = study.axes if params is None else [one for some in of_name.values() for one in some]
+    unknown = [name for name, some in of_name.items() if not some]
+    if unknown or not chosen:
         raise ValueError(
             f"plot_slice got {unknown or 'a study whose settings are all equal'}; expected some of "
-            f"{', '.join(study.varied) or 'its hyperparameters, as params'}"
+            f"{', '.join(one.name for one in study.axes) or 'its hyperparameters, as params'}"
         )
     values = study.reached(study.ranked_by[0].valid).mean(axis=1)
     is_known, is_dropped = np.isfinite(values), study.dropped > 0
@@ -130,28 +132,28 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
     low, high = np.quantile(values[is_known], ends) if is_known.any() else (0.0, 1.0)
     margin = 0.06 * ((high - low) or 1.0)
     shown = np.clip(values, low - margin, high + margin)
-    rows = -(-len(names) // 4)
-    columns = -(-len(names) // rows)
+    rows = -(-len(chosen) // 4)
+    columns = -(-len(chosen) // rows)
     figure = new_figure(3.1 * columns + 0.6, 3.1 * rows)
     all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     # jitter, since points of one option would lie on top of each other
     spread = np.random.default_rng(0).uniform(-1, 1, len(values))
-    for axes, name in zip(all_axes, names, strict=False):
-        domain = study.domain(name)
+    for axes, one in zip(all_axes, chosen, strict=False):
+        axis = one.axis(study.settings, study.space)
         x = np.array(
             [
-                domain.position(setting[name]) if is_used(name, setting) else np.nan
+                axis.position(one.value(setting)) if one.is_used(setting) else np.nan
                 for setting in study.settings
             ]
         )
-        if isinstance(domain, Choice):
-            x = x + 0.25 * spread / len(domain.options)
+        if isinstance(axis, Choice):
+            x = x + 0.25 * spread / len(axis.options)
         for kind, color in ((is_known & is_dropped, "0.75"), (is_known & ~is_dropped, MEDIAN)):
             axes.scatter(x[kind], shown[kind], s=14, color=color, linewidths=0, alpha=0.8)
         if study.ranked.size:
             best = study.ranked[0]
             axes.scatter(x[best], shown[best], s=48, color=BEST, zorder=3)
-        texts, places = zip(*axis_ticks(domain), strict=True)
+        texts, places = zip(*axis_ticks(axis, one.is_count), strict=True)
         is_long = max(map(len, texts)) > 5
         axes.set_xticks(
             places,
@@ -160,10 +162,12 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
             ha="right" if is_long else "center",
         )
         axes.set(
-            xlabel=plain(name), xlim=(-0.04, 1.04), ylim=(low - 1.5 * margin, high + 1.5 * margin)
+            xlabel=plain(one.name),
+            xlim=(-0.04, 1.04),
+            ylim=(low - 1.5 * margin, high + 1.5 * margin),
         )
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in all_axes[len(names) :]:
+    for axes in all_axes[len(chosen) :]:
         axes.set_visible(False)
     lost = int((~is_known).sum())
     figure.suptitle(
@@ -227,10 +231,11 @@ def plot_rungs(study: Record) -> "Figure":
     return figure
 
 
-def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
+def axis_ticks(domain: Axis, is_count: bool = False) -> list[tuple[str, float]]:
     """Returns (text, position) of an axis's ticks: options, or values on the range's scale.
 
-    Of more than MOST_MARKS options, evenly spread ones are labelled.
+    Of more than MOST_MARKS options, evenly spread ones are labelled. Counts are marked at whole
+    numbers, such as a depth from 0 to 3 at 0, 1, 2 and 3.
     """
     if isinstance(domain, Choice):
         count = len(domain.options)
@@ -249,4 +254,5 @@ def axis_ticks(domain: Domain) -> list[tuple[str, float]]:
         decades = 10.0 ** np.arange(np.ceil(np.log10(near) - 1e-9), np.log10(far) + 1e-9)
         values = decades if len(decades) > 1 else np.geomspace(near, far, 4)
         values = values if domain.scale == "log" else 1 - values
+    values = np.unique(values.round()) if is_count else values
     return [(f"{value:.4g}", domain.position(value)) for value in values]

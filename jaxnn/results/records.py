@@ -12,10 +12,10 @@ from jaxnn.disk.encoding import SECONDS, TEXT, Rule, an, key_of, many, maybe, on
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty
+from jaxnn.results.axes import StudyAxis, domain_of, parts_of, varied_axes
 from jaxnn.results.trials import Chunk, Column, Rung, Trial
 from jaxnn.settings.domains import Domain
 from jaxnn.settings.hyperparameters import loss_of, plain_setting
-from jaxnn.settings.sampling import span
 from jaxnn.system.checks import check_fits
 from jaxnn.system.terminal import counted
 
@@ -123,15 +123,6 @@ class Record:
         """Adds curves that are missing."""
         for name in names:
             self.curves.setdefault(name, np.full_like(self.curves[COST.name], np.nan))
-
-    def take_over(self, past: "Record") -> None:
-        """Adds the chunks, notes and times of a record of the same search."""
-        self.chunks += past.chunks
-        self.notes += [note for note in past.notes if note not in self.notes]
-        self.treatments |= past.treatments
-        # processes work at the same time: take the longest
-        self.seconds = max(self.seconds, past.seconds)
-        self.compile_seconds = max(self.compile_seconds, past.compile_seconds)
 
     @property
     def num_epochs(self) -> int:
@@ -291,9 +282,17 @@ class Record:
         return [name for name in names if differs(name)]
 
     def domain(self, name: str) -> Domain:
-        """Returns the domain of a hyperparameter; without a space, one that spans its values."""
-        values = [one[name] for one in self.settings if name in one]
-        return span(name, values, (self.space or {}).get(name))
+        """Returns the domain of a hyperparameter or axis; without a space, it spans the values."""
+        return domain_of(name, self.settings, self.space)
+
+    def parts_of(self, name: str) -> list[StudyAxis]:
+        """Returns the axes of a hyperparameter that do not have its name."""
+        return parts_of(name, self.settings, self.space)
+
+    @property
+    def axes(self) -> list[StudyAxis]:
+        """The axes on which settings differ: of `varied`, or of parts of it such as "depth"."""
+        return varied_axes(self.varied, self.settings, self.space)
 
 
 _ABSENT = object()

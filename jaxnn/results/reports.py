@@ -18,9 +18,11 @@ import numpy as np
 
 from jaxnn.compiled.objectives import COST
 from jaxnn.disk.writing import write_whole
+from jaxnn.results.axes import StudyAxis
 from jaxnn.results.plots import axis_ticks
 from jaxnn.results.records import Record
 from jaxnn.results.summaries import headline, remarks, short
+from jaxnn.settings.domains import Axis
 from jaxnn.settings.hyperparameters import is_used
 from jaxnn.system.terminal import excerpt, visible
 from jaxnn.version import __version__
@@ -186,19 +188,12 @@ def _curves(study: Record) -> str:
 def _coordinates(study: Record) -> str:
     from plotly import graph_objects
 
-    reached, names = study.reached(study.ranked_by[0].valid).mean(axis=1), study.varied
+    reached, axes = study.reached(study.ranked_by[0].valid).mean(axis=1), study.axes
     rows = np.flatnonzero(np.isfinite(reached))
-    if not len(rows) or not names:
+    if not len(rows) or not axes:
         return "null"
-    dimensions: list[dict[str, Any]] = []
-    for name in names:
-        domain = study.domain(name)
-        texts, places = zip(*axis_ticks(domain), strict=True)
-        positions = [domain.position(study.settings[row][name]) for row in rows]
-        dimensions.append(
-            {"label": name, "values": positions, "range": [0, 1],
-             "tickvals": list(places), "ticktext": list(texts)}
-        )  # fmt: skip
+    settings = [study.settings[row] for row in rows]
+    dimensions = [_dimension(one, one.axis(study.settings, study.space), settings) for one in axes]
     ends = [_end(study, row) for row in rows.tolist()]
     # settings that were not trained to the end have their last value
     kinds = {end: place for place, end in enumerate(sorted({*ends}))}
@@ -218,6 +213,18 @@ def _coordinates(study: Record) -> str:
     return _figure([graph_objects.Parcoords(dimensions=dimensions, line=line)])
 
 
+def _dimension(one: StudyAxis, axis: Axis, settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns an axis of the coordinates; settings without a value there lie below its others."""
+    ticks, low = axis_ticks(axis, one.is_count), 0 if all(map(one.has, settings)) else -0.1
+    ticks = ticks if low == 0 else [("-", low), *ticks]
+    positions = [
+        axis.position(one.value(setting)) if one.has(setting) else low for setting in settings
+    ]
+    texts, places = zip(*ticks, strict=True)
+    return {"label": one.name, "values": positions, "range": [low, 1],
+            "tickvals": list(places), "ticktext": list(texts)}  # fmt: skip
+
+
 def _end(study: Record, number: int) -> tuple[int, str]:
     """Returns how far a setting was trained, as a sort key and text."""
     if study.dropped[number]:
@@ -230,8 +237,9 @@ def _end(study: Record, number: int) -> tuple[int, str]:
 
 def _table(study: Record) -> str:
     """Returns the table of all settings as JSON, which the page shows and sorts."""
-    names = study.varied
-    head = ["rank", "setting", study.metric, "± error", COST.name, "epochs", "state", *names]
+    axes = study.axes
+    head = ["rank", "setting", study.metric, "± error", COST.name, "epochs", "state"]
+    head += [one.name for one in axes]
     ranks = {int(number): rank for rank, number in enumerate(study.ranked, 1)}
     rows = []
     for number in study.ranking.tolist():
@@ -244,7 +252,7 @@ def _table(study: Record) -> str:
             state = f"dropped after epoch {study.dropped[number]:,}"
         values = [trial.value, trial.standard_error, trial.cost]
         known = [round(value, 5) if np.isfinite(value) else None for value in values]
-        own = [_cell(setting[name]) if is_used(name, setting) else "-" for name in names]
+        own = [_cell(one.value(setting)) if one.is_used(setting) else "-" for one in axes]
         rows.append([ranks.get(number), number, *known, trial.epochs, state, *own])
     return _as_json({"head": head, "rows": rows})
 

@@ -6,9 +6,10 @@ import numpy as np
 from rich.console import Group
 from rich.table import Table
 
+from jaxnn.results.axes import axes_in
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Range
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, is_used
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import counted
 
@@ -40,16 +41,16 @@ def summary(study: Record, top: int) -> Group:
     names += ["95 % interval"] if num_repeats > 1 else []
     for name in [*names, other.replace("_", " ")]:
         table.add_column(name, justify="right")
-    varied = study.varied
-    for name in varied:
-        table.add_column(name, justify="right", overflow="fold")
+    axes = study.axes
+    for axis in axes:
+        table.add_column(axis.name, justify="right", overflow="fold")
     for rank, number in enumerate(study.ranked[:top], 1):
         trial, setting = study.trial(int(number)), study.settings[number]
         shown = [f"{trial.value:.4f}"]
         if num_repeats > 1:
             low, high = trial.interval
             shown = [f"{shown[0]} ± {trial.standard_error:.4f}", f"{low:.4f} to {high:.4f}"]
-        row = [short(setting[n]) if is_used(n, setting) else "-" for n in varied]
+        row = [short(one.value(setting)) if one.is_used(setting) else "-" for one in axes]
         table.add_row(
             str(rank), str(number), *shown, f"{study.reached(other, number).mean():.4f}", *row
         )
@@ -89,19 +90,21 @@ def at_edge(study: Record) -> dict[str, float]:
         return {}
     best = study.ranked[: max(3, len(study.given) // 10)]
     found = {}
-    for name, domain in study.space.items():
-        users = [n for n in best if is_used(name, study.settings[n])]
-        if not isinstance(domain, Range) or len(users) < 3 or users[0] != best[0]:
+    for one, axis in axes_in(study.space):
+        users = [n for n in best if one.is_used(study.settings[n])]
+        if not isinstance(axis, Range) or len(users) < 3 or users[0] != best[0]:
             continue
-        positions = np.array([domain.position(study.settings[n][name]) for n in users])
+        positions = np.array([axis.position(one.value(study.settings[n])) for n in users])
         # measured from the edge that is nearer to the best
         edge = float(positions[0] > 0.5)
         distance = abs(positions - edge)
-        beyond = domain.value(edge + (0.05 if edge else -0.05))
-        rule = HYPERPARAMETERS.get(name)
+        beyond = axis.value(edge + (0.05 if edge else -0.05))
+        rule = HYPERPARAMETERS.get(one.name)
         may_widen = rule is None or rule.is_valid(beyond)
+        if one.domain is not None:
+            may_widen = one.domain.allows(one.name, beyond)
         if distance[0] < 0.05 and distance.mean() < 1 / 3 and may_widen:
-            found[name] = domain.high if edge else domain.low
+            found[one.name] = axis.high if edge else axis.low
     return found
 
 

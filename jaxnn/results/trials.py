@@ -1,6 +1,7 @@
 """The parts of a record: lanes, trials, chunks, rungs and columns."""
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -50,15 +51,21 @@ class Trial:
             return None
         return self.datetime_complete - self.datetime_start
 
-    def row(self, names: list[str]) -> dict[str, Any]:
-        """Returns a flat dict with the columns of Optuna's `trials_dataframe`."""
+    def row(self, names: list[str], parts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Returns a flat dict with the columns of Optuna's `trials_dataframe`.
+
+        Args:
+          names: the hyperparameters.
+          parts: name of an axis that belongs to a hyperparameter -> value; names may have these.
+        """
+        params = {**(parts or {}), **self.params}
         return {
             "number": self.number,
             "value": self.value,
             "datetime_start": self.datetime_start,
             "datetime_complete": self.datetime_complete,
             "duration": self.duration,
-            **{f"params_{name}": self.params.get(name) for name in names},
+            **{f"params_{name}": params.get(name) for name in names},
             "user_attrs_cost": self.cost,
             "user_attrs_diverged": self.diverged,
             "user_attrs_epochs": self.epochs,

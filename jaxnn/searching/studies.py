@@ -196,9 +196,19 @@ class Study(Record):
         return found._replace(interval=(low, high))
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Returns a flat dict for each setting, with the columns of Optuna's `trials_dataframe`."""
-        names = list(dict.fromkeys(name for setting in self.given for name in setting))
-        return [trial.row(names) for trial in self.trials]
+        """Returns a flat dict for each setting, with the columns of Optuna's `trials_dataframe`.
+
+        Beside the column of a domain of several axes, such as "params_hidden" of `layers`, are
+        those of its axes: "params_depth" and so on, None where a setting does not use one.
+        """
+        given = list(dict.fromkeys(name for setting in self.given for name in setting))
+        parts = {name: self.parts_of(name) for name in given}
+        names = [one for name in given for one in (name, *[part.name for part in parts[name]])]
+        split = [part for some in parts.values() for part in some]
+        return [
+            trial.row(names, {part.name: part.value(full) for part in split})
+            for trial, full in zip(self.trials, self.settings, strict=True)
+        ]
 
     def to_dataframe(self) -> Any:
         """Returns `to_dicts` as a pandas DataFrame; needs the extra "pandas"."""

@@ -15,8 +15,9 @@ from jaxnn.settings.domains import (
     loguniform,
     reverseloguniform,
 )
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked, exact
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.settings.layers import Layers
+from jaxnn.settings.traced import exact
 from jaxnn.system.checks import brief, check_fits, plain, whole_number
 from jaxnn.system.functions import name_of, own_numbers
 

@@ -1,0 +1,102 @@
+"""Axes of a study: the numbers and options that its tables, plots and exports show."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jaxnn.settings.domains import Axis, Domain
+from jaxnn.settings.hyperparameters import is_used
+from jaxnn.settings.sampling import Space, span
+
+Full = Mapping[str, Any]
+"""A setting with all defaults."""
+
+
+class StudyAxis(NamedTuple):
+    """An axis of a hyperparameter.
+
+    Attributes:
+      name: its name.
+      key: the hyperparameter.
+      domain: what splits the hyperparameter's values; None if this axis is the hyperparameter.
+    """
+
+    name: str
+    key: str
+    domain: Domain | None = None
+
+    @property
+    def is_count(self) -> bool:
+        """Whether its values count layers or units."""
+        return self.domain is not None
+
+    def _split(self, setting: Full) -> Full:
+        return setting if self.domain is None else self.domain.split(self.key, setting[self.key])
+
+    def value(self, setting: Full, default: Any = None) -> Any:
+        """Returns a setting's value on this axis; the default if its hyperparameter has none."""
+        return self._split(setting).get(self.name, default)
+
+    def has(self, setting: Full) -> bool:
+        """Whether a setting has a value on this axis; two layers have no units of a third."""
+        return self.name in self._split(setting)
+
+    def is_used(self, setting: Full) -> bool:
+        """Whether training depends on the value; adam, for example, has no momentum."""
+        return is_used(self.key, setting) and self.has(setting)
+
+    def axis(self, settings: Sequence[Full], space: Space | None) -> Axis:
+        """Returns what it is drawn from, or without a space a domain that spans its values."""
+        return domain_of(self.key, settings, space).axes(self.key)[self.name]
+
+
+def axes_in(space: Space) -> Iterator[tuple[StudyAxis, Axis]]:
+    """Yields the axes of a space, in the order of its hyperparameters."""
+    for key, domain in space.items():
+        if isinstance(domain, Domain):
+            for name, axis in domain.axes(key).items():
+                yield StudyAxis(name, key, None if name == key else domain), axis
+
+
+def _key_of(name: str, settings: Sequence[Full], space: Space | None) -> str | None:
+    """Returns the hyperparameter that has this name, or an axis of this name."""
+    owners = {one.name: one.key for one, _ in axes_in(space or {})}
+    return name if name in settings[0] else owners.get(name)
+
+
+def domain_of(name: str, settings: Sequence[Full], space: Space | None) -> Domain:
+    """Returns the domain of a hyperparameter, or an axis of it.
+
+    Without a space, or if settings lie outside of it, the domain spans their values.
+    """
+    key = _key_of(name, settings, space) or name
+    domain = span(key, [one[key] for one in settings], (space or {}).get(key))
+    return domain if key == name else domain.axes(key)[name]
+
+
+def parts_of(name: str, settings: Sequence[Full], space: Space | None) -> list[StudyAxis]:
+    """Returns the axes of a hyperparameter that do not have its name; [] if some do not fit."""
+    domain: Any = (space or {}).get(name)
+    found = [one for one, _ in axes_in({name: domain}) if one.domain is not None]
+    return found if found and domain.holds(name, {one[name] for one in settings}) else []
+
+
+def axes_of(name: str, settings: Sequence[Full], space: Space | None) -> list[StudyAxis]:
+    """Returns the axes of a hyperparameter of a study, or the one of that name; [] if unknown."""
+    key = _key_of(name, settings, space)
+    if key is None:
+        return []
+    found = parts_of(key, settings, space) or [StudyAxis(key, key)]
+    return [one for one in found if name in (one.name, one.key)]
+
+
+def varied_axes(
+    names: Iterable[str], settings: Sequence[Full], space: Space | None
+) -> list[StudyAxis]:
+    """Returns the axes of hyperparameters that differ, without those on which settings agree."""
+    found = [one for name in names for one in axes_of(name, settings, space)]
+    absent = object()
+    return [
+        one
+        for one in found
+        if one.domain is None or len({one.value(setting, absent) for setting in settings}) > 1
+    ]
