@@ -204,6 +204,12 @@ def decode(value: Any) -> Any:
     return {key: decode(item) for key, item in value.items()}
 
 
+def _kind_in(value: Mapping[str, Any]) -> str:
+    """Returns the name of the class that an encoded value has, "tuple", or ""."""
+    name = next(iter(value), "")
+    return name if name in _KINDS or name == "tuple" else ""
+
+
 def first_difference(first: Any, second: Any, name: str = "") -> tuple[str, Any, Any] | None:
     """Returns the place of the first difference and both values there; None if they are equal.
 
@@ -211,9 +217,11 @@ def first_difference(first: Any, second: Any, name: str = "") -> tuple[str, Any,
     ('a[1]', 2, 3)
     """
     if isinstance(first, dict) and isinstance(second, dict):
+        if _kind_in(first) != _kind_in(second):
+            return name, first, second
         for key in dict.fromkeys([*first, *second]):
             # names of recorded classes are not part of the path
-            path = name if key in _KINDS or key == "tuple" else f"{name}.{key}".lstrip(".")
+            path = name if key == _kind_in(first) else f"{name}.{key}".lstrip(".")
             found = first_difference(first.get(key), second.get(key), path)
             if found:
                 return found

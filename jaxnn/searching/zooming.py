@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxnn.results.records import Record
-from jaxnn.settings.domains import Choice, Range
+from jaxnn.settings.domains import Axis, Choice, Domain, Range
 from jaxnn.settings.sampling import Space
 
 
@@ -18,7 +18,8 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
     range goes from a - m to b + m with m = (b - a) / (k - 1), which is the expected gap at each end
     of k uniform draws. It never exceeds the old range; the summary of a study says which ranges to
     widen. A choice keeps the options of the best settings, in their order. Fixed values stay. A
-    range of whole numbers may shrink to a single one, which is then fixed.
+    range of whole numbers may shrink to a single one, which is then fixed. Of `layers` each axis is
+    zoomed by itself; one that fewer than two of the best settings use stays as it was.
 
     Args:
       space: name -> domain or fixed value.
@@ -49,15 +50,21 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
     best = [study.settings[n] for n in study.ranked[: max(2, math.ceil(top * len(study.settings)))]]
     zoomed = {}
     for name, domain in space.items():
-        if isinstance(domain, Range | Choice):
+        if isinstance(domain, Domain):
             if name not in best[0]:
                 raise ValueError(f"zoom got a study without {name!r}, which the space has")
-            domain = _zoomed(name, domain, [one[name] for one in best], len(study.settings))
+            used = [domain.split(name, one[name]) for one in best]
+            axes: dict[str, Any] = {}
+            for axis, old in domain.axes(name).items():
+                values = [one[axis] for one in used if axis in one]
+                is_known = len(values) > 1
+                axes[axis] = _zoomed(axis, old, values, len(study.settings)) if is_known else old
+            domain = domain.replaced(axes)
         zoomed[name] = domain
     return zoomed
 
 
-def _zoomed(name: str, domain: Range | Choice, values: list[Any], num_settings: int) -> Any:
+def _zoomed(name: str, domain: Axis, values: list[Any], num_settings: int) -> Any:
     if isinstance(domain, Choice):
         left = tuple(option for option in domain.options if option in values)
         if not left:

@@ -18,7 +18,6 @@ from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
 from jaxnn.engine.options import Call
 from jaxnn.results.records import Record
-from jaxnn.settings.sampling import without_unused
 from jaxnn.system.checks import plain
 from jaxnn.system.terminal import counted
 from jaxnn.training.hooks import said
@@ -27,7 +26,7 @@ from jaxnn.with_optuna.exporting import to_optuna as to_optuna
 from jaxnn.with_optuna.leases import Leases
 from jaxnn.with_optuna.ledgers import CALL, Ledger, has_ended, owners
 from jaxnn.with_optuna.parameters import Parameter as Parameter
-from jaxnn.with_optuna.parameters import check_parameters, parameters
+from jaxnn.with_optuna.parameters import check_parameters, parameters, setting_of
 from jaxnn.with_optuna.storages import import_optuna, open_study, refused_or
 from jaxnn.with_optuna.workers import Result, Worker, samplers_in
 
@@ -196,11 +195,7 @@ class OptunaSearch:
                 raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None
 
     def _setting(self, trial: Any) -> dict[str, Any]:
-        chosen = {
-            name: one.from_optuna(trial.params[one.name]) for name, one in self._parameters.items()
-        }
-        setting = {name: chosen.get(name, fixed) for name, fixed in self._space.items()}
-        return without_unused(setting, self._space)
+        return setting_of(self._space, self._parameters, trial.params)
 
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
         """Tells the results of settings; returns how many other workers had taken over."""

@@ -2,14 +2,15 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxnn.results.axes import StudyAxis
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
-from jaxnn.with_optuna.parameters import Parameter, parameters
+from jaxnn.with_optuna.parameters import Parameter
 from jaxnn.with_optuna.storages import import_optuna, open_storage
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "o
 
     Every setting becomes a trial with its value, its learning curve as intermediate values, and the
     values of its repetitions and their standard error as user attributes. A setting that diverged
-    is a pruned trial, one whose training was interrupted a failed trial. Needs the extra "optuna".
+    is a pruned trial, one whose training was interrupted a failed trial. Of `layers`, a trial has a
+    parameter for each axis that its setting uses: two layers have no "units_3". Needs the extra
+    "optuna".
 
     Optuna's plots and importances use complete trials only. A setting that a search dropped is
     therefore a complete trial with its last value. It has the attribute "dropped at epoch" and
@@ -61,7 +64,7 @@ def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "o
     (4, True)
     """
     optuna = import_optuna()
-    ours = parameters({name: study.domain(name) for name in study.varied})
+    ours = [(one, Parameter(one.name, one.axis(study.settings, study.space))) for one in study.axes]
     values = _values(study)
     trials = [
         _frozen(optuna, study, trial, value, ours)
@@ -110,12 +113,15 @@ def _fixed(study: Record) -> Mapping[str, Any]:
 
 
 def _frozen(
-    optuna: Any, study: Record, trial: Trial, value: float, ours: Mapping[str, Parameter]
+    optuna: Any,
+    study: Record,
+    trial: Trial,
+    value: float,
+    ours: Sequence[tuple[StudyAxis, Parameter]],
 ) -> Any:
     setting, states = study.settings[trial.number], optuna.trial.TrialState
+    used = [(one.value(setting), parameter) for one, parameter in ours if one.has(setting)]
     curve = study.curves[study.ranked_by[0].valid][trial.number].mean(axis=0)
-    # a number of a function is in its settings alone
-    known = {name: one for name, one in ours.items() if name in setting}
     is_finite, dropped = math.isfinite(value), int(study.dropped[trial.number])
     if trial.state == "RUNNING":
         state = states.FAIL
@@ -126,8 +132,8 @@ def _frozen(
     frozen = optuna.trial.create_trial(
         state=state,
         value=value if is_finite else None,
-        params={one.name: one.to_optuna(setting[name]) for name, one in known.items()},
-        distributions={one.name: one.distribution for one in known.values()},
+        params={one.name: one.to_optuna(number) for number, one in used},
+        distributions={one.name: one.distribution for _, one in used},
         intermediate_values={
             epoch: float(value) for epoch, value in enumerate(curve, 1) if np.isfinite(value)
         },

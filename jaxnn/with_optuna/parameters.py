@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxnn.settings.domains import Choice, Domain
-from jaxnn.settings.sampling import Space
+from jaxnn.settings.domains import Axis, Choice
+from jaxnn.settings.sampling import Space, axes_of, joined
 from jaxnn.system.functions import name_of
 from jaxnn.with_optuna.ledgers import WORKER
 from jaxnn.with_optuna.storages import import_optuna
 
 
 class Parameter:
-    """A domain as a parameter of Optuna.
+    """An axis of a domain as a parameter of Optuna.
 
     Optuna has no reverse logarithmic scale: momentum from 0.9 to 0.999 becomes the parameter "1 -
     momentum", from 0.001 to 0.1 on a logarithmic scale. Units of hidden layers become text, such as
     "25-12".
     """
 
-    def __init__(self, name: str, domain: Domain):
+    def __init__(self, name: str, domain: Axis):
         distributions = import_optuna().distributions
         self._domain, self.name = domain, name
         self.distribution: Any
@@ -66,8 +66,15 @@ def _label(option: Any) -> Any:
 
 
 def parameters(space: Space) -> dict[str, Parameter]:
-    """Returns hyperparameter -> parameter, for each domain of a space."""
-    return {n: Parameter(n, domain) for n, domain in space.items() if isinstance(domain, Domain)}
+    """Returns axis -> parameter, for each axis of a space."""
+    return {name: Parameter(name, axis) for name, axis in axes_of(space).items()}
+
+
+def setting_of(
+    space: Space, ours: Mapping[str, Parameter], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the setting of a trial, given the space, its parameters and their values."""
+    return joined(space, {axis: one.from_optuna(params[one.name]) for axis, one in ours.items()})
 
 
 def check_parameters(trials: Sequence[Any], distributions: Mapping[str, Any], name: str) -> None:

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 import jaxnn
-from jaxnn import choice, loguniform, randint, reverseloguniform, sample, uniform, zoom
+from jaxnn import (
+    choice,
+    layers,
+    lograndint,
+    loguniform,
+    randint,
+    reverseloguniform,
+    sample,
+    uniform,
+    zoom,
+)
 
 
 class Fake:
@@ -72,6 +82,80 @@ def test_a_zoom_stays_inside_and_leaves_whole_numbers_whole():
     assert (finer["p"].low, finer["n"]) == (0.0, 3)
     assert finer["p"].high == pytest.approx(0.035)
     assert sample(finer, 2)[0]["n"] == 3
+
+
+def hidden(*values):
+    return [{"hidden": value} for value in values]
+
+
+def zoomed(domain, best, others=18):
+    """The domain after a study whose best these are; with 18 others, two are its best tenth."""
+    settings = hidden(*best, *[()] * others)
+    return zoom({"hidden": domain}, Fake(settings, lambda one: one["hidden"] == ()))["hidden"]
+
+
+def test_each_axis_of_layers_is_zoomed_by_itself():
+    """By hand, on scales of ten depths and of 100 numbers of units."""
+    units = randint(1, 100)
+    domain = layers(randint(1, 10), units)
+    finer = zoomed(domain, [(55, 10, 90), (65, 20)])
+    # depths 3 and 2: positions 0.25 and 0.15 and a margin of 0.1, from 0.05 to 0.35
+    assert finer.depth == randint(1, 4)
+    assert (finer.shape, len(finer.units)) == ("free", 4)
+    # from 55 - 10 to 65 + 10, and from 10 - 10 to 20 + 10
+    for axis, low, high in ((0, 45, 75), (1, 1, 30)):
+        assert (finer.units[axis].low, finer.units[axis].high) == pytest.approx((low, high), abs=1)
+    # one of the best alone has a third layer, and none a fourth
+    assert finer.units[2:] == (units, units)
+    assert [*finer.axes("hidden")] == ["depth", "units_1", "units_2", "units_3", "units_4"]
+    # what is left can be zoomed again, and drawn
+    again = zoomed(finer, [(60, 10), (61, 11)])
+    assert again.depth == 2
+    assert [*again.axes("hidden")] == ["units_1", "units_2"]
+    assert all(len(one["hidden"]) == 2 for one in sample({"hidden": again}, 9))
+
+
+@pytest.mark.parametrize("shape", ["brick", "funnel"])
+def test_layers_of_one_shape_keep_it(shape):
+    domain = layers(choice([1, 2, 4]), lograndint(4, 1024), shape, outputs=3)
+    best = [domain.join({"depth": depth, "units": units}) for depth, units in ((4, 60), (1, 64))]
+    finer = zoomed(domain, best)
+    assert finer.depth == choice([1, 4])
+    assert (finer.shape, finer.outputs) == (shape, 3)
+    assert 50 < finer.units.low <= 60 <= 64 <= finer.units.high < 76
+    assert (finer.units.scale, finer.units.is_whole) == ("log", True)
+
+
+def test_layers_that_nobody_uses_stay():
+    domain = layers(randint(0, 3), lograndint(4, 64), "brick")
+    finer = zoomed(domain, [], others=20)
+    assert finer.depth == 0
+    assert finer.units == lograndint(4, 64)
+    assert finer.axes("hidden") == {}
+    assert sample({"hidden": finer}, 2) == [{"hidden": ()}] * 2
+    fixed = layers(2, (8, 4))
+    assert zoomed(fixed, [(8, 4), (8, 4)]) == fixed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_layers_are_zoomed_to_what_is_best(seed):
+    """Best: two layers, of 100 and 20 units."""
+    space = {"hidden": layers(randint(1, 4), lograndint(4, 512))}
+
+    def far(setting):
+        units = setting["hidden"]
+        logs = np.log2([*units, 20][:2]) - np.log2([100, 20])
+        return 4 * abs(len(units) - 2) + np.sum(logs**2)
+
+    settings = sample(space, 200, seed=seed)
+    finer = zoom(space, Fake(settings, far))
+    first, second = finer["hidden"].units[:2]
+    assert first.low < 100 < first.high
+    assert second.low < 20 < second.high
+    assert first.low > 16
+    assert second.high < 256
+    again = sample(finer, 50, seed=seed)
+    assert np.mean([*map(far, again)]) < np.mean([*map(far, settings)]) / 2
 
 
 def test_bad_input():
