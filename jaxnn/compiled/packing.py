@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.functional.losses import kernels
-from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.functional.types import Array, Model, Params, State, kernels
 
 SMALL = 4096
 """Arrays with fewer elements are packed. To cut larger ones out again would take longer than the

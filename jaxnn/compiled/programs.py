@@ -83,6 +83,11 @@ class Program(NamedTuple):
         return self.networks.is_mixed or len(self.optimizers) > 1
 
     @property
+    def functions(self) -> list[Any]:
+        """The functions of the user's own among what names rows of tables."""
+        return [one for one in self.optimizers if callable(one)]
+
+    @property
     def batch_sizes(self) -> tuple[int, int]:
         """The smallest and the greatest number of examples of a mini-batch."""
         return self.least_batch_size or self.batch_size, self.batch_size

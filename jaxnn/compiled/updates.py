@@ -17,7 +17,6 @@ from jaxnn.functional.optimizers import (
     OptimizerName,
     Place,
     add_weight_decay,
-    clip_by_norm,
     decayed_learning_rate,
     optimizer,
     optimizer_row,
@@ -129,6 +128,25 @@ def mixed_direction(names: tuple[str, ...], numbers: Numbers) -> optax.GradientT
         return updates, MixedState(step, mean, square)
 
     return optax.GradientTransformation(init_fn, update_fn)
+
+
+def clip_by_norm(clip_norm: float | Array) -> optax.GradientTransformation:
+    """Returns Optax's clipping by the global norm of all gradients, where infinity is no limit.
+
+    g <- g min(1, clip_norm / |g|)
+
+    Source: Pascanu et al. 2012.
+    """
+    clipping = optax.clip_by_global_norm(clip_norm)
+
+    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        clipped, state = clipping.update(grads, state, params)
+        # a norm that overflows would be clipped to infinity
+        return jax.tree.map(
+            lambda a, b: jnp.where(jnp.isinf(clip_norm), a, b), grads, clipped
+        ), state
+
+    return optax.GradientTransformation(clipping.init, update)
 
 
 def descent(

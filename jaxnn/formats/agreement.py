@@ -10,6 +10,7 @@ from jaxnn.compiled.networks import NOT_HERE, Networks, is_networks
 from jaxnn.compiled.objectives import METRICS, OBJECTIVES
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
+from jaxnn.formats.functions import has_functions, named
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
@@ -22,7 +23,6 @@ from jaxnn.settings.hyperparameters import (
 )
 from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief, check_fits
-from jaxnn.system.functions import Missing, name_of
 from jaxnn.system.terminal import excerpt
 from jaxnn.training.recipes import networks_of
 
@@ -34,13 +34,8 @@ def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
       is_foreign: whether a user's model may have named further numbers, as functions may.
     """
     others = tuple(name for name in setting if name not in HYPERPARAMETERS)
-    has_code = is_foreign or _has_functions(setting)
+    has_code = is_foreign or has_functions(setting)
     return complete(setting, NOT_HERE._replace(numbers=others) if has_code else None)
-
-
-def _has_functions(setting: Setting) -> bool:
-    """Whether a setting that was read names functions, which its file does not hold."""
-    return any(isinstance(value, Missing) for value in setting.values())
 
 
 def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
@@ -61,7 +56,7 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
         raise ValueError(f"it holds {num_repeats} repetitions of {study.folds} folds")
     for given, full in zip(study.given, study.settings, strict=True):
         # the defaults of a function that is not here are known from the full setting
-        own = {**full, **given} if _has_functions(full) else given
+        own = {**full, **given} if has_functions(full) else given
         _check_given(completed(own, study.model is not None), full)
     _check_curves(study)
     _check_numbers(study, setting_numbers)
@@ -150,17 +145,12 @@ def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Progr
     check_range("states", repeats, 0, study.diverged.shape[1] - 1)
     networks = checked_networks(study, program.networks, rows)
     optimizers = {study.settings[row]["optimizer"] for row in rows}
-    # files have names in place of functions
-    if not {*map(_named, optimizers)} <= {*map(_named, program.optimizers)}:
+    if not {*map(named, optimizers)} <= {*map(named, program.optimizers)}:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
     losses = {loss_of(study.settings[row]) for row in rows}
     if losses != {program.loss}:
         raise ValueError(f"it holds states of {brief(program)}; expected the losses {losses}")
     return program._replace(networks=networks)
-
-
-def _named(value: Any) -> str:
-    return name_of(value) if callable(value) else value
 
 
 def check_lane(study: Record, lane: Lane, state: TrainState) -> None:

@@ -31,22 +31,13 @@ from jaxnn.disk.encoding import (
     row,
     whole,
 )
+from jaxnn.formats.functions import named_in
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.results.records import SHAPE, WRITTEN
 from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE, SWITCHES
 from jaxnn.system.checks import brief
-from jaxnn.system.functions import Missing
-
-
-def named_in(table: Mapping[str, Any]) -> Rule:
-    """A name in a table, or a function, of which a file has the name."""
-    named = key_of(table)
-    return Rule(
-        f"{named.allowed}, or a function",
-        lambda value: isinstance(value, Missing) or named.is_valid(value),
-    )
 
 
 def is_curve(name: Any) -> bool:

@@ -15,6 +15,7 @@ from jaxnn.disk.directories import Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program
+from jaxnn.formats.functions import is_same, with_functions
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_content
 from jaxnn.formats.parts import part_of, take_over
 from jaxnn.functional.types import Model, ModelFn
@@ -23,7 +24,6 @@ from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.traced import traced_numbers
 from jaxnn.system.draws import new_key
-from jaxnn.system.functions import Missing, name_of
 
 States = dict[Lane, TrainState]
 """Lane -> its state on the host, with the words of the key in place of the key."""
@@ -145,20 +145,6 @@ def pasts_of(commits: Commits, model: Model | ModelFn | None, study: Record) -> 
     return found
 
 
-def with_functions(program: Any, plan: Plan) -> Any:
-    """Returns a program that was read, with the functions of a plan in place of their names."""
-    if not isinstance(program, Program):
-        return program
-    known = {
-        name_of(name): name
-        for one in plan.programs
-        for name in one.program.optimizers
-        if callable(name)
-    }
-    own: Any = lambda name: known.get(name.name, name) if isinstance(name, Missing) else name
-    return program._replace(optimizers=tuple(map(own, program.optimizers)))
-
-
 def _state_template(program: Program, setting: Mapping[str, Any]) -> TrainState:
     """Returns the shapes and types of a lane's state on the host."""
     numbers = traced_numbers(setting) | program.networks.lane_data(setting)
@@ -180,9 +166,7 @@ def restore(
         if past.epochs_done(lane) <= study.epochs_done[lane]:
             continue
         then, number, row = past.study, lane[0], (past.rows[lane[0]], lane[1])
-        ours, theirs = study.settings[number], then.settings[row[0]]
-        # files have names in place of functions
-        if ours != theirs and encode(ours) != encode(theirs):
+        if not is_same(then.settings[row[0]], study.settings[number]):
             raise ValueError(
                 f"setting {number} is not the one that the directory holds: "
                 f"{study.given[number]}, {then.given[row[0]]} there. Expected the same sampler, "

@@ -1,11 +1,9 @@
 """Costs of examples with class, label or real targets, weighted means, l2 penalty, accuracy."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from jaxnn.functional.types import Array, ArrayLike, Params
+from jaxnn.functional.types import Array, ArrayLike, Params, kernels
 
 
 def softmax_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
@@ -264,21 +262,6 @@ def l2_penalty(params: Params) -> Array:
     of_kernel = lambda leaf, is_kernel: jnp.sum(jnp.square(leaf)) if is_kernel else None
     squares = jax.tree.leaves(jax.tree.map(of_kernel, params, kernels(params)))
     return 0.5 * sum(squares, jnp.zeros(()))
-
-
-def kernels(params: Params) -> Any:
-    """Returns a pytree like the parameters that is True for kernels, the leaves of that name.
-
-    >>> kernels({"kernel": jnp.ones(2), "scale": jnp.ones(1)})
-    {'kernel': True, 'scale': False}
-    """
-    is_kernel = lambda path, leaf: bool(path) and _name(path[-1]) == "kernel"
-    return jax.tree_util.tree_map_with_path(is_kernel, params)
-
-
-def _name(entry: object) -> object:
-    """Returns the key of a dict or the name of an attribute, for an entry of a leaf's path."""
-    return getattr(entry, "key", getattr(entry, "name", None))
 
 
 def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Array:

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnn.functional.losses import kernels
-from jaxnn.functional.types import Array, Params
+from jaxnn.functional.types import Array, Params, kernels
 from jaxnn.system.functions import own_numbers
 
 Numbers = Mapping[str, Any]
@@ -227,25 +226,6 @@ def add_weight_decay(
         return jax.tree.map(decayed, updates, params, is_kernel(params)), state
 
     return optax.GradientTransformation(optax.init_empty_state, update)
-
-
-def clip_by_norm(clip_norm: float | Array) -> optax.GradientTransformation:
-    """Returns Optax's clipping by the global norm of all gradients, where infinity is no limit.
-
-    g <- g min(1, clip_norm / |g|)
-
-    Source: Pascanu et al. 2012.
-    """
-    clipping = optax.clip_by_global_norm(clip_norm)
-
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        clipped, state = clipping.update(grads, state, params)
-        # a norm that overflows would be clipped to infinity
-        return jax.tree.map(
-            lambda a, b: jnp.where(jnp.isinf(clip_norm), a, b), grads, clipped
-        ), state
-
-    return optax.GradientTransformation(clipping.init, update)
 
 
 def decayed_learning_rate(

@@ -72,3 +72,18 @@ def as_model(pair: Any) -> Model | ModelFn:
         raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names")
     # plain text: members of an enumeration cannot be saved
     return model._replace(numbers=tuple(str.__str__(name) for name in names))
+
+
+def kernels(params: Params) -> Any:
+    """Returns a pytree like the parameters that is True for kernels, the leaves of that name.
+
+    >>> kernels({"kernel": np.ones(2), "scale": np.ones(1)})
+    {'kernel': True, 'scale': False}
+    """
+    is_kernel = lambda path, leaf: bool(path) and _name(path[-1]) == "kernel"
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
+
+
+def _name(entry: object) -> object:
+    """Returns the key of a dict or the name of an attribute, for an entry of a leaf's path."""
+    return getattr(entry, "key", getattr(entry, "name", None))

@@ -60,7 +60,8 @@ def axes_in(space: Space) -> Iterator[tuple[StudyAxis, Axis]]:
 def _key_of(name: str, settings: Sequence[Full], space: Space | None) -> str | None:
     """Returns the hyperparameter that has this name, or an axis of this name."""
     owners = {one.name: one.key for one, _ in axes_in(space or {})}
-    return name if name in settings[0] else owners.get(name)
+    # only settings with a function have its numbers
+    return name if any(name in one for one in settings) else owners.get(name)
 
 
 def domain_of(name: str, settings: Sequence[Full], space: Space | None) -> Domain:
@@ -69,7 +70,7 @@ def domain_of(name: str, settings: Sequence[Full], space: Space | None) -> Domai
     Without a space, or if settings lie outside of it, the domain spans their values.
     """
     key = _key_of(name, settings, space) or name
-    domain = span(key, [one[key] for one in settings], (space or {}).get(key))
+    domain = span(key, [one[key] for one in settings if key in one], (space or {}).get(key))
     return domain if key == name else domain.axes(key)[name]
 
 
@@ -89,14 +90,24 @@ def axes_of(name: str, settings: Sequence[Full], space: Space | None) -> list[St
     return [one for one in found if name in (one.name, one.key)]
 
 
+_ABSENT = object()
+
+
+def varied(settings: Sequence[Full]) -> list[str]:
+    """Returns the names of hyperparameters that differ between settings."""
+    first = settings[0] if settings else {}
+    names = dict.fromkeys(name for one in settings for name in one)
+    value = lambda one, name: one.get(name, _ABSENT)
+    return [n for n in names if any(value(one, n) != value(first, n) for one in settings)]
+
+
 def varied_axes(
     names: Iterable[str], settings: Sequence[Full], space: Space | None
 ) -> list[StudyAxis]:
     """Returns the axes of hyperparameters that differ, without those on which settings agree."""
     found = [one for name in names for one in axes_of(name, settings, space)]
-    absent = object()
     return [
         one
         for one in found
-        if one.domain is None or len({one.value(setting, absent) for setting in settings}) > 1
+        if one.domain is None or len({one.value(setting, _ABSENT) for setting in settings}) > 1
     ]

@@ -12,7 +12,7 @@ from jaxnn.disk.encoding import SECONDS, TEXT, Rule, an, key_of, many, maybe, on
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty
-from jaxnn.results.axes import StudyAxis, domain_of, parts_of, varied_axes
+from jaxnn.results.axes import StudyAxis, domain_of, parts_of, varied, varied_axes
 from jaxnn.results.trials import Chunk, Column, Rung, Trial
 from jaxnn.settings.domains import Domain
 from jaxnn.settings.hyperparameters import loss_of, plain_setting
@@ -273,13 +273,7 @@ class Record:
     @property
     def varied(self) -> list[str]:
         """The names of hyperparameters that differ between settings."""
-        first = self.settings[0] if self.settings else {}
-        # only those with a function have its numbers
-        names = dict.fromkeys(name for setting in self.settings for name in setting)
-        differs = lambda name: any(
-            one.get(name, _ABSENT) != first.get(name, _ABSENT) for one in self.settings
-        )
-        return [name for name in names if differs(name)]
+        return varied(self.settings)
 
     def domain(self, name: str) -> Domain:
         """Returns the domain of a hyperparameter or axis; without a space, it spans the values."""
@@ -294,8 +288,6 @@ class Record:
         """The axes on which settings differ: of `varied`, or of parts of it such as "depth"."""
         return varied_axes(self.varied, self.settings, self.space)
 
-
-_ABSENT = object()
 
 _HINTS = get_type_hints(Record, include_extras=True)
 _MARKS = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in _HINTS.items()}

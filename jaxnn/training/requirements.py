@@ -108,7 +108,7 @@ def check_names(settings: Sequence[Any]) -> None:
     for setting in settings:
         for key in FUNCTIONS:
             value = setting.get(key) if isinstance(setting, Mapping) else None
-            if callable(value) and found.setdefault(name_of(value), value) is not value:
+            if callable(value) and found.setdefault(name_of(value), value) != value:
                 raise ValueError(
                     f"{key} got two functions of the name {name_of(value)}; expected names that "
                     "tell them apart: define them with def"

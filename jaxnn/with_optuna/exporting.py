@@ -10,6 +10,7 @@ import numpy as np
 from jaxnn.results.axes import StudyAxis
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
+from jaxnn.system.functions import short_name
 from jaxnn.with_optuna.parameters import Parameter
 from jaxnn.with_optuna.storages import import_optuna, open_storage
 
@@ -108,7 +109,9 @@ def _values(study: Record) -> np.ndarray:
 def _fixed(study: Record) -> Mapping[str, Any]:
     first, varied = study.settings[0], study.varied
     return {
-        name: json.loads(json.dumps(value)) for name, value in first.items() if name not in varied
+        name: short_name(value) if callable(value) else json.loads(json.dumps(value))
+        for name, value in first.items()
+        if name not in varied
     }
 
 

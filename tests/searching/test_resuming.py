@@ -373,7 +373,7 @@ FORGED = {
             lambda arrays, about, name=name: arrays[f"states/0/{name}"].__iadd__(1),
             "a state after .*; expected the state after",
         )
-        for name in ("epoch", "step", "opt_state/0/count")
+        for name in ("epoch", "step", "opt_state/count")
     },
     "diverged later": (
         lambda arrays, about: arrays["states/0/diverged"].__iadd__(2**30),
