@@ -194,8 +194,8 @@ def layers(
       ValueError: a number out of range, a range of other than whole numbers, an unknown shape, or a
         tuple of units that does not fit depth or shape.
 
-    Source: Zimmer, Lindauer and Hutter, Auto-PyTorch Tabular: Multi-Fidelity MetaLearning for
-    Efficient and Robust AutoDL, TPAMI 2021, whose "shaped" networks are funnels.
+    Source: Zimmer, Lindauer and Hutter, Auto-PyTorch: Multi-Fidelity MetaLearning for Efficient and
+    Robust AutoDL, IEEE TPAMI 43(9), 2021, arXiv 2006.13799 (LCBench; its networks are funnels).
 
     >>> from jaxnn import lograndint, randint, sample
     >>> space = {"hidden": layers(depth=randint(1, 3), units=lograndint(16, 256))}
