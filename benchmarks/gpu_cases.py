@@ -36,6 +36,7 @@ import jaxnn
 from jaxnn.compiled.lanes import init_lanes, train_lanes
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
+from jaxnn.data.batches import Examples
 from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.costs import Rates
 from jaxnn.training.recipes import recipe
@@ -201,10 +202,10 @@ class Ours:
         self._numbers = lane_data(one.program, [one] * lanes) if lanes else one.numbers
         self._schedule = one.program.schedule(data, 0)
         self.num_steps, self.room = self._schedule.num_steps, self._schedule.room
-        self._data = jax.device_put((data, one.program.held_out(np.arange(32))))
+        self._data = jax.device_put(Examples(data, one.program.held_out(np.arange(32))))
         first = one.program, self._numbers, lanes
         train: Any = train_lanes if lanes else train_epochs
-        arguments = (self._numbers, *self._data, self._schedule.batches(0, 1))
+        arguments = (self._numbers, self._data, self._schedule.batches(0, 1))
         start = time.perf_counter()
         lowered = train.lower(one.program, shapes_of(*first), *arguments)
         middle = time.perf_counter()
@@ -221,7 +222,7 @@ class Ours:
 
     def train(self, epochs: int) -> None:
         batches = self._schedule.batches(0, epochs)
-        self._state, curves = self.compiled(self._state, self._numbers, *self._data, batches)
+        self._state, curves = self.compiled(self._state, self._numbers, self._data, batches)
         jax.block_until_ready(curves)
 
     def row(self, sizes: Sizes) -> Row:

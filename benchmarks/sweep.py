@@ -44,6 +44,7 @@ from torch_sides import torch_eager, torch_vmap_fused
 
 import jaxnn
 from jaxnn.compiled.lanes import init_lanes, train_lanes
+from jaxnn.data.batches import Examples
 from jaxnn.engine.chunks import lane_data
 from jaxnn.planning.costs import default_chunk
 from jaxnn.training.recipes import recipe
@@ -159,7 +160,7 @@ def peak_memory(network: Network, lanes: int) -> float:
     both = data.followed_by(valid)
     held_out = one.program.held_out(np.arange(len(data), len(both)))
     batches = one.program.schedule(data, 0, num_rows=len(both)).batches(0, 1)
-    arguments = (states, numbers, both, held_out, batches)
+    arguments = (states, numbers, Examples(both, held_out), batches)
     report: Any = train_lanes.lower(one.program, *arguments).compile().memory_analysis()
     size = lambda tree: sum(leaf.size * 4 for leaf in jax.tree.leaves(tree))
     used = (

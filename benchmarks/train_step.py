@@ -30,6 +30,7 @@ from functools import partial
 from statistics import median
 
 import jax
+import numpy as np
 from measuring import is_installed, seconds, spread
 from problems import Problem, random_examples
 from sides import Setting, Train
@@ -37,6 +38,7 @@ from torch_sides import torch_eager
 
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import init_train_state, train_epochs
+from jaxnn.data.batches import Examples
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.settings.traced import traced_numbers
 from jaxnn.training.recipes import networks_of
@@ -48,15 +50,15 @@ BATCH_SIZE, NUM_BATCHES = 32, 33
 def ours(problem: Problem, setting: Setting) -> Train:
     """`fit`'s compiled program alone; building it includes compiling."""
     full, data = complete(setting), problem.train
-    networks = networks_of(full, None, (problem.features,), data.num_classes)
+    networks = networks_of(full, None, (problem.features,), data.targets)
     program = Program(networks, ("adam",), BATCH_SIZE)
-    numbers = traced_numbers(full)
+    numbers = traced_numbers(full) | {"epochs": np.float32(0)}
     schedule, done = program.schedule(data, 0), [0]
     states = [init_train_state(program, jax.random.key(0), numbers)]
 
     def train(epochs: int) -> None:
         batches = schedule.batches(done[0], epochs)
-        states[0], curves = train_epochs(program, states[0], numbers, data, None, batches)
+        states[0], curves = train_epochs(program, states[0], numbers, Examples(data), batches)
         jax.block_until_ready(curves)
         done[0] += epochs
 

@@ -19,19 +19,16 @@ Words that have one meaning here:
 | rung | a stretch of a halving; only the best of its settings continue |
 """
 
-from jaxnn.compiled.steps import evaluate
+from jaxnn.compiled.measures import evaluate
 from jaxnn.data.confusion import confusion_matrix
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.loading import load_hdf5, load_signs
 from jaxnn.data.signs import generated_signs
 from jaxnn.data.splits import hold_out, stratified_folds
-from jaxnn.functional.convolutions import convolution
 from jaxnn.functional.course import from_course, to_course
-from jaxnn.functional.flax_models import from_flax
 from jaxnn.functional.layers import dense, dropout, init_dense
 from jaxnn.functional.losses import (
     absolute_error,
-    accuracy,
     huber_loss,
     l2_penalty,
     poisson_loss,
@@ -41,6 +38,7 @@ from jaxnn.functional.losses import (
     squared_error,
     weighted_mean,
 )
+from jaxnn.functional.metrics import accuracy
 from jaxnn.functional.models import mlp
 from jaxnn.functional.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.functional.optimizers import decayed_learning_rate, optimizer
@@ -73,6 +71,8 @@ from jaxnn.training.fitting import fit
 from jaxnn.training.hooks import EpochInfo
 from jaxnn.version import __version__ as __version__
 from jaxnn.watching.runs import Run
+from jaxnn.with_flax.convolutions import convolution
+from jaxnn.with_flax.models import from_flax
 from jaxnn.with_optuna.exporting import to_optuna
 
 __all__ = [

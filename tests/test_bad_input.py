@@ -205,7 +205,7 @@ BAD = {
         ({"seed": 2**31 - 1, "seeds": 2}, "seed"),
         ({"chunk": 0}, "chunk got 0; expected a whole number >= 1"),
         ({"keep": "all"}, "keep got 'all'; expected 'last' or 'best'"),
-        ({"metric": "auc"}, "metric got 'auc'; expected 'accuracy' or 'cost'"),
+        ({"metric": "auc"}, "metric got 'auc'; expected 'accuracy', 'cost', 'rmse', 'mae' or 'r2'"),
         ({"on_epoch": 3}, "on_epoch got 3; expected a function"),
         ({"plan": "fast"}, r"plan got 'fast'; expected one made by jaxnn\.plan"),
         ({"commit_interval": -1}, "commit_interval got -1; expected s"),

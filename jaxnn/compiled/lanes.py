@@ -8,8 +8,7 @@ import jax
 from jaxnn.compiled.compiling import Jitted, abstract, compiling
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
-from jaxnn.data.batches import Batches, HeldOut
-from jaxnn.data.datasets import Dataset
+from jaxnn.data.batches import Batches, Examples
 from jaxnn.functional.types import Array
 from jaxnn.system.draws import new_key
 
@@ -36,7 +35,7 @@ def init_and_compile(
 
     Args:
       program, seeds, numbers: those of training; arrays are committed to one device.
-      training: the further arguments of `train_lanes`: data and mini-batches, on the same device.
+      training: the further arguments of `train_lanes`, examples and mini-batches, on the device.
     """
     first = initial(program), seeds, numbers
     (device,) = seeds.devices()
@@ -50,8 +49,7 @@ def train_lanes(
     program: Program,
     lanes: TrainState,
     numbers: dict[str, Array],
-    data: Dataset,
-    held_out: HeldOut | None,
+    examples: Examples,
     batches: Batches,
 ) -> tuple[TrainState, Array]:
     """Runs `train_epochs` for L lanes: `lanes` and `numbers` have a leading axis.
@@ -62,7 +60,7 @@ def train_lanes(
     """
     train_some = jax.vmap(
         functools.partial(train_epochs.function, program),
-        in_axes=(_AXES, 0, None, None, None),
+        in_axes=(_AXES, 0, None, None),
         out_axes=(_AXES, 0),
     )
-    return train_some(lanes, numbers, data, held_out, batches)
+    return train_some(lanes, numbers, examples, batches)

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 
 from jaxnn.compiled.networks import Networks
-from jaxnn.compiled.objectives import OBJECTIVES, Objective
 from jaxnn.compiled.packing import packing_model
 from jaxnn.compiled.updates import (
     descent,
@@ -19,9 +18,9 @@ from jaxnn.compiled.updates import (
 )
 from jaxnn.data.batches import HeldOut, Schedule
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.objectives import Loss, Objective, objective_of
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, Numbers, OptimizerName
 from jaxnn.functional.types import Array, Model
-from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
 _MOST_FILLED = 4
 """A mini-batch is filled up to at most so many times its size. The rows of an epoch, which are data
@@ -44,8 +43,10 @@ class Program(NamedTuple):
     """The schedules of the learning rate that occur among the lanes."""
     keep_best: str | None = None
     """Name of a metric: keep a copy of the network at its best validation epoch."""
-    loss: str = DEFAULT_OBJECTIVE
-    """Name of the objective."""
+    loss: Loss = "softmax"
+    """The objective, by name or as a function."""
+    targets: str | None = None
+    """How real targets are treated, "raw" or "standardised"; None for classes."""
     least_batch_size: int | None = None
     """The smallest mini-batch of a lane, which has the most steps; None if all are equal."""
 
@@ -53,7 +54,8 @@ class Program(NamedTuple):
         """Returns the smallest program that trains the lanes of both, or None."""
         if self == other:
             return self
-        if (self.keep_best, self.loss) != (other.keep_best, other.loss):
+        alike = lambda one: (one.keep_best, one.loss, one.targets)
+        if alike(self) != alike(other):
             return None
         networks = self.networks.merged(other.networks)
         union = lambda a, b: tuple(sorted({*a, *b}, key=str))
@@ -85,7 +87,7 @@ class Program(NamedTuple):
     @property
     def functions(self) -> list[Any]:
         """The functions of the user's own among what names rows of tables."""
-        return [one for one in self.optimizers if callable(one)]
+        return [one for one in (*self.optimizers, self.loss) if callable(one)]
 
     @property
     def batch_sizes(self) -> tuple[int, int]:
@@ -123,7 +125,7 @@ class Program(NamedTuple):
 
     @property
     def objective(self) -> Objective:
-        return OBJECTIVES[self.loss]
+        return objective_of(self.loss, self.targets is not None)
 
     def schedule(
         self,

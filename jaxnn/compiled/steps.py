@@ -10,15 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnn.compiled import objectives
 from jaxnn.compiled.compiling import Jitted
+from jaxnn.compiled.measures import Measure
 from jaxnn.compiled.packing import unpack
 from jaxnn.compiled.programs import Program
-from jaxnn.data.batches import Batches, HeldOut, filled_up, padded_weights
+from jaxnn.data.batches import Batches, Examples, HeldOut, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional import losses
-from jaxnn.functional.types import Array, Model, Params, State
-from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
+from jaxnn.functional.metrics import COST
+from jaxnn.functional.types import Array, Params, State
 from jaxnn.system import draws
 from jaxnn.system.draws import as_threefry
 
@@ -65,16 +65,6 @@ class TrainState(NamedTuple):
     best: Best | None = None
 
 
-def _totals(objective: objectives.Objective, cost: Array, outputs: Array, batch: Dataset) -> Array:
-    """Returns the weighted sums of the metrics over a mini-batch, and last its weight, (M + 1,).
-
-    As one array, since a CPU compiles a kernel for every operation on a scalar.
-    """
-    means = objective.means(cost, outputs, batch.y, batch.weights)
-    one = jnp.ones((), outputs.dtype)
-    return jnp.stack([*means.values(), one]) * jnp.sum(batch.weights_or_ones())
-
-
 def _zeros(train_state: TrainState, *shape: int) -> Array:
     """Returns zeros that differ by lane, as far as `vmap` can tell.
 
@@ -82,14 +72,6 @@ def _zeros(train_state: TrainState, *shape: int) -> Array:
     starts as one number for all lanes becomes a number for each.
     """
     return jnp.zeros(shape) * jnp.where(train_state.diverged < 0, 0.0, 0.0)
-
-
-def _values(objective: objectives.Objective, totals: Array) -> Array:
-    """Returns the metrics (M,) over all examples of which `totals` are the sums; 0 if of none."""
-    means = totals[:-1] / jnp.where(totals[-1] > 0, totals[-1], 1)
-    return jnp.stack(
-        [objectives.METRICS[name].value(means[i]) for i, name in enumerate(objective.measures)]
-    )
 
 
 @Jitted
@@ -117,12 +99,13 @@ def train_step(
     numbers: dict[str, Array],
     learning_rate: Array,
     batch: Dataset,
-) -> tuple[TrainState, Array]:
+) -> tuple[TrainState, tuple[Array, Array]]:
     """Takes one step of descent on a mini-batch.
 
-    J = weighted mean of the objective's cost + l2 / 2 * sum of squared kernels
+    J = weighted mean of (1 - s) cost + s uniform, + l2 / 2 * sum of squared kernels
 
-    Returns the new state and the metrics' sums over the mini-batch, see `_totals`.
+    where s is the label smoothing and `uniform` the mean cost of all labels. Returns the new state,
+    and the mean cost and the outputs before the step; that cost has neither smoothing nor l2.
 
     If the first term is not finite, the network is frozen: neither this step nor later ones change
     params and state. An element whose new value would overflow keeps its old value, so both stay
@@ -143,10 +126,15 @@ def train_step(
             weights=batch.weights,
             **model_numbers,
         )
-        cost = objective.mean_cost(outputs, batch.y, batch.weights)
-        has_l2 = "l2" in program.switches
-        penalty = numbers["l2"] * losses.l2_penalty(unpack(params)) if has_l2 else 0.0
-        return cost + penalty, (cost, outputs, state)
+        costs = objective.costs(outputs, batch.y, numbers)
+        cost = total = losses.weighted_mean(costs, batch.weights)
+        uniform = objective.labels and objective.labels.uniform
+        if "label_smoothing" in program.switches and uniform:
+            smoothed = costs + numbers["label_smoothing"] * (uniform(outputs) - costs)
+            total = losses.weighted_mean(smoothed, batch.weights)
+        if "l2" in program.switches:
+            total = total + numbers["l2"] * losses.l2_penalty(unpack(params))
+        return total, (cost, outputs, state)
 
     grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
     is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
@@ -167,14 +155,14 @@ def train_step(
         step=train_state.step + 1,
         diverged=jnp.where(is_known, train_state.diverged, train_state.step),
     )
-    return new_state, _totals(objective, cost, outputs, batch)
+    return new_state, (cost, outputs)
 
 
 def train_epoch(
     program: Program,
     train_state: TrainState,
     numbers: dict[str, Array],
-    data: Dataset,
+    examples: Examples,
     batches: Batches,
     index: Array,
 ) -> tuple[TrainState, Array]:
@@ -183,6 +171,8 @@ def train_epoch(
     Returns the new state, and the metrics (M,) over all examples, each measured before its own
     step.
     """
+    data, _, scales = examples
+    measure = Measure.of(program.objective, scales, is_valid=False)
     of_epoch = program.learning_rate(numbers, train_state.epoch)
     # of all its steps, with the last, smaller mini-batch of a foreign model
     num_steps = jnp.asarray(batches.num_steps + (batches.rest is not None), float)
@@ -194,8 +184,8 @@ def train_epoch(
         if program.is_scheduled_by_step:
             now = jnp.asarray(train_state.epoch, float) + jnp.asarray(step, float) / num_steps
             learning_rate = program.learning_rate(numbers, now)
-        new_state, totals = train_step(program, carry[0], numbers, learning_rate, batch)
-        return new_state, carry[1] + totals
+        new_state, outcome = train_step(program, carry[0], numbers, learning_rate, batch)
+        return new_state, carry[1] + measure.totals(*outcome, batch)
 
     def on_rows(step: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         rows = batches.rows[index, step]
@@ -209,44 +199,31 @@ def train_epoch(
         # own shape, for which the step is compiled twice
         carry = on_batch(batches.num_steps, data[batches.rest[index]], carry)
     train_state, totals = carry
-    return train_state._replace(epoch=train_state.epoch + 1), _values(program.objective, totals)
-
-
-def evaluate(
-    model: Model, params: Params, state: State, data: Dataset, **numbers: Any
-) -> dict[str, Array]:
-    """Returns the mean `cost` and `accuracy` of a network on data, in evaluation mode.
-
-    Inputs are not normalised; `Fitted.score` does that for networks that need it. `numbers` are
-    further arguments of the model's `apply`.
-    """
-    outputs, _ = model.apply(params, state, data.x, **numbers)
-    objective = objectives.OBJECTIVES[DEFAULT_OBJECTIVE]
-    cost = objective.mean_cost(outputs, data.y, data.weights)
-    means = objective.means(cost, outputs, data.y, data.weights)
-    return {name: objectives.METRICS[name].value(mean) for name, mean in means.items()}
+    return train_state._replace(epoch=train_state.epoch + 1), measure.values(measure.mean(totals))
 
 
 def _evaluated(
     program: Program,
     train_state: TrainState,
     numbers: dict[str, Array],
-    data: Dataset,
+    examples: Examples,
     held_out: HeldOut,
 ) -> Array:
     """Returns the metrics (M,) on the validation examples; 0 if no piece is evaluated."""
-    model, objective = program.model(numbers), program.objective
+    model, objective, (data, _, scales) = program.model(numbers), program.objective, examples
+    measure = Measure.of(objective, scales, is_valid=True)
     own = {name: numbers[name] for name in model.numbers}
     weights = padded_weights(data)
 
     def measured(index: Array, totals: Array) -> Array:
         batch = filled_up(data, weights, held_out.rows[index])
         outputs, _ = model.apply(train_state.params, train_state.state, batch.x, **own)
-        cost = objective.mean_cost(outputs, batch.y, batch.weights)
-        return totals + _totals(objective, cost, outputs, batch)
+        cost = losses.weighted_mean(objective.costs(outputs, batch.y, numbers), batch.weights)
+        return totals + measure.totals(cost, outputs, batch)
 
     nothing = _zeros(train_state, len(objective.measures) + 1)
-    return _values(objective, jax.lax.fori_loop(0, held_out.num_pieces, measured, nothing))
+    totals = jax.lax.fori_loop(0, held_out.num_pieces, measured, nothing)
+    return measure.values(measure.mean(totals))
 
 
 def _keep_best(program: Program, train_state: TrainState, evaluated: Array) -> TrainState:
@@ -258,7 +235,7 @@ def _keep_best(program: Program, train_state: TrainState, evaluated: Array) -> T
     new, old = {one.name: values[one.name] for one in ranks}, best.values
     is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
     is_better = is_better | ((new[ranks[0].name] == old[ranks[0].name]) & breaks_tie)
-    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[objectives.COST.name])
+    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[COST.name])
     now = Best(train_state.params, train_state.state, train_state.epoch - 1, new)
     kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
     return train_state._replace(best=kept)
@@ -269,8 +246,7 @@ def train_epochs(
     program: Program,
     train_state: TrainState,
     numbers: dict[str, Array],
-    data: Dataset,
-    held_out: HeldOut | None,
+    examples: Examples,
     batches: Batches,
 ) -> tuple[TrainState, Array]:
     """Trains the epochs of `batches` in one compiled call.
@@ -285,14 +261,15 @@ def train_epochs(
 
     def epoch(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         train_state, curves = carry
-        train_state, values = train_epoch(program, train_state, numbers, data, batches, index)
+        train_state, values = train_epoch(program, train_state, numbers, examples, batches, index)
         if held_out is not None:
-            evaluated = _evaluated(program, train_state, numbers, data, held_out)
+            evaluated = _evaluated(program, train_state, numbers, examples, held_out)
             values = jnp.append(values, evaluated)
             train_state = _keep_best(program, train_state, evaluated)
         is_now = (jnp.arange(curves.shape[1]) == index)[None] & (train_state.diverged < 0)
         return train_state, jnp.where(is_now, values[:, None], curves)
 
+    held_out = examples.held_out
     names = program.objective.curves(held_out is not None)
     empty = _zeros(train_state, len(names), batches.rows.shape[0])
     return jax.lax.fori_loop(0, batches.num_epochs, epoch, (train_state, empty))

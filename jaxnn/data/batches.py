@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.metrics import Scales
 from jaxnn.functional.types import Array
 
 EPOCHS_PER_CALL = 64
@@ -54,6 +55,20 @@ class HeldOut(NamedTuple):
         filled = np.full(num_pieces * size, -1, np.int32)
         filled[: len(rows)] = rows
         return cls(filled.reshape(num_pieces, size), np.int32(num_pieces * is_evaluated))
+
+
+class Examples(NamedTuple):
+    """What a program trains on and validates.
+
+    Attributes:
+      data: the training examples, and behind them those to validate.
+      held_out: the examples to validate, as rows; or None.
+      scales: the units of real targets; None for classes.
+    """
+
+    data: Dataset
+    held_out: HeldOut | None = None
+    scales: Scales | None = None
 
 
 class Schedule:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.reading import as_inputs, as_targets, as_weights, exact_or_none
+from jaxnn.functional.objectives import Targets
 from jaxnn.functional.types import Array, ArrayLike
 from jaxnn.system.arrays import own
 from jaxnn.system.checks import check_fork
@@ -189,11 +190,9 @@ class Dataset:
         return self.y.shape[1:]
 
     @property
-    def kind_of_targets(self) -> str:
-        """The targets in words, for messages."""
-        return (
-            f"real targets {self.target_shape}" if self.is_real else f"{self.num_classes} classes"
-        )
+    def targets(self) -> Targets:
+        """What an example's targets are."""
+        return Targets(self.num_classes, self.target_shape)
 
     def counted(self) -> "Dataset":
         """Returns the set without examples of weight 0."""
@@ -230,7 +229,7 @@ def check_compatible(data: Dataset, other: Dataset, name: str) -> None:
         )
     if data.is_real != other.is_real or data.target_shape != other.target_shape:
         raise ValueError(
-            f"{name} got {other.kind_of_targets}; expected {data.kind_of_targets}, as in the "
+            f"{name} got {other.targets}; expected {data.targets}, as in the "
             "training set: floats are real targets unless num_classes is given"
         )
     if data.num_classes != other.num_classes:

@@ -13,8 +13,10 @@ from jaxnn.data.targets import (
     TargetStatistics,
     blocks,
     mean_and_deviation,
+    scales,
     target_statistics,
 )
+from jaxnn.functional.metrics import Scales
 from jaxnn.functional.types import Array, ArrayLike, Model, ModelFn, Params
 from jaxnn.system.arrays import own
 
@@ -207,6 +209,19 @@ class Treatment(NamedTuple):
             y = self.targets.standardise(data.original_y)
             data = data.replaced(y=jax.device_put(y), exact_y=None)
         return data if self.space is None else self.space.project(data)
+
+    def together(
+        self, train: Dataset, valid: Dataset | None, targets: str | None
+    ) -> tuple[Dataset, Scales | None]:
+        """Returns the treated sets as one, on the host, and the units of real targets.
+
+        Args:
+          train, valid: the sets; the training examples come first.
+          targets: how real targets are treated, "raw" or "standardised"; None for classes.
+        """
+        treated = lambda data: self.treated(data, targets or "raw")
+        data = treated(train).followed_by(valid and treated(valid))
+        return data, scales(train, valid, self.targets, targets) if targets else None
 
     def lifted(self, params: Params) -> Params:
         """Parameters for inputs that were only normalised."""

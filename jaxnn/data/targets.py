@@ -1,13 +1,14 @@
 """Statistics of real targets, and of what else is weighted: mean and deviation in float64."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.metrics import Scales
 from jaxnn.functional.types import ArrayLike
 
 TARGETS = ("raw", "standardised")
@@ -58,6 +59,21 @@ def target_statistics(data: Dataset) -> TargetStatistics | None:
 def target_deviation(data: Dataset) -> np.ndarray:
     """Returns the weighted deviation of each real target, (1,) or (K,); 0 if it is constant."""
     return np.atleast_1d(mean_and_deviation(data.original_y, data.host_weights())[1])
+
+
+def scales(train: Dataset, valid: Dataset | None, statistics: Any, targets: str) -> Scales:
+    """Returns the units of real targets that are trained raw or standardised.
+
+    Args:
+      statistics: the `TargetStatistics` of the training part.
+      targets: "raw" or "standardised".
+    """
+    spread = target_deviation(train)
+    unit = np.atleast_1d(statistics.deviation)
+    unit = unit if targets == "standardised" else np.ones_like(unit)
+    valid_spread = spread if valid is None else target_deviation(valid)
+    found = Scales(unit, spread / unit, valid_spread / unit)
+    return Scales(*(one.astype(jnp.result_type(float)) for one in found))
 
 
 def constant_targets(data: Dataset) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 Held = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a file by name, and its attributes."""
 
-VERSIONS = {"network": 2, "study": 3, "run": 1}
+VERSIONS = {"network": 3, "study": 3, "run": 1}
 """Kind of file -> the version that is written now."""
 
 
@@ -27,11 +27,17 @@ def _with_tables(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
 
 
 def _with_switches(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
-    """Version 2 had a field of a program for each thing that it computes or not."""
+    """Version 2 had a field of a program for each thing that it computes, and classes alone."""
     return arrays, {
-        **about,
+        **_with_targets(arrays, about)[1],
         **{name: _switched(about[name]) for name in ("plan", "states") if name in about},
     }
+
+
+def _with_targets(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
+    """Before, all targets were classes."""
+    targets = {"num_classes": about["num_classes"], "shape": {"tuple": []}}
+    return arrays, {**about, "targets": {"Targets": targets}}
 
 
 _ONCE_FIELDS = {"dropout": "has_dropout", "l2": "has_l2"}
@@ -57,6 +63,7 @@ def _switched(value: Any) -> Any:
 UPGRADES: dict[tuple[str, int], Callable[[dict[str, np.ndarray], dict[str, Any]], Held]] = {
     ("study", 1): _with_tables,
     ("study", 2): _with_switches,
+    ("network", 2): _with_targets,
 }
 """(kind, version) -> the function that upgrades a file of that version to the next."""
 
@@ -65,7 +72,7 @@ def format_of(kind: str) -> str:
     """Returns the attribute "format" of a file of some kind.
 
     >>> format_of("network")
-    'jaxnn network 2'
+    'jaxnn network 3'
     """
     return f"jaxnn {kind} {VERSIONS[kind]}"
 

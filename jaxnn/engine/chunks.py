@@ -15,8 +15,7 @@ from jaxnn.compiled.lanes import init_and_compile, init_lanes, train_lanes
 from jaxnn.compiled.packing import unpack
 from jaxnn.compiled.programs import Program, initial
 from jaxnn.compiled.steps import TrainState
-from jaxnn.data.batches import HeldOut, Schedule, without_unfinished
-from jaxnn.data.datasets import Dataset
+from jaxnn.data.batches import Examples, Schedule, without_unfinished
 from jaxnn.engine.jobs import Group, Job
 from jaxnn.engine.savers import on_host
 from jaxnn.results import trials
@@ -53,8 +52,7 @@ class Chunk:
     Attributes:
       size: the number of lanes that the program runs; copies of the first lane fill it up.
       is_first: whether it is the first chunk of its program, whose first call compiles.
-      data: training and validation set as one, on the device.
-      held_out: the validation examples in it, on the device.
+      examples: the examples, on the device.
     """
 
     device: jax.Device
@@ -62,8 +60,7 @@ class Chunk:
     lanes: list[Lane]
     size: int
     is_first: bool
-    data: Dataset
-    held_out: HeldOut | None
+    examples: Examples
 
     @functools.cached_property
     def filled(self) -> list[Lane]:
@@ -91,9 +88,7 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
     states = _states(job, chunk, lane_data, schedule, is_new=first == 0)
     while done == first or (done < until and not stretch.is_stopped()):
         batches = jax.device_put(schedule.batches(done, num_epochs), chunk.device)
-        states, new = train_lanes(
-            chunk.group.program, states, lane_data, chunk.data, chunk.held_out, batches
-        )
+        states, new = train_lanes(chunk.group.program, states, lane_data, chunk.examples, batches)
         if done == first:
             with job.lock:
                 job.saver.training.update(chunk.lanes)
@@ -152,7 +147,7 @@ def _states(
     if not chunk.is_first:
         return init_lanes(initial(program), seeds, lane_data)
     no_batches = jax.device_put(schedule.batches(0, 0), device)
-    return init_and_compile(program, seeds, lane_data, chunk.data, chunk.held_out, no_batches)
+    return init_and_compile(program, seeds, lane_data, chunk.examples, no_batches)
 
 
 def _by_name(job: Job, chunk: Chunk, curves: np.ndarray) -> dict[str, np.ndarray]:

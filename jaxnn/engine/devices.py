@@ -147,8 +147,7 @@ def _take(job: Job, device: jax.Device) -> Chunk | None:
         lanes=lanes,
         size=group.chunk_size,
         is_first=is_first,
-        data=job.feed.on(device, group.planned.inputs, fold),
-        held_out=jax.device_put(job.feed.held_out(group.program), device),
+        examples=job.feed.on(device, group.program, group.planned.inputs, fold),
     )
 
 

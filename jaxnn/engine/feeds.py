@@ -8,15 +8,14 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from jaxnn.compiled.objectives import OBJECTIVES
 from jaxnn.compiled.programs import Program
-from jaxnn.data.batches import HeldOut
+from jaxnn.data.batches import Examples, HeldOut
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import treatments
 from jaxnn.engine.options import Folds, Options
+from jaxnn.functional.metrics import Scales
 from jaxnn.planning.plans import Plan
 from jaxnn.results.records import Record
-from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -33,7 +32,8 @@ def empty_record(
       about: further fields.
     """
     train, valid = folds[0]
-    objectives = [one.program.objective for one in plan.programs] or [OBJECTIVES[DEFAULT_OBJECTIVE]]
+    default = train.targets.objective(train.targets.default_loss)
+    objectives = [one.program.objective for one in plan.programs] or [default]
     names = dict.fromkeys(name for one in objectives for name in one.curves(valid is not None))
     return kind.empty(
         options.seeds * options.folds,
@@ -44,11 +44,15 @@ def empty_record(
         metric=options.metric,
         plan=plan,
         input_shape=train.x.shape[1:],
-        num_classes=train.num_classes,
+        targets=train.targets,
         folds=options.folds,
         select=options.select,
         **about,
     )
+
+
+_Key = tuple[str, str | None, int]
+"""Treatment of inputs, treatment of real targets, fold."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -70,10 +74,8 @@ class Feed:
     folds: Folds
     row_space: bool = False
     num_unused: int = 0
-    _treated: dict[tuple[str, int], Dataset] = dataclasses.field(default_factory=dict)
-    _on_devices: dict[tuple[jax.Device, str, int], Dataset] = dataclasses.field(
-        default_factory=dict
-    )
+    _treated: dict[_Key, tuple[Dataset, Scales | None]] = dataclasses.field(default_factory=dict)
+    _on_devices: dict[tuple[jax.Device, _Key], Any] = dataclasses.field(default_factory=dict)
 
     @property
     def has_valid(self) -> bool:
@@ -112,13 +114,13 @@ class Feed:
         rows = np.arange(self.num_rows - count, self.num_rows)
         return program.held_out(rows, self.has_valid)
 
-    def on(self, device: jax.Device, inputs: str, fold: int) -> Dataset:
-        """Returns the treated sets of a fold on a device, the training set first; cached."""
-        if (inputs, fold) not in self._treated:
+    def on(self, device: jax.Device, program: Program, inputs: str, fold: int) -> Examples:
+        """Returns the treated sets of a fold for a program, on a device; cached."""
+        key = inputs, program.targets, fold
+        if key not in self._treated:
             by, (train, valid) = self.record.treatments[inputs, fold], self.folds[fold]
-            treated = by.treated(train).followed_by(valid and by.treated(valid))
-            self._treated[inputs, fold] = treated
-        place = (device, inputs, fold)
-        if place not in self._on_devices:
-            self._on_devices[place] = jax.device_put(self._treated[inputs, fold], device)
-        return self._on_devices[place]
+            self._treated[key] = by.together(train, valid, program.targets)
+        if (device, key) not in self._on_devices:
+            self._on_devices[device, key] = jax.device_put(self._treated[key], device)
+        data, scales = self._on_devices[device, key]
+        return Examples(data, jax.device_put(self.held_out(program), device), scales)

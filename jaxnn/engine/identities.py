@@ -221,4 +221,4 @@ def _fingerprint(data: Any) -> Any:
             array = np.ascontiguousarray(values)
             sha.update(f"{array.dtype}{array.shape}".encode())
             sha.update(array.data)
-    return f"{len(data)} examples of {data.kind_of_targets}, SHA-256 {sha.hexdigest()[:16]}"
+    return f"{len(data)} examples of {data.targets}, SHA-256 {sha.hexdigest()[:16]}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jaxnn.compiled.objectives import Metric
 from jaxnn.engine.options import Options
+from jaxnn.functional.metrics import Metric
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.display import SweepDisplay, sweep_display

@@ -6,14 +6,15 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from jaxnn.compiled.objectives import ACCURACY, METRICS
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import check_row_space
 from jaxnn.data.splits import checked_data, stratified_folds
+from jaxnn.functional.metrics import COST, METRICS
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.planning.joining import plan_recipes
 from jaxnn.planning.plans import Plan
 from jaxnn.system.checks import check_fits, device_memory, either, whole_number
+from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import call_text
 from jaxnn.training.hooks import OnEpoch, check_on_epoch
 from jaxnn.training.recipes import Recipe
@@ -42,7 +43,7 @@ class Options:
     seed: int = 0
     order_seed: int = 0
     keep: str = "last"
-    metric: str = ACCURACY.name
+    metric: str | None = None
     select: str = "mean"
     row_space: bool = False
     chunk: int | None = None
@@ -60,7 +61,8 @@ class Options:
             if self.chunk > MOST_LANES:
                 raise ValueError(f"chunk got {self.chunk:,}; expected at most {MOST_LANES:,} lanes")
         either("keep", self.keep, "last", "best")
-        either("metric", self.metric, *METRICS)
+        if self.metric is not None:
+            either("metric", self.metric, *METRICS)
         either("select", self.select, "mean", "lower_bound")
         if self.select == "lower_bound" and self.seeds * self.folds < 2:
             raise ValueError(
@@ -75,6 +77,29 @@ class Options:
         """Returns the options from a function's arguments, which have the same names."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in arguments.items() if name in names})
+
+    def ranked(self, prepared: Sequence[Recipe]) -> "Options":
+        """Returns the options with a metric: the one given, or the first of the objective.
+
+        Raises:
+          ValueError: an objective does not have it.
+        """
+        first = prepared[0].program.objective.metrics[0]
+        made = self if self.metric else dataclasses.replace(self, metric=first)
+        made.check_metric(prepared)
+        return made
+
+    def check_metric(self, prepared: Sequence[Recipe]) -> None:
+        """Raises ValueError if settings cannot be ranked by the metric."""
+        programs = {one.program.loss: one.program for one in prepared}
+        for program in programs.values():
+            either("metric", self.metric, *program.objective.measures)
+        if self.metric == COST.name and len(programs) > 1:
+            raise ValueError(
+                f"metric got 'cost' for settings with the losses "
+                f"{', '.join(map(short_name, programs))}, whose costs cannot be compared; expected "
+                "another metric, or one loss"
+            )
 
     def parts(self, train: Dataset, valid: Dataset | float | None) -> Folds:
         """Returns the training and validation set of each fold."""

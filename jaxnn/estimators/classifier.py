@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.compiled.objectives import COST
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.metrics import COST
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.settings.traced import check_representable
 from jaxnn.system.arrays import host_array

@@ -154,6 +154,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             for size in {*sizes}
         }
         prepared = of_size[max(sizes)]
+        options = options.ranked(prepared)
         plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
         given = [one.setting for one in prepared]
         study = empty_record(Study, options, parts, plan, epochs=max(ends))

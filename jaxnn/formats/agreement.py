@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 
 from jaxnn.compiled.networks import NOT_HERE, Networks, is_networks
-from jaxnn.compiled.objectives import METRICS, OBJECTIVES
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
 from jaxnn.formats.functions import has_functions, named
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
+from jaxnn.functional.metrics import METRICS
+from jaxnn.functional.objectives import Loss
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.hyperparameters import (
-    DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,
     Setting,
     complete,
-    loss_of,
 )
 from jaxnn.settings.sampling import checked_space
 from jaxnn.system.checks import brief, check_fits
@@ -27,15 +26,16 @@ from jaxnn.system.terminal import excerpt
 from jaxnn.training.recipes import networks_of
 
 
-def completed(setting: Setting, is_foreign: bool) -> dict[str, Any]:
+def completed(setting: Setting, is_foreign: bool, loss: Loss = "softmax") -> dict[str, Any]:
     """Returns a setting that was read, checked and with defaults for names that an old file lacks.
 
     Args:
       is_foreign: whether a user's model may have named further numbers, as functions may.
+      loss: the loss of a setting that names none, as those of earlier versions.
     """
     others = tuple(name for name in setting if name not in HYPERPARAMETERS)
     has_code = is_foreign or has_functions(setting)
-    return complete(setting, NOT_HERE._replace(numbers=others) if has_code else None)
+    return complete(setting, NOT_HERE._replace(numbers=others) if has_code else None, loss=loss)
 
 
 def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
@@ -57,7 +57,7 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
     for given, full in zip(study.given, study.settings, strict=True):
         # the defaults of a function that is not here are known from the full setting
         own = {**full, **given} if has_functions(full) else given
-        _check_given(completed(own, study.model is not None), full)
+        _check_given(completed(own, study.model is not None, full["loss"]), full)
     _check_curves(study)
     _check_numbers(study, setting_numbers)
     _check_lanes(study)
@@ -85,14 +85,15 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
 
 def _check_curves(study: Record) -> None:
     """ValueError unless a study has the curves of its settings, with values that can be."""
-    losses = dict.fromkeys(map(loss_of, study.settings)) or [DEFAULT_OBJECTIVE]
-    for name in (name for loss in losses for name in OBJECTIVES[loss].curves(has_valid=True)):
+    losses = dict.fromkeys(one["loss"] for one in study.settings) or [study.targets.default_loss]
+    objectives = [study.targets.objective(loss) for loss in losses]
+    for name in (name for one in objectives for name in one.curves(has_valid=True)):
         if name not in study.curves:
             raise ValueError(f"it holds the curves {brief([*study.curves])}; expected {name}, too")
     if METRICS[study.metric].valid not in study.curves:
         raise ValueError(f"it holds no curve of its metric {study.metric}")
     for name, curve in study.curves.items():
-        check_curve(name, curve)
+        check_curve(name, curve, min(one.least_cost for one in objectives))
 
 
 def _check_given(given: Setting, full: Setting) -> None:
@@ -147,8 +148,8 @@ def checked_program(study: Record, program: Any, lanes: Sequence[Lane]) -> Progr
     optimizers = {study.settings[row]["optimizer"] for row in rows}
     if not {*map(named, optimizers)} <= {*map(named, program.optimizers)}:
         raise ValueError(f"it holds states of {brief(program)}; expected {optimizers} among them")
-    losses = {loss_of(study.settings[row]) for row in rows}
-    if losses != {program.loss}:
+    losses = {named(study.settings[row]["loss"]) for row in rows}
+    if losses != {named(program.loss)}:
         raise ValueError(f"it holds states of {brief(program)}; expected the losses {losses}")
     return program._replace(networks=networks)
 
@@ -169,7 +170,7 @@ def checked_networks(study: Record, networks: Any, rows: np.ndarray) -> Networks
       ValueError: they are not the networks of the settings in these rows.
     """
     owns = {
-        networks_of(study.settings[row], study.model, study.input_shape, study.num_classes): None
+        networks_of(study.settings[row], study.model, study.input_shape, study.targets): None
         for row in rows
     }
     is_foreign = study.model is not None
@@ -193,6 +194,10 @@ def _check_treatments(study: Record, is_part: bool) -> None:
             raise ValueError(f"it holds a treatment {inputs} of fold {fold} that cannot be")
         if one.statistics is not None:
             check_statistics(*one.statistics, study.input_shape)
+        if study.targets.is_real != (one.targets is not None):
+            raise ValueError(f"it holds a treatment {inputs} whose targets are not the study's")
+        if one.targets is not None:
+            check_statistics(*one.targets, study.targets.shape)
         shape = (num_features, one.num_features)
         if one.space is None:
             is_fine = one.num_features == num_features

@@ -39,4 +39,5 @@ def with_functions(program: Any, plan: Plan) -> Any:
     functions = (value for one in plan.programs for value in one.program.functions)
     known = {name_of(value): value for value in functions}
     own: Any = lambda value: known.get(value.name, value) if isinstance(value, Missing) else value
-    return program._replace(optimizers=tuple(map(own, program.optimizers)))
+    optimizers = tuple(map(own, program.optimizers))
+    return program._replace(optimizers=optimizers, loss=own(program.loss))

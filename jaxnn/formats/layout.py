@@ -2,7 +2,7 @@
 
 | file | groups of arrays | some of the attributes, as JSON |
 | --- | --- | --- |
-| network | params, state, inputs (mean, deviation), curves | setting, diverged, input_shape |
+| network | params, state, inputs and targets (mean, deviation), curves | setting, targets, ... |
 | study | curves, lanes (diverged, ...), given, settings, treatments, chunks | plan, call, ... |
 
 `given` and `settings` are tables, see `jaxnn.formats.tables`: what settings have in common is an
@@ -20,8 +20,8 @@ import jax
 import numpy as np
 
 from jaxnn.compiled.networks import NOT_HERE
-from jaxnn.compiled.objectives import COST
 from jaxnn.data.inputs import InputStatistics, RowSpace, Treatment
+from jaxnn.data.targets import TargetStatistics
 from jaxnn.disk.commits import Commit, finished_among
 from jaxnn.disk.encoding import check, decode, encode
 from jaxnn.disk.hdf5 import write_arrays
@@ -32,6 +32,7 @@ from jaxnn.formats.agreement import check_study, checked_networks, completed
 from jaxnn.formats.parts import Part, absorb
 from jaxnn.formats.schemas import STUDY_VALUES, check_range
 from jaxnn.formats.tables import TABLES, settings_of, table
+from jaxnn.functional.metrics import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
@@ -117,7 +118,7 @@ def _arrays(study: Record) -> Iterator[tuple[str, np.ndarray]]:
     for name in COLUMNS:
         yield f"lanes/{name}", getattr(study, name)
     for (inputs, fold), one in study.treatments.items():
-        yield from named(f"treatments/{inputs}/{fold}", [one.statistics, one.space])
+        yield from named(f"treatments/{inputs}/{fold}", [one.statistics, one.space, one.targets])
     for index in sorted({*study.places[..., 0].flat} - {-1}):
         # networks of other chunks were trained further, in later chunks
         chunk = study.chunks[index]
@@ -174,7 +175,13 @@ def _treatment(found: Mapping[str, np.ndarray], num_features: int) -> Treatment:
     mean, deviation = (found.get(f"0/{name}") for name in InputStatistics._fields)
     statistics = None if mean is None else InputStatistics(mean, deviation)  # type: ignore[arg-type]
     basis = found.get("1/basis")
-    return Treatment(statistics, None if basis is None else RowSpace(basis), num_features)
+    of_targets: Any = [found.get(f"2/{name}") for name in TargetStatistics._fields]
+    return Treatment(
+        statistics,
+        None if basis is None else RowSpace(basis),
+        num_features,
+        None if of_targets[0] is None else TargetStatistics(*of_targets),
+    )
 
 
 def _study_of(

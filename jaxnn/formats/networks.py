@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxnn.data.inputs import InputStatistics
+from jaxnn.data.targets import TargetStatistics
 from jaxnn.disk.encoding import check, decode, encode
 from jaxnn.disk.hdf5 import write_arrays
 from jaxnn.disk.trees import filled, group_of, named
@@ -29,6 +30,7 @@ def write_network(fitted: Fitted, path: StrPath) -> None:
         "params": fitted.params,
         "state": fitted.state,
         "inputs": fitted.inputs,
+        "targets": fitted.target_statistics,
         "curves": fitted.curves,
     }
     about = {
@@ -36,7 +38,7 @@ def write_network(fitted: Fitted, path: StrPath) -> None:
         "setting": encode(fitted.setting),
         "diverged": fitted.diverged,
         "input_shape": encode(fitted.input_shape),
-        "num_classes": fitted.num_classes,
+        "targets": encode(fitted.targets),
         "is_mlp": fitted.is_mlp,
     }
     leaves = (leaf for group, tree in trees.items() for leaf in named(group, tree))
@@ -54,7 +56,10 @@ def network_in(
     Raises:
       ValueError: the contents do not fit each other.
     """
-    about = {**about, **{name: decode(about[name]) for name in ("setting", "input_shape")}}
+    about = {
+        **about,
+        **{name: decode(about[name]) for name in ("setting", "input_shape", "targets")},
+    }
     check("the network", about, NETWORK_VALUES)
     input_shape = about["input_shape"]
     is_mlp = about["is_mlp"]
@@ -63,7 +68,7 @@ def network_in(
         raise ValueError(
             f"{path} holds a network that mlp did not make; expected load(path, model)"
         )
-    networks = networks_of(setting, None if is_mlp else model, input_shape, about["num_classes"])
+    networks = networks_of(setting, None if is_mlp else model, input_shape, about["targets"])
     network = networks.own_model(setting)
     params, state = jax.eval_shape(lambda: network.init(jax.random.key(0)))
     inputs = None
@@ -75,7 +80,17 @@ def network_in(
         inputs = InputStatistics(*shapes)
         found = filled(path, "inputs", inputs, arrays)
         check_statistics(found.mean, found.deviation, input_shape)
-    check_curves(group_of(arrays, "curves"))
+    is_standardised = about["targets"].is_real and setting["targets"] == "standardised"
+    target_statistics: Any = None
+    if is_standardised != bool(group_of(arrays, "targets")):
+        raise ValueError("its real targets have statistics if and only if they were standardised")
+    if is_standardised:
+        one: Any = jax.ShapeDtypeStruct(about["targets"].shape, float)
+        target_statistics = filled(path, "targets", TargetStatistics(one, one), arrays)
+        mean, deviation = target_statistics
+        check_statistics(mean, deviation, about["targets"].shape)
+    objective = about["targets"].objective(setting["loss"])
+    check_curves(group_of(arrays, "curves"), objective.least_cost)
     fill = lambda group, tree: jax.tree.map(own, filled(path, group, tree, arrays))
     return Fitted(
         model=network,
@@ -86,6 +101,7 @@ def network_in(
         curves=group_of(arrays, "curves"),
         diverged=about["diverged"],
         input_shape=input_shape,
-        num_classes=about["num_classes"],
+        targets=about["targets"],
+        target_statistics=target_statistics,
         is_mlp=is_mlp,
     )

@@ -12,10 +12,10 @@ import numpy as np
 
 from jaxnn.compiled.mixtures import Mixture
 from jaxnn.compiled.networks import NOT_HERE, Foreign, is_networks
-from jaxnn.compiled.objectives import METRICS, OBJECTIVES, VALID, metric_of
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.inputs import INPUTS
+from jaxnn.data.targets import TARGETS
 from jaxnn.disk.encoding import (
     SECONDS,
     TEXT,
@@ -33,10 +33,12 @@ from jaxnn.disk.encoding import (
 )
 from jaxnn.formats.functions import named_in
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.metrics import COST, METRICS, VALID, metric_of
 from jaxnn.functional.models import MOST_LAYERS
+from jaxnn.functional.objectives import OBJECTIVES, Targets
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.results.records import SHAPE, WRITTEN
-from jaxnn.settings.hyperparameters import DEFAULT_OBJECTIVE, SWITCHES
+from jaxnn.settings.hyperparameters import SWITCHES
 from jaxnn.system.checks import brief
 
 
@@ -57,7 +59,7 @@ STUDY_VALUES: Schema = {
     "treatments": many(row(one_of(*INPUTS), whole(), whole(1)), kind=list),
     "shape": row(whole(), whole(1), whole(1)),
     "curves": Rule(
-        f"a list of {', '.join(OBJECTIVES[DEFAULT_OBJECTIVE].curves(has_valid=True))}",
+        f"a list of {', '.join(METRICS)}, for training and validation",
         _are_curves,
     ),
     "dtype": one_of("float32", "float64"),
@@ -70,7 +72,7 @@ NETWORK_VALUES: Schema = {
     "setting": an(dict),
     "diverged": maybe(whole()),
     "input_shape": SHAPE,
-    "num_classes": whole(2),
+    "targets": an(Targets),
     "is_mlp": TRUTH,
 }
 
@@ -81,6 +83,8 @@ RUN_VALUES: Schema = {
     "seconds": row(SECONDS, SECONDS),
 }
 
+
+recorded(num_classes=maybe(whole(2)), shape=many(whole(1), 0, 1))(Targets)
 
 # how classes of `training`, which knows nothing of files, are saved
 recorded(lambda: Foreign(NOT_HERE), as_name="Model")(Foreign)
@@ -103,12 +107,13 @@ recorded(
     switches=many(one_of(*SWITCHES), 0, len(SWITCHES)),
     schedules=many(key_of(DECAY_SCHEDULES), 1, len(DECAY_SCHEDULES)),
     keep_best=maybe(WRITTEN["metric"]),
-    loss=key_of(OBJECTIVES),
+    loss=named_in(OBJECTIVES),
+    targets=maybe(one_of(*TARGETS)),
     least_batch_size=maybe(whole(1)),
 )(Program)
 
 
-def check_curves(curves: Mapping[str, np.ndarray]) -> None:
+def check_curves(curves: Mapping[str, np.ndarray], least_cost: float = -math.inf) -> None:
     """Raises ValueError unless curves have known names and one length."""
     lengths = {curve.shape for curve in curves.values()}
     kinds = {curve.dtype.kind for curve in curves.values()}
@@ -118,12 +123,14 @@ def check_curves(curves: Mapping[str, np.ndarray]) -> None:
     if lengths and len(lengths.pop()) != 1:
         raise ValueError("it holds curves of several axes; expected one")
     for name, curve in curves.items():
-        check_curve(name, curve)
+        check_curve(name, curve, least_cost)
 
 
-def check_curve(name: str, curve: np.ndarray) -> None:
+def check_curve(name: str, curve: np.ndarray, least_cost: float = -math.inf) -> None:
     """Raises ValueError unless these are values of a metric, or NaN after divergence."""
-    least, most = metric_of(name).bounds
+    metric = metric_of(name)
+    least, most = metric.bounds
+    least = least_cost if metric is COST else least
     # a weighted mean may be rounded to just above 1
     known, reach = curve[~np.isnan(curve)], most * (1 + 1e-3)
     if known.size and not least <= known.min() <= known.max() <= reach:

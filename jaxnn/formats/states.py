@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState, init_train_state
 from jaxnn.disk.commits import Commit
@@ -18,6 +17,7 @@ from jaxnn.formats.agreement import check_lane, checked_program
 from jaxnn.formats.functions import is_same, with_functions
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_content
 from jaxnn.formats.parts import part_of, take_over
+from jaxnn.functional.metrics import COST
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results.records import COLUMNS, Record

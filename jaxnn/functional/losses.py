@@ -262,32 +262,3 @@ def l2_penalty(params: Params) -> Array:
     of_kernel = lambda leaf, is_kernel: jnp.sum(jnp.square(leaf)) if is_kernel else None
     squares = jax.tree.leaves(jax.tree.map(of_kernel, params, kernels(params)))
     return 0.5 * sum(squares, jnp.zeros(()))
-
-
-def accuracy(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Array:
-    """Returns the share of examples whose largest logit is the label's.
-
-    An example counts as wrong if its largest logit is not finite or any logit is NaN.
-
-    Args:
-      logits: (B, C).
-      labels: integers (B,).
-      weights: (B,) or None.
-
-    Returns:
-      a scalar in 0..1.
-
-    >>> accuracy(jnp.array([[1.0, 2.0], [3.0, 0.0]]), jnp.array([1, 1]))
-    Array(0.5, dtype=float32)
-    """
-    logits, labels = real_array(logits), jnp.asarray(labels)
-    if labels.shape != logits.shape[:-1]:
-        raise ValueError(
-            f"accuracy got labels {list(labels.shape)}; expected {list(logits.shape[:-1])}"
-        )
-    if jnp.issubdtype(labels.dtype, jnp.floating):
-        raise ValueError(f"accuracy got labels of type {labels.dtype}; expected class numbers")
-    labels = class_numbers(labels)
-    is_hit = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
-    is_known = jnp.isfinite(jnp.max(logits, axis=-1))
-    return weighted_mean((is_hit & is_known).astype(logits.dtype), weights)

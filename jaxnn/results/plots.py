@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxnn.compiled.objectives import VALID, Metric, metric_of
+from jaxnn.functional.metrics import VALID, Metric, metric_of
 from jaxnn.results.axes import axes_of
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Axis, Choice
@@ -47,8 +47,13 @@ def plain(text: str) -> str:
 def _limits(metric: Metric) -> tuple[float | None, float | None]:
     """Of an axis: a little beyond what can be reached; None where there is no bound."""
     low, high = metric.bounds
-    margin = 0.02 * (high - low)
+    margin = 0.02 * (high - low) if np.isfinite(high - low) else 0.02
     return low if np.isfinite(low) else None, high + margin if np.isfinite(high) else None
+
+
+def _chance(study: Record) -> float:
+    """The cost of a network that knows nothing, ln C; 0 if it is not known."""
+    return float(np.log(study.targets.num_classes or 1))
 
 
 def _check_has_settings(name: str, study: Record) -> None:
@@ -61,7 +66,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
 
     Args:
       study: a study; repetitions of a setting are averaged, and a curve ends at divergence.
-      curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is the study's metric.
+      curve: the name of one of its curves, such as "valid_cost"; None is the study's metric.
     """
     _check_has_settings("plot_learning_curves", study)
     curve = study.ranked_by[0].valid if curve is None else curve
@@ -88,7 +93,7 @@ def plot_learning_curves(study: Record, curve: str | None = None) -> "Figure":
         if finite.size:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
-            axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
+            axes.set_ylim(finite.min() * 0.9, 4 * max(_chance(study), np.median(finite)))
     else:
         axes.set_ylim(*_limits(metric))
     title = f"{len(values):,} settings"
@@ -215,7 +220,7 @@ def plot_rungs(study: Record) -> "Figure":
     metric = study.ranked_by[0]
     if metric.is_logarithmic and finite.size:
         axes.set_yscale("log")
-        axes.set_ylim(finite.min() * 0.9, 4 * max(np.log(study.num_classes), np.median(finite)))
+        axes.set_ylim(finite.min() * 0.9, 4 * max(_chance(study), np.median(finite)))
     elif not metric.is_logarithmic:
         axes.set_ylim(*_limits(metric))
     axes.set_xscale("log")

@@ -6,18 +6,18 @@ from typing import Annotated, Any, Self, get_type_hints
 
 import numpy as np
 
-from jaxnn.compiled.objectives import COST, METRICS, OBJECTIVES, Metric
 from jaxnn.data.inputs import Treatment
 from jaxnn.disk.encoding import SECONDS, TEXT, Rule, an, key_of, many, maybe, one_of, whole
+from jaxnn.functional.metrics import COST, METRICS, Metric
+from jaxnn.functional.objectives import Objective, Targets
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.planning.plans import Plan
 from jaxnn.results import uncertainty
 from jaxnn.results.axes import StudyAxis, domain_of, parts_of, varied, varied_axes
-from jaxnn.results.trials import Chunk, Column, Rung, Trial
+from jaxnn.results.trials import Chunk, Column, Rung, Trial, failures_in_words
 from jaxnn.settings.domains import Domain
-from jaxnn.settings.hyperparameters import loss_of, plain_setting
+from jaxnn.settings.hyperparameters import plain_setting
 from jaxnn.system.checks import check_fits
-from jaxnn.system.terminal import counted
 
 SHAPE = many(whole(1), 1, 32)
 
@@ -33,7 +33,7 @@ class Record:
       given, settings: each setting as it was given, and with all defaults.
       space: the space that the settings were sampled from, or None.
       model: the user's pair of functions, or the function that makes it; None is `mlp`.
-      metric: "accuracy" or "cost", on the validation set.
+      metric: the metric on the validation set that ranks the settings.
       plan: which settings share a program.
       treatments: (the setting's `inputs`, fold) -> treatment of the inputs.
       curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN after divergence
@@ -63,7 +63,7 @@ class Record:
     plan: Annotated[Plan, an(Plan)]
     treatments: dict[tuple[str, int], Treatment]
     input_shape: Annotated[tuple[int, ...], SHAPE]
-    num_classes: Annotated[int, whole(2)]
+    targets: Annotated[Targets, an(Targets)]
     curves: dict[str, np.ndarray]
     diverged: Annotated[np.ndarray, Column(-1)]
     epochs_done: Annotated[np.ndarray, Column(0)]
@@ -101,8 +101,8 @@ class Record:
     def check_room(self, num_settings: int) -> None:
         """Raises ValueError if the curves of so many further settings do not fit in memory."""
         num_lanes = (len(self.given) + num_settings) * self.diverged.shape[1]
-        # at most four curves of eight bytes a number, and 200 bytes for the rest of a lane
-        needed = num_lanes * (32 * self.num_epochs + 200)
+        # curves of at most eight bytes a number, and 200 bytes for the rest of a lane
+        needed = num_lanes * (8 * len(self.curves) * self.num_epochs + 200)
         check_fits(needed, f"{num_lanes:,} networks of {self.num_epochs:,} epochs: their curves")
 
     def grow(self, given: Sequence[Mapping[str, Any]], settings: Sequence[dict[str, Any]]) -> None:
@@ -174,8 +174,20 @@ class Record:
     @property
     def ranked_by(self) -> tuple[Metric, Metric]:
         """The metric that ranks the settings, and the one that breaks ties."""
-        loss = loss_of(self.settings[0] if self.settings else {})
-        return OBJECTIVES[loss].ranked_by(self.metric)
+        return self.objective.ranked_by(self.metric)
+
+    @property
+    def objective(self) -> Objective:
+        """The objective of the first setting, whose metrics rank all."""
+        default = self.targets.default_loss
+        return self.targets.objective(self.settings[0]["loss"] if self.settings else default)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range of the metric's values."""
+        metric, _ = self.ranked_by
+        least = self.objective.least_cost
+        return (least, metric.bounds[1]) if metric is COST else metric.bounds
 
     @property
     def ranking(self) -> np.ndarray:
@@ -210,7 +222,7 @@ class Record:
             state = "PRUNED"
         values = self.reached(METRICS[self.metric].valid, number)
         value, reach = values.mean(), uncertainty.half_width(values, self.folds)
-        low, high = np.clip((value - reach, value + reach), *METRICS[self.metric].bounds).tolist()
+        low, high = np.clip((value - reach, value + reach), *self.bounds).tolist()
         return Trial(
             number=number,
             params=dict(self.given[number]),
@@ -253,22 +265,9 @@ class Record:
         has_diverged = (self.diverged >= 0).any(axis=1)
         is_dropped = (self.dropped > 0) & ~has_diverged
         is_cut_off = ~self.is_complete.all(axis=1) & ~has_diverged & ~is_dropped
-        counts = [int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off)]
         rates = [self.settings[number]["learning_rate"] for number in np.flatnonzero(has_diverged)]
-        least, most = min(rates, default=0), max(rates, default=0)
-        span = f"{least:.2g}" if least == most else f"{least:.2g} to {most:.2g}"
-        reasons = (
-            f"diverged (learning rates {span})",
-            "dropped on the way",
-            "not trained to the end",
-            "without a finite validation cost",
-        )
-        counts.append(len(self.given) - self.ranked.size - sum(counts))
-        return ", ".join(
-            f"{counted(count, 'setting')} {reason}"
-            for count, reason in zip(counts, reasons, strict=True)
-            if count > 0
-        )
+        counts = [int(some.sum()) for some in (has_diverged, is_dropped, is_cut_off)]
+        return failures_in_words(counts, rates, len(self.given) - self.ranked.size)
 
     @property
     def varied(self) -> list[str]:

@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnn.compiled.objectives import COST
 from jaxnn.disk.writing import write_whole
+from jaxnn.functional.metrics import COST
 from jaxnn.results.axes import StudyAxis
 from jaxnn.results.plots import axis_ticks
 from jaxnn.results.records import Record

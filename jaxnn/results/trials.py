@@ -1,13 +1,14 @@
 """The parts of a record: lanes, trials, chunks, rungs and columns."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jaxnn.compiled.networks import Networks
 from jaxnn.disk.encoding import many, recorded, whole
 from jaxnn.functional.types import Params, State
+from jaxnn.system.terminal import counted
 
 Lane = tuple[int, int]
 """(number of the setting, index of the repetition)."""
@@ -101,6 +102,31 @@ class Rung(NamedTuple):
     epochs: int
     entered: tuple[int, ...]
     kept: tuple[int, ...]
+
+
+def failures_in_words(
+    counts: Sequence[int], diverging_rates: Sequence[float], num_without_value: int
+) -> str:
+    """Returns text on the settings that have no value, or "".
+
+    Args:
+      counts: of settings that diverged, were dropped, and were not trained to the end.
+      diverging_rates: the learning rates of those that diverged.
+      num_without_value: the number of all of them, and others.
+    """
+    least, most = min(diverging_rates, default=0), max(diverging_rates, default=0)
+    span = f"{least:.2g}" if least == most else f"{least:.2g} to {most:.2g}"
+    reasons = (
+        f"diverged (learning rates {span})",
+        "dropped on the way",
+        "not trained to the end",
+        "without a finite validation cost",
+    )
+    return ", ".join(
+        f"{counted(count, 'setting')} {reason}"
+        for count, reason in zip((*counts, num_without_value - sum(counts)), reasons, strict=True)
+        if count > 0
+    )
 
 
 class Column(NamedTuple):

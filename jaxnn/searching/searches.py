@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
@@ -49,7 +48,7 @@ def search(
     order_seed: int = 0,
     select: str = "mean",
     keep: str = "last",
-    metric: str = ACCURACY.name,
+    metric: str | None = None,
     model: Model | ModelFn | None = None,
     row_space: bool = False,
     chunk: int | None = None,
@@ -138,12 +137,13 @@ def search(
         parts = options.parts(train, valid)
         training_part, space = parts[0][0], checked_space(space)
         drawn, rungs = _drawn(how, space, budget, options, training_part)
+        options = options.ranked(drawn.recipes)
     plan = plan_of_first(hosts, drawn.plan, options.model)
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
             return Study.of(whole_record(commits.finished, options.model))
-        begun = how.begin(call)
+        begun = how.begin(Call(call.function, {**call.arguments, "metric": options.metric}))
         study = empty_record(
             Study, options, parts, plan, epochs=budget.max_epochs, space=space, call=text
         )

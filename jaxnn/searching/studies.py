@@ -84,7 +84,10 @@ class Study(Record):
             },
             diverged=None if step < 0 else step,
             input_shape=self.input_shape,
-            num_classes=self.num_classes,
+            targets=self.targets,
+            target_statistics=copy.deepcopy(inputs.targets)
+            if setting["targets"] == "standardised"
+            else None,
             is_mlp=chunk.networks.is_mlp,
         )
 
@@ -132,6 +135,7 @@ class Study(Record):
         rows = self._best_rows(1 if top is None else top)
         options = Options(
             model=self.model,
+            metric=self.metric,
             seed=seed,
             order_seed=order_seed,
             row_space=self.plan.row_space,
@@ -190,7 +194,7 @@ class Study(Record):
         if values.shape[1] < 2:
             raise ValueError("compare got one repetition; expected seeds or folds of two at least")
         found = uncertainty.compare(values[first], values[second], self.folds)
-        low, high = self.ranked_by[0].bounds
+        low, high = self.bounds
         most = high - low
         low, high = np.clip(found.interval, -most, most).tolist()
         return found._replace(interval=(low, high))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.directories import commits_in
 from jaxnn.disk.writing import StrPath
@@ -38,7 +37,7 @@ def sweep(
     order_seed: int = 0,
     model: Model | ModelFn | None = None,
     keep: str = "last",
-    metric: str = ACCURACY.name,
+    metric: str | None = None,
     row_space: bool = False,
     plan: Plan | None = None,
     chunk: int | None = None,
@@ -74,7 +73,8 @@ def sweep(
       model: a pair of pure functions in place of `mlp`, or a function that makes one, see `fit`.
       keep: "last" keeps each network of the last epoch; "best" keeps it and takes its value from
         its best validation epoch.
-      metric: "accuracy" or "cost" on the validation set, by which settings are ranked.
+      metric: the metric of the validation set by which settings are ranked: "accuracy" or "cost";
+        for real targets "rmse", "mae", "r2" or "cost". None is "accuracy" or "rmse".
       row_space: if there are fewer examples than features, train in the row space of the training
         inputs and convert the weights back at the end, see `fit`.
       plan: a plan that `plan` made for the same settings; None makes it.
@@ -119,6 +119,7 @@ def sweep(
             raise ValueError(f"plan got {plan!r}; expected one made by jaxnn.plan")
         parts = options.parts(train, valid)
         prepared = recipes(settings, parts[0][0], options.model, epochs)
+        options = options.ranked(prepared)
         plan = options.plan(prepared, parts[0][0], epochs) if plan is None else plan
         check_plan(plan, prepared, row_space)
         if options.chunk:

@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnn.data.inputs import INPUTS
+from jaxnn.data.targets import TARGETS
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.models import MOST_LAYERS
+from jaxnn.functional.objectives import OBJECTIVES, Loss, Objective
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
 from jaxnn.functional.types import Model
 from jaxnn.system.checks import brief, plain
 from jaxnn.system.functions import own_numbers
-
-DEFAULT_OBJECTIVE = "softmax"
-"""The objective of a setting that names none."""
 
 Setting = Mapping[str, Any]
 
@@ -113,6 +112,11 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "activation": _choice("relu", ACTIVATIONS),
     "init": _choice("xavier_uniform", INITIALIZERS),
     "batch_size": Hyperparameter(32, _is_count, "a whole number >= 1 and below 2^31"),
+    "loss": _row("softmax", OBJECTIVES, "(outputs, targets, **numbers) -> costs (B,)"),
+    "targets": _choice("raw", TARGETS),
+    "label_smoothing": _switch(0.0, "a number in [0, 1)", lambda v: 0 <= v < 1),
+    "huber_delta": _number(1.0, "a finite number > 0", lambda v: v > 0),
+    "quantile": _number(0.5, "a number between 0 and 1", lambda v: 0 < v < 1),
     "l2": _switch(0.0, "a finite number >= 0", lambda v: v >= 0),
     "weight_decay": _switch(0.0, "a finite number >= 0", lambda v: v >= 0),
     "clip_norm": _switch(None, "a finite number > 0", lambda v: v > 0),
@@ -130,13 +134,14 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
 Optimizers and schedules may have other defaults for their numbers, see `TABLES`.
 """
 
-TABLES: dict[str, Mapping[str, Optimizer] | Mapping[str, Schedule]] = {
+TABLES: dict[str, Mapping[str, Optimizer | Schedule | Objective]] = {
     "optimizer": OPTIMIZERS,
+    "loss": OBJECTIVES,
     "decay_schedule": DECAY_SCHEDULES,
 }
 """Hyperparameters whose value names a row of a table, and the tables."""
 
-FUNCTIONS = {"optimizer": 1}
+FUNCTIONS = {"optimizer": 1, "loss": 2}
 """Hyperparameters whose value may be a function, and the number of its arguments before numbers."""
 
 
@@ -159,8 +164,10 @@ def _row_of(key: str, value: Any) -> Any:
     return _OwnRow(tuple(numbers), defaults)
 
 
-def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
-    """Returns the setting with all defaults, checked.
+def complete(
+    setting: Setting, model: Model | None = None, *, loss: Loss = "softmax"
+) -> dict[str, Any]:
+    """Returns the setting with all defaults, checked; `loss` is the default of that name.
 
     `beta2` defaults to 0.999 for adam and 0.9 for rmsprop, `decay_rate` to 1 ("inverse",
     "inverse_sqrt"), 0.95 ("exponential") or 0.5 ("staircase"). A name that the optimizer does not
@@ -184,7 +191,7 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
             raise ValueError(f"setting has the unknown key {brief(key)}; {hint}")
     full: dict[str, Any] = {}
-    own_defaults: dict[str, float] = {}
+    own_defaults: dict[str, Any] = {"loss": loss}
     for key, rule in known.items():
         if key not in setting and key not in own_defaults and rule is _OWN:
             raise ValueError(f"setting lacks {key!r}, a number that its model or function takes")
@@ -199,11 +206,6 @@ def complete(setting: Setting, model: Model | None = None) -> dict[str, Any]:
             f"{full['decay_schedule']!r}"
         )
     return full
-
-
-def loss_of(setting: Setting) -> str:
-    """Returns the name of a setting's objective."""
-    return setting.get("loss", DEFAULT_OBJECTIVE)
 
 
 def is_used(name: str, full: Setting) -> bool:

@@ -29,6 +29,10 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
     return {name: column[0] for name, column in traced_columns([full]).items()}
 
 
+_INDEXED = ("optimizer", "decay_schedule")
+"""Names of rows by which the lanes of a program may differ."""
+
+
 def traced_columns(settings: Sequence[Setting]) -> dict[str, np.ndarray]:
     """Returns the traced part of completed settings of the same names, name -> (S,).
 
@@ -40,9 +44,9 @@ def traced_columns(settings: Sequence[Setting]) -> dict[str, np.ndarray]:
         for key in settings[0]
         if is_traced(key)
     }
-    for key, table in TABLES.items():
+    for key in _INDEXED:
         # a function trains in programs of its own, where its place does not matter
-        places = {name: place for place, name in enumerate(table)}
+        places = {name: place for place, name in enumerate(TABLES[key])}
         columns[key] = np.array([places.get(one[key], 0) for one in settings], np.int32)
     return columns
 

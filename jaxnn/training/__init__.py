@@ -2,6 +2,7 @@
 
 How many lanes train together, and on which devices, belongs to `jaxnn.planning` and `jaxnn.engine`.
 
-Files, in reading order: `recipes` (checked settings), `hooks` (`on_epoch`), `stretches` (compiled
-calls for one network), `fitting` (`fit`), `fitted` (`Fitted`, `Ensemble`).
+Files, in reading order: `requirements` (of data and training), `recipes` (checked settings),
+`hooks` (`on_epoch`), `setups` and `stretches` (compiled calls for one network), `fitting` (`fit`),
+`fitted` (`Fitted`, `Ensemble`).
 """

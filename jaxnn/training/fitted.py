@@ -9,14 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.compiled.objectives import METRICS, OBJECTIVES, Objective
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import InputStatistics, with_small_weights
 from jaxnn.data.reading import as_inputs
+from jaxnn.data.targets import TargetStatistics
+from jaxnn.functional.losses import weighted_mean
 from jaxnn.functional.normalization import population_statistics
+from jaxnn.functional.objectives import OBJECTIVES, Objective, Targets
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
-from jaxnn.settings.hyperparameters import loss_of
 from jaxnn.system.checks import check_fork
+from jaxnn.system.functions import short_name
 from jaxnn.system.terminal import warn_caller
 
 
@@ -29,11 +31,12 @@ class Fitted:
       params, state: the trained parameters and state.
       inputs: the training part's statistics, by which inputs are normalised; None for "raw".
       setting: every hyperparameter, including defaults.
-      curves: name -> (E,): cost, accuracy and, where there was validation data, valid_cost and
-        valid_accuracy.
+      curves: name -> (E,): cost, accuracy (for real targets rmse, mae and r2) and, where there was
+        validation data, valid_cost and so on.
       diverged: the step whose cost was not finite, counted from 0, or None.
       input_shape: the shape of an example of the training set.
-      num_classes: its number of classes.
+      targets: what its targets are: the number of classes, or the shape of real targets.
+      target_statistics: mean and deviation of its real targets, if they were standardised.
       is_mlp: whether `mlp` made the model from the setting, so that `load` can make it again.
     """
 
@@ -45,26 +48,62 @@ class Fitted:
     curves: dict[str, np.ndarray]
     diverged: int | None
     input_shape: tuple[int, ...]
-    num_classes: int
+    targets: Targets
+    target_statistics: TargetStatistics | None = None
     is_mlp: bool = True
 
-    def predict(self, x: ArrayLike) -> np.ndarray:
-        """Returns the most probable class (N,) of inputs (N, ...).
+    @property
+    def num_classes(self) -> int | Any:
+        """C; None for real targets."""
+        return self.targets.num_classes
 
-        If the network's outputs for an input are not finite, it is class 0, with a warning.
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """Returns predictions for inputs (N, ...).
+
+        For classes it is the most probable class (N,), for K labels 0 or 1 (N, K), and for real
+        targets numbers in the targets' own units, (N,) or (N, K) in float64. If the network's
+        outputs for an input are not finite, it is class 0, or NaN, with a warning.
         """
-        return self._objective.predict(self._logits(x))
+        outputs, objective = self._outputs(x), self._objective
+        if objective.point is not None:
+            points = np.asarray(objective.point(jnp.asarray(outputs))).reshape(
+                -1, *self.targets.shape
+            )
+            by = self.target_statistics
+            return points.astype(np.float64) if by is None else by.restore(points)
+        assert objective.labels is not None, "an objective has labels or predicts numbers"
+        return objective.labels.decide(outputs).reshape(-1, *self.targets.shape)
 
     def predict_proba(self, x: ArrayLike) -> np.ndarray:
-        """Returns softmax probabilities (N, C) of inputs (N, ...).
+        """Returns probabilities of the classes (N, C), or of K labels (N, K), of inputs (N, ...).
 
         If the network's outputs for an input are not finite, they are NaN, with a warning.
+
+        Raises:
+          ValueError: the objective has none, as that of real targets.
         """
-        return np.array(_probabilities(self._objective, jax.device_put(self._logits(x))))
+        labels = self._objective.labels
+        if labels is None or labels.probabilities is None:
+            raise ValueError(
+                f"predict_proba got a network with the loss {short_name(self.setting['loss'])!r}, "
+                "whose outputs are no probabilities; expected predict"
+            )
+        found = _probabilities(labels.probabilities, jax.device_put(self._outputs(x)))
+        found = np.array(found)
+        if self.targets.is_real:
+            return found.reshape(-1, *self.targets.shape)
+        # one logit of two classes
+        return found if found.shape[1] > 1 else np.concatenate([1 - found, found], axis=1)
 
     def score(self, data: Dataset) -> float:
-        """Returns the weighted accuracy on `data`; outputs that are not finite count as wrong."""
-        return _score(self._objective, self._logits(data.original), data)
+        """Returns the first metric of the objective on `data`.
+
+        For classes it is the weighted accuracy, where outputs that are not finite count as wrong;
+        for real targets the root of the mean squared error, in the targets' own units.
+        """
+        if self._objective.point is not None:
+            return rmse(self.predict(data.original), data)
+        return _score(self._objective, self._outputs(data.original), data)
 
     def with_population_statistics(self, data: Dataset) -> "Fitted":
         """Returns the network with batch-norm statistics of the whole training set `data`.
@@ -78,9 +117,9 @@ class Fitted:
 
     @property
     def _objective(self) -> Objective:
-        return OBJECTIVES[loss_of(self.setting)]
+        return self.targets.objective(self.setting["loss"])
 
-    def _logits(self, x: ArrayLike) -> np.ndarray:
+    def _outputs(self, x: ArrayLike) -> np.ndarray:
         check_fork("a fitted network")
         x = as_inputs(x, "x")
         if x.shape[1:] != self.input_shape:
@@ -92,17 +131,17 @@ class Fitted:
         inputs = x.astype(dtype) if self.inputs is None else self.inputs.normalise(x)
         numbers = {name: self.setting[name] for name in self.model.numbers}
         given = jax.device_put((inputs, numbers))
-        logits = np.array(_logits(self.model, self.params, self.state, *given))
+        outputs = np.array(_outputs(self.model, self.params, self.state, *given))
         # the largest is NaN or infinite; a single logit of -inf is a probability of 0
-        is_unknown = ~np.isfinite(logits.max(axis=-1))
+        is_unknown = ~np.isfinite(outputs.max(axis=-1))
         if is_unknown.any():
-            logits[is_unknown] = np.nan
+            outputs[is_unknown] = np.nan
             warn_caller(
                 f"the network's outputs are not finite for {is_unknown.sum():,} of {len(x):,} "
                 "inputs, whose predictions mean nothing: the network has diverged, or the inputs "
                 "are far outside of the training set's range"
             )
-        return logits
+        return outputs
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the network to an HDF5 file, which `load` reads; see `jaxnn.formats.layout`.
@@ -123,29 +162,38 @@ def save_network(fitted: Any, path: str | os.PathLike[str]) -> None:
 
 
 def _score(objective: Objective, outputs: np.ndarray, data: Dataset) -> float:
-    """The objective's first metric of outputs, or probabilities, that are on the host."""
-    return float(_first_metric(objective, jax.device_put(outputs), data.y, data.weights))
+    """The share of labels that are predicted, from outputs or probabilities on the host."""
+    assert objective.labels is not None
+    hits = objective.labels.hits
+    return float(_accuracy(hits, jax.device_put(outputs), data.y, data.weights))
 
 
-@functools.partial(jax.jit, static_argnames="objective")
-def _first_metric(
-    objective: Objective, outputs: Array, targets: Array, weights: Array | None
-) -> Array:
-    metric = METRICS[objective.metrics[0]]
-    cost = objective.mean_cost(outputs, targets, weights)
-    return metric.value(metric.of_step(cost, outputs, targets, weights))
+@functools.partial(jax.jit, static_argnames="hits")
+def _accuracy(hits: Any, outputs: Array, targets: Array, weights: Array | None) -> Array:
+    return weighted_mean(hits(outputs, targets), weights)
 
 
-@functools.partial(jax.jit, static_argnames="objective")
-def _probabilities(objective: Objective, outputs: Array) -> Array:
-    return objective.probabilities(outputs)
+def rmse(predictions: np.ndarray, data: Dataset) -> float:
+    """Returns the root of the weighted mean squared error of predictions, in float64."""
+    errors = (predictions - data.original_y).reshape(len(data), -1)
+    weights = with_small_weights(data).host_weights().astype(np.float64)
+    # divided by the largest, whose square may overflow
+    size = np.abs(errors).max() or 1.0
+    squares = np.square(errors / size).mean(axis=1)
+    return float(size * np.sqrt((weights * squares).sum() / weights.sum()))
+
+
+@functools.partial(jax.jit, static_argnames="of_outputs")
+def _probabilities(of_outputs: Any, outputs: Array) -> Array:
+    found: Array = of_outputs(outputs)
+    return found
 
 
 _population_statistics = jax.jit(population_statistics, static_argnames="model")
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _logits(
+def _outputs(
     model: Model,
     params: Params,
     state: State,
@@ -158,6 +206,8 @@ def _logits(
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ensemble:
     """Networks whose probabilities are averaged: p(x) = 1 / M * sum of softmax(logits_m(x)).
+
+    Of real targets the predictions are averaged.
 
     Attributes:
       members: the M networks, as from `Study.ensemble`.
@@ -175,7 +225,7 @@ class Ensemble:
     def __post_init__(self) -> None:
         if not self.members:
             raise ValueError("Ensemble got no members; expected one trained network at least")
-        shapes = {(one.input_shape, one.num_classes) for one in self.members}
+        shapes = {(one.input_shape, one.targets) for one in self.members}
         if len(shapes) > 1:
             raise ValueError(f"Ensemble got members for {shapes}; expected one shape of data")
 
@@ -184,10 +234,23 @@ class Ensemble:
         return np.mean([member.predict_proba(x) for member in self.members], axis=0)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """Returns the class (N,) of the highest mean probability."""
-        return self.predict_proba(x).argmax(axis=-1)
+        """Returns the class (N,) of the highest mean probability.
+
+        For K labels it is 1 where the mean probability exceeds 1/2, and for real targets the mean
+        of the members' predictions.
+        """
+        if self.members[0]._objective.point is not None:
+            return np.mean([member.predict(x) for member in self.members], axis=0)
+        probabilities = self.predict_proba(x)
+        is_classes = not self.members[0].targets.is_real
+        return probabilities.argmax(axis=-1) if is_classes else (probabilities > 0.5).astype(int)
 
     def score(self, data: Dataset) -> float:
-        """Returns the weighted accuracy on `data`."""
-        objective = OBJECTIVES[loss_of(self.members[0].setting)]
-        return _score(objective, self.predict_proba(data.original), data)
+        """Returns the weighted accuracy on `data`; for real targets the rmse."""
+        first = self.members[0]
+        if first._objective.point is not None:
+            return rmse(self.predict(data.original), data)
+        probabilities = self.predict_proba(data.original)
+        if first.targets.is_real:
+            return _score(OBJECTIVES["sigmoid"], probabilities - 0.5, data)
+        return _score(OBJECTIVES["softmax"], probabilities, data)

@@ -5,16 +5,15 @@ import numpy as np
 
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.datasets import Dataset
-from jaxnn.data.inputs import check_row_space, treatment
-from jaxnn.data.splits import checked_data
-from jaxnn.functional.types import Model, ModelFn, as_model
+from jaxnn.functional.types import Model, ModelFn
 from jaxnn.settings.hyperparameters import Setting, plain_setting
 from jaxnn.system.checks import check_fork, whole_number
 from jaxnn.system.signals import TrainingInterrupted, held_signals, rescued
 from jaxnn.training.fitted import Fitted
 from jaxnn.training.hooks import Hook, OnEpoch
-from jaxnn.training.recipes import Recipe, recipe, warn_of_scales
-from jaxnn.training.stretches import Reached, Setup, train_stretch
+from jaxnn.training.recipes import Recipe
+from jaxnn.training.setups import Setup, prepared
+from jaxnn.training.stretches import Reached, train_stretch
 
 
 def fit(
@@ -110,45 +109,6 @@ def fit(
             return fitted()
 
 
-def prepared(
-    setting: Setting,
-    train: Dataset,
-    valid: Dataset | float | None,
-    *,
-    epochs: int | None,
-    seed: int,
-    order_seed: int,
-    model: Model | ModelFn | None,
-    row_space: bool,
-) -> tuple[Setup, Recipe, int]:
-    """Checks the arguments of `fit` and `Run`, which has no `epochs`; returns what they train with.
-
-    Returns:
-      the setup, the recipe of the setting, and the seed of the first state.
-
-    Raises:
-      ValueError: bad input, before anything is compiled.
-    """
-    own = None if model is None else as_model(model)
-    check_row_space(row_space, own)
-    seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-    given, valid = checked_data(train, valid, order_seed)
-    first = recipe(setting, given, own, epochs)
-    warn_of_scales([first], given)
-    by = treatment(first.setting["inputs"], given, row_space)
-    data = by.treated(given).followed_by(valid and by.treated(valid))
-    setup = Setup(
-        given=given,
-        data=jax.device_put(data),
-        held_out=jax.device_put(first.program.held_out(np.arange(len(given), len(data)))),
-        treatment=by,
-        model=own,
-        in_row_space=row_space,
-        schedule=first.program.schedule(given, order_seed, num_rows=len(data)),
-    )
-    return setup, first, seed
-
-
 def fitted_of(
     setup: Setup, recipe: Recipe, train_state: TrainState, curves: dict[str, np.ndarray]
 ) -> Fitted:
@@ -163,7 +123,8 @@ def fitted_of(
         curves=curves,
         diverged=diverged_at(train_state),
         input_shape=setup.given.x.shape[1:],
-        num_classes=setup.given.num_classes,
+        targets=setup.given.targets,
+        target_statistics=setup.treatment.targets if full["targets"] == "standardised" else None,
         is_mlp=networks.is_mlp,
     )
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.compiled.objectives import COST
+from jaxnn.functional.metrics import COST
 from jaxnn.system.signals import ENDS
 from jaxnn.system.terminal import warn_caller
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from jaxnn.compiled.mixtures import single
 from jaxnn.compiled.networks import Foreign, Networks
-from jaxnn.compiled.objectives import OBJECTIVES
 from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
+from jaxnn.functional.objectives import Targets
 from jaxnn.functional.types import Model, ModelFn, as_model
-from jaxnn.settings.hyperparameters import Setting, complete, loss_of, switched_on
+from jaxnn.settings.hyperparameters import Setting, complete, switched_on
 from jaxnn.settings.traced import alike, corners, numbers_of, traced_numbers
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.requirements import (
@@ -26,6 +26,7 @@ from jaxnn.training.requirements import (
     check_optimizer,
     check_outputs,
     check_size,
+    check_targets,
 )
 
 
@@ -88,14 +89,13 @@ def networks_of(
     setting: Mapping[str, Any],
     model: Model | ModelFn | None,
     input_shape: tuple[int, ...],
-    num_classes: int,
+    targets: Targets,
 ) -> Networks:
     """Returns the networks of a completed setting: an MLP, or those of the user's `model`."""
     if model is not None:
         return Foreign(network_of(model, setting))
-    num_outputs = OBJECTIVES[loss_of(setting)].num_outputs(num_classes)
     return single(
-        (math.prod(input_shape), *setting["hidden"], num_outputs),
+        (math.prod(input_shape), *setting["hidden"], targets.num_outputs(setting["loss"])),
         setting["activation"],
         setting["batch_norm"],
         setting["init"],
@@ -116,23 +116,24 @@ def recipe(
     check_code(setting)
     if model is not None and isinstance(setting, Mapping):
         model = network_of(model, setting)
-    full = complete(setting, model)
+    full = complete(setting, model, loss=train.targets.default_loss)
     if full["batch_size"] > len(train):
         raise ValueError(
             f"batch_size got {full['batch_size']}; expected at most the {len(train)} training "
             "examples (the default is 32)"
         )
-    loss = loss_of(full)
+    check_targets(full, train, "train")
     if model is not None:
-        num_outputs = OBJECTIVES[loss].num_outputs(train.num_classes)
+        num_outputs = train.targets.num_outputs(full["loss"])
         check_outputs(model, (full["batch_size"], *train.x.shape[1:]), num_outputs)
     program = Program(
-        networks_of(full, model, train.x.shape[1:], train.num_classes),
+        networks_of(full, model, train.x.shape[1:], train.targets),
         (full["optimizer"],),
         full["batch_size"],
         switches=switched_on(full),
         schedules=(full["decay_schedule"],),
-        loss=loss,
+        loss=full["loss"],
+        targets=full["targets"] if train.is_real else None,
     )
     check_epochs(full, epochs)
     check_optimizer(full["optimizer"])
@@ -198,6 +199,13 @@ def by_structure(prepared: Sequence[Recipe]) -> list[tuple[Recipe, list[int]]]:
     for row, one in enumerate(prepared):
         found.setdefault((one.setting["inputs"], id(one.program)), []).append(row)
     return [(prepared[rows[0]], rows) for rows in found.values()]
+
+
+def check_valid_targets(prepared: Sequence[Recipe], parts: Sequence[Dataset]) -> None:
+    """Raises ValueError if the targets of a validation set do not fit a loss."""
+    for one in {one.program.loss: one for one in prepared}.values():
+        for valid in parts:
+            check_targets(one.setting, valid, "valid")
 
 
 def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = False) -> None:

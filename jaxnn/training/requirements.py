@@ -6,14 +6,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnn.compiled.programs import Program
+from jaxnn.data.datasets import Dataset
+from jaxnn.functional.objectives import OBJECTIVES, Targets
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OptimizerName, optimizer
 from jaxnn.functional.types import Model
 from jaxnn.settings.hyperparameters import FUNCTIONS, Setting
 from jaxnn.system.checks import brief, check_fits, device_memory
 from jaxnn.system.draws import new_key
-from jaxnn.system.functions import Missing, name_of, own_numbers
+from jaxnn.system.functions import Missing, name_of, own_numbers, short_name
 from jaxnn.system.terminal import excerpt
 
 
@@ -30,6 +33,68 @@ def check_outputs(model: Model, shape: tuple[int, ...], num_outputs: int) -> Non
             f"model got one whose outputs for inputs {shape} are {found}; expected logits "
             f"({shape[0]}, {num_outputs}), one for each class of the training set"
         )
+
+
+def check_targets(full: Setting, data: Dataset, name: str) -> None:
+    """Raises ValueError if a completed setting's loss does not fit the targets of a data set.
+
+    Args:
+      name: what the set is called, "train" or "valid".
+    """
+    loss, targets = full["loss"], data.targets
+    objective, y = targets.objective(loss), np.asarray(data.y)
+    if not objective.fits(y, data.num_classes):
+        others = [key for key, one in OBJECTIVES.items() if one.fits(y, data.num_classes)]
+        raise ValueError(
+            f"loss got {short_name(loss)!r} for {name}, which has {targets}; expected "
+            f"{objective.expects}; or for these one of {', '.join(map(repr, others))}"
+        )
+    if data.is_real and full["targets"] == "standardised" and not objective.may_standardise:
+        raise ValueError(
+            f"targets got 'standardised' with the loss {short_name(loss)!r}; expected 'raw', since "
+            "it is a loss of the numbers themselves"
+        )
+    if objective.point is not None and name == "train":
+        constant = np.flatnonzero(np.atleast_1d((y == y[0]).all(axis=0))).tolist()
+        if constant:
+            which = f"target {constant[0]} of " if targets.shape else ""
+            raise ValueError(
+                f"train got {which}targets that do not vary, {y.flat[constant[0]]:g} in all "
+                f"{len(data)} examples; expected different ones: there is nothing to learn"
+            )
+    if callable(loss):
+        _try_loss(loss, targets, jnp.result_type(float))
+
+
+@functools.lru_cache(maxsize=1024)
+def _try_loss(loss: Any, targets: Targets, dtype: Any) -> None:
+    """Traces the gradient of a user's own loss with numbers that are traced."""
+    objective, count = targets.objective(loss), 3
+    number = jax.ShapeDtypeStruct((), dtype)
+    outputs = number.update(shape=(count, targets.num_outputs(loss)))
+    y = number.update(shape=(count, *targets.shape))
+    y = y if targets.is_real else y.update(dtype=jnp.int32)
+
+    def total(outputs: Any, y: Any, numbers: dict[str, Any]) -> Any:
+        costs = objective.costs(outputs, y, numbers)
+        shapes.append((jnp.shape(costs), costs.dtype))
+        return jnp.sum(costs)
+
+    shapes: list[Any] = []
+    numbers = dict.fromkeys(objective.uses, number)
+    expected = (
+        f"expected a function (outputs, targets, **numbers) that returns costs ({count},) for "
+        f"{count} examples, which jax.grad differentiates"
+    )
+    try:
+        jax.eval_shape(jax.grad(total), outputs, y, numbers)
+    except Exception as error:
+        raise ValueError(
+            f"loss got {name_of(loss)}, which fails under jax.grad with traced numbers "
+            f"({', '.join(numbers) or 'none'}): {excerpt(str(error), 300)}; {expected}"
+        ) from error
+    if shapes[0] != ((count,), dtype):
+        raise ValueError(f"loss got {name_of(loss)}, which returns {shapes[0]}; {expected}")
 
 
 def check_epochs(full: Setting, epochs: int | None) -> None:

@@ -7,68 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnn.compiled.compiling import abstract, compiling
-from jaxnn.compiled.objectives import COST
-from jaxnn.compiled.programs import Program, initial
-from jaxnn.compiled.steps import TrainState, init_train_state, train_epochs
-from jaxnn.data.batches import HeldOut, Schedule, without_unfinished
-from jaxnn.data.datasets import Dataset
-from jaxnn.data.inputs import Treatment
-from jaxnn.functional.types import Model, ModelFn
+from jaxnn.compiled.steps import TrainState, train_epochs
+from jaxnn.data.batches import without_unfinished
+from jaxnn.functional.metrics import COST
 from jaxnn.system.checks import check_fits
 from jaxnn.system.display import progress_line
-from jaxnn.system.draws import new_key
 from jaxnn.system.signals import ENDS, deferred_interrupt, held_signals
 from jaxnn.training.hooks import Hook
-from jaxnn.training.recipes import Recipe, recipe
-
-
-class Setup(NamedTuple):
-    """What does not change while one network is trained.
-
-    Attributes:
-      given: the training set before the treatment of inputs.
-      data: the training examples, and behind them those to validate, after the treatment.
-      held_out: the examples to validate, as rows; or None.
-      treatment: the treatment of inputs.
-      model: the user's model, or None for `mlp`.
-      in_row_space: whether the treatment projects to the row space.
-      schedule: the mini-batches of the training examples.
-    """
-
-    given: Dataset
-    data: Dataset
-    held_out: HeldOut | None
-    treatment: Treatment
-    model: Model | ModelFn | None
-    in_row_space: bool
-    schedule: Schedule
-
-    def curve_names(self, recipe: Recipe) -> tuple[str, ...]:
-        return recipe.program.objective.curves(self.held_out is not None)
-
-    def recipe(self, setting: Mapping[str, Any]) -> Recipe:
-        return recipe(setting, self.given, self.model)
-
-    def program(self, recipe: Recipe) -> Program:
-        return recipe.program.with_features(self.treatment.num_features)
-
-    def first_state(self, recipe: Recipe, seed: int) -> TrainState:
-        """Returns the state before the first step."""
-        return init_train_state(*self._first(recipe, seed))
-
-    def compiled_beside_first_state(self, recipe: Recipe, seed: int) -> TrainState:
-        """Returns the state before the first step; meanwhile the training program compiles."""
-        first = self._first(recipe, seed)
-        state, no_batches = abstract(init_train_state, *first), self.schedule.batches(0, 0)
-        numbers, data = first[-1], self.data
-        arguments = self.program(recipe), state, numbers, data, self.held_out, no_batches
-        with compiling(train_epochs, *arguments):
-            return init_train_state(*first)
-
-    def _first(self, recipe: Recipe, seed: int) -> tuple[Program, jax.Array, dict[str, jax.Array]]:
-        """Returns the arguments of `init_train_state`."""
-        return initial(self.program(recipe)), new_key(seed), jax.device_put(recipe.numbers)
+from jaxnn.training.recipes import Recipe
+from jaxnn.training.setups import Setup
 
 
 class Reached(NamedTuple):
@@ -183,7 +130,7 @@ def _one_call(
     schedule, epoch = setup.schedule, int(jax.device_get(train_state.epoch))
     batches = jax.device_put(schedule.batches(epoch, num_epochs))
     train_state, new = train_epochs(
-        setup.program(recipe), train_state, numbers, setup.data, setup.held_out, batches
+        setup.program(recipe), train_state, numbers, setup.examples, batches
     )
     # fetched first: slicing on the host compiles nothing
     new, diverged = jax.device_get((new, train_state.diverged))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from rich.table import Table
 
-from jaxnn.compiled.objectives import COST, VALID, metric_of
 from jaxnn.compiled.steps import TrainState
+from jaxnn.functional.metrics import COST, VALID, metric_of
 from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.checks import one_of

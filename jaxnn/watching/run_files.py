@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.steps import TrainState
 from jaxnn.disk.commits import Commit
 from jaxnn.disk.directories import Commits, Content
@@ -16,6 +15,7 @@ from jaxnn.disk.trees import filled, groups_of, named
 from jaxnn.disk.versions import format_of
 from jaxnn.formats.layout import complete_or_refused
 from jaxnn.formats.schemas import RUN_VALUES, check_curves, check_state
+from jaxnn.functional.metrics import COST
 from jaxnn.system.checks import brief
 from jaxnn.system.draws import from_words
 from jaxnn.system.functions import Missing

@@ -10,16 +10,18 @@ from jaxnn.results.trials import Chunk
 from jaxnn.searching.studies import Study
 from jaxnn.system.checks import either
 from jaxnn.training.fitting import diverged_at
-from jaxnn.training.stretches import Setup
+from jaxnn.training.setups import Setup
 from jaxnn.watching.journals import Journal
 
 
-def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
+def study_of_run(setup: Setup, journal: Journal, metric: str | None) -> Study:
     """Returns the current state of a run as a study of one setting, see `Run.study`."""
-    if setup.held_out is None:
+    if setup.examples.held_out is None:
         raise ValueError("study got a run without validation data; expected Run(..., valid)")
     now, clock = journal.now, journal.clock
-    either("metric", metric, *now.recipe.program.objective.measures)
+    objective = now.recipe.program.objective
+    metric = metric or objective.metrics[0]
+    either("metric", metric, *objective.measures)
     if now.epoch == 0:
         raise ValueError("study got a run that has not trained yet; expected train(...) first")
     full, step = now.recipe.setting, diverged_at(now.train_state)
@@ -40,7 +42,7 @@ def study_of_run(setup: Setup, journal: Journal, metric: str) -> Study:
         metric=metric,
         plan=plan,
         input_shape=setup.given.x.shape[1:],
-        num_classes=setup.given.num_classes,
+        targets=setup.given.targets,
         notes=[f"Epoch {edit.epoch}: {edit.detail}." for edit in edits],
         seconds=clock.seconds,
         compile_seconds=clock.compile_seconds,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxnn.compiled.objectives import ACCURACY
 from jaxnn.data.datasets import Dataset
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.options import Call
@@ -16,8 +15,9 @@ from jaxnn.settings.hyperparameters import Setting, plain_setting
 from jaxnn.system.checks import check_fork, whole_number
 from jaxnn.system.signals import TrainingInterrupted, held_signals, rescued
 from jaxnn.training.fitted import Fitted
-from jaxnn.training.fitting import diverged_at, fitted_of, interrupted_after, prepared
+from jaxnn.training.fitting import diverged_at, fitted_of, interrupted_after
 from jaxnn.training.hooks import Hook, OnEpoch
+from jaxnn.training.setups import prepared
 from jaxnn.training.stretches import Reached, train_stretch
 from jaxnn.watching.journals import Clock, Entry, Journal, Moment, may_be_set
 from jaxnn.watching.run_results import study_of_run
@@ -224,8 +224,11 @@ class Run:
         now = self._journal.now
         return fitted_of(self._setup, now.recipe, now.train_state, self.curves)
 
-    def study(self, metric: str = ACCURACY.name) -> Study:
+    def study(self, metric: str | None = None) -> Study:
         """Returns the run as a study of one setting, with the table and plots of a sweep.
+
+        Args:
+          metric: as for `sweep`.
 
         Raises:
           ValueError: there is no validation data, or nothing was trained.
@@ -236,7 +239,7 @@ class Run:
         """Draws the learning curve, with edits marked and undone stretches dotted.
 
         Args:
-          curve: "cost", "accuracy", "valid_cost" or "valid_accuracy"; None is both costs.
+          curve: the name of one of `curves`, such as "valid_cost"; None is both costs.
           axes: where to draw; None makes a figure.
 
         Needs the extra "plot".

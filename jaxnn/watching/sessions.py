@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.compiled.objectives import COST
 from jaxnn.compiled.steps import TrainState
 from jaxnn.disk.directories import Commits, commits_in
 from jaxnn.disk.writing import StrPath
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.options import Call
+from jaxnn.functional.metrics import COST
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import Recipe
 from jaxnn.watching.journals import Journal

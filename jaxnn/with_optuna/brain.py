@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.compiled.objectives import METRICS
 from jaxnn.data.datasets import Dataset
 from jaxnn.engine.identities import call_of_values, compare_calls
 from jaxnn.engine.jobs import Job
 from jaxnn.engine.options import Call
+from jaxnn.functional.metrics import METRICS
 from jaxnn.results.records import Record
 from jaxnn.system.checks import plain
 from jaxnn.system.terminal import counted

@@ -20,6 +20,7 @@ from jaxnn.compiled.mixtures import single
 from jaxnn.compiled.networks import NOT_HERE, Foreign
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.objectives import Targets
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.training.recipes import networks_of
@@ -245,7 +246,7 @@ MATRIX = jaxnn.Model(matrix, product, ())
 def test_all_networks_keep_to_the_protocol(model, chosen):
     """What the engine relies on, of each implementation, alone and merged."""
     full = [complete(SETTINGS[index]) for index in chosen]
-    owns = [networks_of(one, model, (2, 2), 3) for one in full]
+    owns = [networks_of(one, model, (2, 2), Targets(3)) for one in full]
     together = functools.reduce(lambda one, other: one.merged(other), owns)
     for own in owns:
         assert own.merged(own) == own
@@ -298,7 +299,7 @@ def test_what_a_file_does_not_hold_is_what_is_given_in_its_place():
 @pytest.mark.parametrize("hidden", [(), (5, 4)])
 def test_an_unmixed_program_runs_the_plain_mlp(hidden):
     full = complete({"hidden": hidden, "activation": "tanh", "batch_norm": True})
-    own = networks_of(full, None, (4,), 3)
+    own = networks_of(full, None, (4,), Targets(3))
     assert own.model({}) is mlp(4, hidden, 3, activation="tanh", batch_norm=True)
     rotated = own.with_features(2)
     kernel = lambda model: model.init(jax.random.key(1))[0][0]["kernel"]

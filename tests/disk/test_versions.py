@@ -28,6 +28,12 @@ def without_epochs(arrays, about):
     return {name: array for name, array in arrays.items() if name != "lanes/kept_epochs"}
 
 
+def as_it_is(monkeypatch):
+    """Leaves a file of the versions since then as it is."""
+    for version in range(2, versions.VERSIONS["study"]):
+        monkeypatch.setitem(versions.UPGRADES, ("study", version), unchanged)
+
+
 def with_epochs(arrays, about):
     kept = {"lanes/kept_epochs": arrays["lanes/epochs_done"] - 1}
     settings = {"settings": about["trials"]}
@@ -39,7 +45,8 @@ def unchanged(arrays, about):
 
 
 def as_version_1(arrays, about):
-    """A study whose file has each setting as JSON."""
+    """A study whose file has each setting as JSON, and the number of classes."""
+    about["num_classes"] = about.pop("targets")["Targets"]["num_classes"]
     for group in ("given", "settings"):
         settings = settings_of("", group, about[group], arrays)
         # there was no hyperparameter that may be None
@@ -57,6 +64,7 @@ def as_version_2(arrays, about):
         switches = program.pop("switches")["tuple"]
         del program["schedules"]
         program |= {f"has_{name}": name in switches for name in ("dropout", "l2")}
+        del program["targets"]
         program["has_decay"] = True
     return as_version_1(arrays, about)
 
@@ -89,6 +97,7 @@ def test_an_older_study_is_read_by_its_upgrade(tmp_path, monkeypatch):
         jaxnn.load(tmp_path / "study.h5")
     monkeypatch.setitem(versions.UPGRADES, ("study", 0), with_epochs)
     monkeypatch.setitem(versions.UPGRADES, ("study", 1), unchanged)
+    as_it_is(monkeypatch)
     again = jaxnn.load(tmp_path / "study.h5")
     assert again.settings == study.settings
     np.testing.assert_array_equal(again.values, study.values)
@@ -112,6 +121,7 @@ def test_a_directory_of_an_older_version_is_gone_on_with(tmp_path, monkeypatch):
         written_by(path, 0, without_epochs)
     monkeypatch.setitem(versions.UPGRADES, ("study", 0), with_epochs)
     monkeypatch.setitem(versions.UPGRADES, ("study", 1), unchanged)
+    as_it_is(monkeypatch)
     again = jaxnn.resume(tmp_path, DATA, progress=False)
     assert again.is_complete.all()
     np.testing.assert_allclose(again.curves["cost"], whole.curves["cost"], rtol=1e-5)

@@ -94,7 +94,7 @@ def test_a_network_is_readable_with_h5py_alone(study, tmp_path):
     fitted.save(tmp_path / "network.h5")
     with h5py.File(tmp_path / "network.h5") as file:
         np.testing.assert_array_equal(file["params/0/kernel"][()], fitted.params[0]["kernel"])
-        assert file.attrs["num_classes"] == "3"
+        assert json.loads(file.attrs["targets"])["Targets"]["num_classes"] == 3
 
 
 def own_model(units):
@@ -231,8 +231,11 @@ NO_NETWORK = [
     (put("setting/<b>", 1.0), "setting has the unknown key '<b>'"),
     (put("setting/learning_rate", -1), "learning_rate got -1"),
     (put("setting/inputs", "raw"), "its inputs are raw; expected statistics where not raw"),
-    (put("num_classes", 10**9), r"at params/1/bias; expected float32\[1000000000\]"),
-    (put("num_classes", 3.0), "num_classes 3.0; expected a whole number"),
+    (
+        put("targets/Targets/num_classes", 10**9),
+        r"at params/1/bias; expected float32\[1000000000\]",
+    ),
+    (put("targets/Targets/num_classes", 3.0), "num_classes 3.0; expected a whole number"),
     (put("input_shape", units(10**6, 10**6)), "at inputs/mean; expected"),
     (put("input_shape", [4]), r"input_shape \[4\]; expected a tuple"),
     (put("diverged", -3), "diverged -3; expected a whole number"),
@@ -289,12 +292,12 @@ NO_STUDY = [
     (put("metric", "<b>"), "metric '<b>'; expected one of 'accuracy', 'cost'"),
     (put("select", "best"), "select 'best'; expected one of"),
     (put("dtype", "O"), "dtype 'O'; expected one of"),
-    (put("curves", ["cost"]), r"curves \['cost'\]; expected a list of cost, accuracy"),
+    (put("curves", ["cost"]), r"curves \['cost'\]; expected a list of accuracy, cost"),
     (put("notes", [3]), r"notes \[3\]; expected a list of str"),
     (put("seconds", -1), "seconds -1; expected a finite number"),
     (put("call", None), "call None; expected str"),
     (put("is_foreign", True), "it holds networks of Mixture"),
-    (put("num_classes", 9), "it holds networks of Mixture"),
+    (put("targets/Targets/num_classes", 9), "it holds networks of Mixture"),
     (put("input_shape", units(9)), "it holds"),
     (put("treatments", []), "lacks the treatment raw of fold 0"),
     (put("treatments", [["raw", 0, 9]]), "it holds"),
@@ -375,7 +378,7 @@ def test_load_checks_values_as_it_checks_shapes(saved, tmp_path, kind, change, m
         jaxnn.load(tmp_path / kind)
 
 
-@pytest.mark.parametrize("name", ["num_classes", "chunks/0/0/Mixture/fan_in"])
+@pytest.mark.parametrize("name", ["targets/Targets/num_classes", "chunks/0/0/Mixture/fan_in"])
 def test_padded_networks_have_the_classes_and_features_of_their_study(data, tmp_path, name):
     settings = [{"hidden": (5,)}, {"hidden": (6,)}]
     path = tmp_path / "study.h5"

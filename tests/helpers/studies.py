@@ -7,6 +7,7 @@ import numpy as np
 import jaxnn
 from jaxnn import loguniform, reverseloguniform, uniform
 from jaxnn.data.inputs import Treatment
+from jaxnn.functional.objectives import Targets
 from jaxnn.results.trials import Chunk
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import complete
@@ -42,7 +43,7 @@ def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diver
         plan=jaxnn.plan(given, jaxnn.Dataset(np.ones((40, 4)), np.arange(40) % 3)),
         treatments={("raw", 0): Treatment(None, None, 4)},
         input_shape=(4,),
-        num_classes=3,
+        targets=Targets(3),
         curves=curves,
         diverged=diverged,
         epochs_done=np.full(accuracy.shape, epochs),

@@ -31,6 +31,11 @@ DEFAULTS = {
     "activation": "relu",
     "init": "xavier_uniform",
     "batch_size": 32,
+    "loss": "softmax",
+    "targets": "raw",
+    "label_smoothing": 0.0,
+    "huber_delta": 1.0,
+    "quantile": 0.5,
     "l2": 0.0,
     "weight_decay": 0.0,
     "clip_norm": None,
@@ -53,7 +58,7 @@ def test_the_page_of_the_settings_has_every_name_default_and_option():
     for key, rule in HYPERPARAMETERS.items():
         name, default, meaning = rows[key]
         assert name.startswith("**") == rule.is_number
-        assert default == "by schedule" or ast.literal_eval(default) == DEFAULTS[key]
+        assert default.startswith("by ") or ast.literal_eval(default) == DEFAULTS[key]
         for option in re.findall(r"'(.*?)'", rule.allowed):
             assert f'"{option}"' in (default, *re.findall(r'".*?"', meaning)), option
 
@@ -61,6 +66,9 @@ def test_the_page_of_the_settings_has_every_name_default_and_option():
 def test_defaults():
     assert complete({}) == DEFAULTS
     assert complete({"optimizer": "rmsprop"})["beta2"] == 0.9
+    assert complete({}, loss="squared")["targets"] == "standardised"
+    assert complete({"targets": "raw"}, loss="squared")["targets"] == "raw"
+    assert complete({"loss": "poisson"}, loss="squared")["targets"] == "raw"
     assert complete({"optimizer": "rmsprop", "beta2": 0.5})["beta2"] == 0.5
     assert complete({"decay_schedule": "exponential"})["decay_rate"] == 0.95
     assert complete({"decay_schedule": "staircase"})["decay_rate"] == 0.5
@@ -145,6 +153,11 @@ BAD = {
     "activation": ["swish", None],
     "init": ["zeros", 0],
     "batch_size": [0, -1, 1.5, True, "32"],
+    "loss": ["mse", None, 3],
+    "targets": ["centred", None],
+    "label_smoothing": [1, -0.1],
+    "huber_delta": [0, -1, np.inf],
+    "quantile": [0, 1, np.nan],
     "l2": [-1e-9, np.nan, np.inf],
     "weight_decay": [-0.1, None],
     "clip_norm": [0, -1, np.inf, "none"],
@@ -225,6 +238,7 @@ def test_any_finite_learning_rate_is_legal():
 
 def test_numbers_are_the_traced_part():
     structure = {"hidden", "activation", "init", "batch_size", "batch_norm", "inputs"}
+    structure |= {"loss", "targets"}
     got = traced_numbers(complete({"decay_schedule": "inverse"}))
     assert got.keys() == DEFAULTS.keys() - structure
     # places in their tables
@@ -249,10 +263,13 @@ def test_which_numbers_matter():
     used = lambda **setting: {n for n in DEFAULTS if is_used(n, complete(setting))}
     always = DEFAULTS.keys() - {
         *("momentum", "beta1", "beta2", "epsilon", "decay_rate", "decay_every"),
-        *("batch_norm_decay", "weight_decay"),
+        *("batch_norm_decay", "weight_decay", "huber_delta", "quantile"),
     }
     assert used(optimizer="gd") == always
     assert used(optimizer="momentum") == always | {"momentum"}
+    regression = always - {"label_smoothing"}
+    assert used(optimizer="gd", loss="huber") == regression | {"huber_delta"}
+    assert used(optimizer="gd", loss="poisson") == regression
     assert used(optimizer="lion") == always | {"beta1", "beta2", "weight_decay"}
     assert used(optimizer="rmsprop", batch_norm=True) == always | {
         *("beta2", "epsilon", "batch_norm_decay")

@@ -1,3 +1,5 @@
+import json
+
 import h5py
 import jax
 import jax.numpy as jnp
@@ -41,7 +43,7 @@ def test_the_file_is_readable_with_h5py_alone(data, tmp_path):
     fitted.save(tmp_path / "network.h5")
     with h5py.File(tmp_path / "network.h5") as file:
         np.testing.assert_array_equal(file["params/0/kernel"][()], fitted.params[0]["kernel"])
-        assert file.attrs["num_classes"] == "3"
+        assert json.loads(file.attrs["targets"])["Targets"]["num_classes"] == 3
 
 
 def test_a_model_of_ones_own_is_given_again(data, tmp_path):
