@@ -102,7 +102,6 @@ EXCEPTIONS = {
     "searching.studies": (16, ENTRY),
     "searching.sweeps": (20, ENTRY),
     "formats.schemas": (16, "names the classes and tables of all that files hold"),
-    "training.setups": (13, "puts the training of one network together"),
     "what fit stands on": (39, "what a program, a setting and a data set are lies in short files"),
     "watching.run_files": (14, "makes a run of a file again, with all classes that are in it"),
     "watching.runs": (16, ENTRY),

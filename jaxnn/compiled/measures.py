@@ -85,7 +85,7 @@ def evaluate(
     if data.is_real:
         targets = data.y.reshape(len(data.y), -1)
         means = jax.vmap(weighted_mean, (1, None))
-        variance = means(jnp.square(targets - means(targets, data.weights)), data.weights)
+        variance = means(jnp.square(targets - means(targets, data.weights)[None]), data.weights)
         scales = Scales(jnp.ones(targets.shape[1]), jnp.sqrt(variance), jnp.sqrt(variance))
     measure = Measure.of(objective, scales, is_valid=True)
     values = measure.values(measure.means(cost, outputs, data))

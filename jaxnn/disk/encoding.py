@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from jaxnn.system.checks import PLAIN, brief, plain
-from jaxnn.system.functions import Missing, name_of
+from jaxnn.system.functions import Function, Missing, name_of
 
 
 class Rule(NamedTuple):
@@ -177,22 +177,25 @@ def encode(value: Any) -> Any:
     raise ValueError(f"{value!r} cannot be saved; expected numbers, text, tuples or dicts of them")
 
 
-def decode(value: Any) -> Any:
+def decode(value: Any, functions: Mapping[str, Function] | None = None) -> Any:
     """Returns the value that `encode` was given.
+
+    Args:
+      functions: name -> function. Others are `Missing`, since JSON has the names alone.
 
     Raises:
       ValueError: `encode` cannot have written it.
     """
     if isinstance(value, list):
-        return [decode(item) for item in value]
+        return [decode(item, functions) for item in value]
     if not isinstance(value, dict):
         return value
     name, content = next(iter(value.items()), ("", None))
     if name == "tuple" and isinstance(content, list):
-        return tuple(map(decode, content))
+        return tuple([decode(item, functions) for item in content])
     if name in _KINDS and isinstance(content, dict):
         kind = _KINDS[name]
-        given = {known_as: decode(item) for known_as, item in content.items()}
+        given = {known_as: decode(item, functions) for known_as, item in content.items()}
         own_names = {known_as: field for field, known_as in kind.fields.items()}
         try:
             record = kind.make(**{own_names.get(key, key): item for key, item in given.items()})
@@ -200,8 +203,10 @@ def decode(value: Any) -> Any:
             raise ValueError(f"{name} does not have the fields of this version: {error}") from None
         made = {known_as: getattr(record, field) for field, known_as in kind.fields.items()}
         check(name, made, kind.rules)
+        if isinstance(record, Missing):
+            return (functions or {}).get(record.name, record)
         return record
-    return {key: decode(item) for key, item in value.items()}
+    return {key: decode(item, functions) for key, item in value.items()}
 
 
 def _kind_in(value: Mapping[str, Any]) -> str:

@@ -14,9 +14,10 @@ from jaxnn.disk.hdf5 import packed, unpacked
 from jaxnn.formats.layout import NUMBERS, part_in, record_content
 from jaxnn.formats.parts import Part, absorb, part_of
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.planning.plans import Plan, PlannedProgram
+from jaxnn.planning.plans import Plan, PlannedProgram, functions_of
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
+from jaxnn.system.functions import Function
 from jaxnn.system.processes import ALONE, Hosts
 
 MOST_SHARED = 10**9
@@ -25,14 +26,15 @@ MOST_SHARED = 10**9
 
 def plan_of_first(hosts: Hosts, plan: Plan, model: Model | ModelFn | None) -> Plan:
     """Returns process 0's plan; with a model, which cannot be sent, the process's own plan."""
-    return plan if model is not None else of_first(hosts, "the plan", plan)
+    return plan if model is not None else of_first(hosts, "the plan", plan, functions_of(plan))
 
 
-def of_first(hosts: Hosts, name: str, value: Any) -> Any:
-    """Returns process 0's value of a plan, settings or such."""
+def of_first(hosts: Hosts, name: str, value: Any, functions: Mapping[str, Function]) -> Any:
+    """Returns process 0's value of a plan, settings or such, with this process's functions."""
     if hosts.count == 1:
         return value
-    return decode(json.loads(hosts.from_first(name, json.dumps(encode(value)).encode())))
+    theirs = hosts.from_first(name, json.dumps(encode(value)).encode())
+    return decode(json.loads(theirs), functions)
 
 
 def deal(

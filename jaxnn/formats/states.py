@@ -14,12 +14,12 @@ from jaxnn.disk.directories import Commits, Content
 from jaxnn.disk.encoding import decode, encode
 from jaxnn.disk.trees import filled, named, stacked
 from jaxnn.formats.agreement import check_lane, checked_program
-from jaxnn.formats.functions import is_same, with_functions
+from jaxnn.formats.functions import is_same
 from jaxnn.formats.layout import NUMBERS, complete_or_refused, part_in, record_content
 from jaxnn.formats.parts import part_of, take_over
 from jaxnn.functional.metrics import COST
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.planning.plans import Plan
+from jaxnn.planning.plans import Plan, functions_of
 from jaxnn.results.records import COLUMNS, Record
 from jaxnn.results.trials import Lane
 from jaxnn.settings.traced import traced_numbers
@@ -120,7 +120,7 @@ def past_of(commit: Commit, model: Model | ModelFn | None, plan: Plan) -> Past:
         study, setting_numbers = part_in(path, arrays, about, model)
         rows = {int(number): row for row, number in enumerate(setting_numbers)}
         for index, encoded in enumerate(about["states"]):
-            program = with_functions(decode(encoded), plan)
+            program = decode(encoded, functions_of(plan))
             lanes = [(int(n), int(k)) for n, k in arrays[f"states/{index}/lanes"]]
             own = [(rows[number], repeat) for number, repeat in lanes]
             program = checked_program(study, program, own)

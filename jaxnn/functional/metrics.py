@@ -164,7 +164,7 @@ COST = Metric("cost", lambda one: one.cost, is_higher_better=False, bounds=(0.0,
 
 RMSE = Metric(
     "rmse",
-    lambda one: one.mean(jnp.square(one.errors * one.unit)),
+    lambda one: one.mean(jnp.square(one.errors * one.unit[None])),
     is_higher_better=False,
     bounds=(0.0, math.inf),
     value=lambda mean, size: size * jnp.sqrt(mean),
@@ -173,7 +173,7 @@ RMSE = Metric(
 
 MAE = Metric(
     "mae",
-    lambda one: one.mean(jnp.abs(one.errors * one.unit)),
+    lambda one: one.mean(jnp.abs(one.errors * one.unit[None])),
     is_higher_better=False,
     bounds=(0.0, math.inf),
     value=lambda mean, size: size * mean,
@@ -182,8 +182,9 @@ MAE = Metric(
 
 
 def _unexplained(one: Outcome) -> Array:
-    has_spread = jnp.asarray(one.spread) > 0
-    shares = jnp.square(one.errors / jnp.where(has_spread, one.spread, 1))
+    spread = jnp.asarray(one.spread)[None]
+    has_spread = spread > 0
+    shares = jnp.square(one.errors / jnp.where(has_spread, spread, 1))
     # as in scikit-learn: 0 for targets that do not vary
     return one.mean(jnp.where(has_spread, shares, 1))
 

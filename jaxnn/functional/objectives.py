@@ -99,7 +99,14 @@ class Objective(NamedTuple):
         self, cost: Array, outputs: Array, targets: Array, weights: Array | None, **scales: Any
     ) -> Outcome:
         """Returns what metrics are computed from; `cost` is the mean cost."""
-        return Outcome(self, cost, _like(outputs, targets), targets, weights, **scales)
+        return Outcome(
+            objective=self,
+            cost=cost,
+            outputs=_like(outputs, targets),
+            targets=targets,
+            weights=weights,
+            **scales,
+        )
 
     def means(self, outcome: Outcome) -> dict[str, Array]:
         """Returns name -> mean over a mini-batch, for each metric."""

@@ -9,7 +9,7 @@ from rich.table import Table
 from jaxnn.compiled.programs import Program
 from jaxnn.data.inputs import INPUTS
 from jaxnn.disk.encoding import LARGE, SECONDS, TEXT, TRUTH, Rule, an, many, one_of, recorded, whole
-from jaxnn.system.functions import short_name
+from jaxnn.system.functions import Function, name_of, short_name
 from jaxnn.system.terminal import as_html, as_text, counted, duration
 from jaxnn.training.recipes import Recipe, by_structure
 
@@ -171,6 +171,11 @@ class Plan:
         more = len(self.programs) - MOST_ROWS
         rest = [f"... and {counted(more, 'program')} more."] if more > 0 else []
         return Group(head, table, *rest, foot, *([self.note] if self.note else []))
+
+
+def functions_of(plan: Plan) -> dict[str, Function]:
+    """Returns name -> function, of the user's own functions in a plan."""
+    return {name_of(value): value for one in plan.programs for value in one.program.functions}
 
 
 def check_plan(plan: Plan, prepared: Sequence[Recipe], row_space: bool) -> None:

@@ -14,7 +14,7 @@ from jaxnn.results.records import Record
 from jaxnn.results.trials import Rung
 from jaxnn.searching.budgets import Budget
 from jaxnn.settings.hyperparameters import Setting
-from jaxnn.settings.sampling import Settings, Space
+from jaxnn.settings.sampling import Settings, Space, functions_in
 from jaxnn.training.recipes import Recipe, recipes
 
 
@@ -62,7 +62,8 @@ class Arena:
         """Adds further settings, to existing programs where they fit; returns their rows."""
         job, train, hosts = self.job, self.job.feed.train, self.job.team.hosts
         # a sampler without a seed draws different settings in each process
-        settings = of_first(hosts, "the settings", [dict(one) for one in settings])
+        given = [dict(one) for one in settings]
+        settings = of_first(hosts, "the settings", given, functions_in(self.space))
         new = recipes(settings, train, self._options.model, self.budget.max_epochs)
         plan = self._options.plan(
             [*job.recipes, *new], train, self.record.num_epochs, known=self._known

@@ -19,7 +19,7 @@ from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.settings.layers import Layers
 from jaxnn.settings.traced import exact
 from jaxnn.system.checks import brief, check_fits, plain, whole_number
-from jaxnn.system.functions import name_of, own_numbers
+from jaxnn.system.functions import Function, name_of, own_numbers
 
 Space = Mapping[str, Any]
 """Name of a hyperparameter -> its domain, or a fixed value."""
@@ -105,6 +105,12 @@ def axes_of(space: Space) -> dict[str, Axis]:
     return {name: one for key, domain in domains.items() for name, one in domain.axes(key).items()}
 
 
+def functions_in(space: Space) -> dict[str, Function]:
+    """Returns name -> function, of the functions among a space's values."""
+    options = [value for one in space.values() for value in getattr(one, "options", (one,))]
+    return {name_of(one): one for one in options if callable(one)}
+
+
 def joined(space: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the setting that has the drawn values, name of an axis -> value.
 
@@ -116,12 +122,12 @@ def joined(space: Space, drawn: Mapping[str, Any]) -> dict[str, Any]:
         else domain
         for name, domain in space.items()
     }
-    options = [value for one in space.values() for value in getattr(one, "options", (one,))]
-    if not any(map(callable, options)):
+    functions = functions_in(space)
+    if not functions:
         return setting
     names, own = (
         {name for one in values if callable(one) for name in own_numbers(one, 0)}
-        for values in (options, setting.values())
+        for values in (functions.values(), setting.values())
     )
     unused = names - own - HYPERPARAMETERS.keys()
     return {name: value for name, value in setting.items() if name not in unused}
