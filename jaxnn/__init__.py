@@ -54,6 +54,7 @@ from jaxnn.searching.searches import search
 from jaxnn.searching.studies import Study
 from jaxnn.searching.sweeps import sweep
 from jaxnn.searching.zooming import zoom
+from jaxnn.settings import spaces
 from jaxnn.settings.domains import (
     choice,
     lograndint,
@@ -63,7 +64,8 @@ from jaxnn.settings.domains import (
     uniform,
 )
 from jaxnn.settings.layers import layers
-from jaxnn.settings.sampling import course_space, sample
+from jaxnn.settings.sampling import sample
+from jaxnn.settings.spaces import course_space
 from jaxnn.system.processes import connect
 from jaxnn.system.signals import TrainingInterrupted
 from jaxnn.training.fitted import Ensemble, Fitted
@@ -130,6 +132,7 @@ __all__ = [
     "search",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
+    "spaces",
     "squared_error",
     "stratified_folds",
     "sweep",

@@ -104,6 +104,7 @@ ON_THE_HOST = {
         "loguniform",
         "randint",
         "reverseloguniform",
+        "spaces",
     ),
     *(
         "sample",

@@ -2,7 +2,7 @@
 
 Programs, plans and search methods do not belong here. Files, in reading order: `hyperparameters`
 (the table), `domains` (ranges and choices), `layers` (how many hidden layers, and how many units
-each), `sampling` (`sample`).
+each), `sampling` (`sample`), `spaces` (the course's space, and published ones).
 
 ## Traced or structure
 

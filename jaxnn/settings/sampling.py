@@ -6,15 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.settings.domains import (
-    Axis,
-    Choice,
-    Domain,
-    Range,
-    choice,
-    loguniform,
-    reverseloguniform,
-)
+from jaxnn.settings.domains import Axis, Choice, Domain, Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.settings.layers import Layers
 from jaxnn.settings.traced import exact
@@ -57,6 +49,7 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
       ValueError: a bound or a fixed value that its hyperparameter does not allow; or a grid with
         more combinations of options than n.
 
+    >>> from jaxnn import loguniform
     >>> space = {"learning_rate": loguniform(1e-4, 1e0), "hidden": (25, 12)}
     >>> settings = sample(space, 4)
     >>> sorted(math.floor(math.log10(setting["learning_rate"])) for setting in settings)
@@ -98,7 +91,7 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
 def axes_of(space: Space) -> dict[str, Axis]:
     """Returns name -> axis, for each axis of a space's domains.
 
-    >>> [*axes_of({"optimizer": "gd", "l2": loguniform(1e-4, 1e-1)})]
+    >>> [*axes_of({"optimizer": "gd", "l2": Range(1e-4, 1e-1, "log")})]
     ['l2']
     """
     domains = {name: domain for name, domain in space.items() if isinstance(domain, Domain)}
@@ -202,43 +195,6 @@ def _check(name: str, domain: Any) -> None:
             is_fixed = not isinstance(domain, Range | Choice)
             hint = ", or a domain such as jaxnn.choice([...])" if is_fixed else ""
             raise ValueError(f"space: {error}{hint}") from None
-
-
-def course_space(tier: int = 1) -> dict[str, Any]:
-    """Returns the space that the course tunes first (tier 1), second or third, as a plain dict.
-
-    | tier | adds |
-    | --- | --- |
-    | 1 | the learning rate, 10^r |
-    | 2 | momentum, 1 - 10^r; hidden units; mini-batch size |
-    | 3 | number of layers; learning-rate decay |
-
-    From tier 2 on the optimizer is momentum or adam. The numbers of adam are not tuned: they stay
-    at 0.9, 0.999 and 1e-8, and adam does not use `momentum`.
-
-    >>> sorted(course_space(2))
-    ['batch_size', 'hidden', 'learning_rate', 'momentum', 'optimizer']
-    """
-    if whole_number("tier", tier, 1) > 3:
-        raise ValueError(f"tier got {tier}; expected 1, 2 or 3")
-    space: dict[str, Any] = {
-        "optimizer": "adam",
-        "learning_rate": loguniform(1e-4, 1e0),
-        "hidden": (25, 12),
-    }
-    if tier >= 2:
-        space |= {
-            "optimizer": choice(["momentum", "adam"]),
-            "momentum": reverseloguniform(0.9, 0.999),
-            "hidden": choice([(25, 12), (50, 25), (64, 32), (128, 64)]),
-            "batch_size": choice([16, 32, 64, 128]),
-        }
-    if tier == 3:
-        space |= {
-            "hidden": choice([(25,), (128,), (25, 12), (64, 32), (128, 64), (64, 32, 16)]),
-            "decay_schedule": choice(["none", "inverse", "exponential"]),
-        }
-    return space
 
 
 def _order(value: Any) -> Any:
