@@ -111,21 +111,6 @@ def test_sobol_fills_every_parameter_more_evenly_than_chance():
         assert gaps["sobol"] < gaps["random"] / 2
 
 
-def test_the_course_tunes_in_three_tiers():
-    first, second, third = (jaxnn.course_space(tier) for tier in (1, 2, 3))
-    varied = lambda space: {n for n, d in space.items() if not isinstance(d, str | tuple)}
-    assert varied(first) == {"learning_rate"}
-    assert varied(second) == varied(first) | {"momentum", "hidden", "batch_size", "optimizer"}
-    assert varied(third) == varied(second) | {"decay_schedule"}
-    assert len({len(hidden) for hidden in third["hidden"].options}) > 1
-    for space in (first, second, third):
-        assert not {"beta1", "beta2", "epsilon"} & set(space)
-        for setting in sample(space, 64):
-            full = complete(setting)
-            assert (full["beta1"], full["epsilon"]) == (0.9, 1e-8)
-            assert 1e-4 <= full["learning_rate"] <= 1
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -164,7 +149,6 @@ def test_the_course_tunes_in_three_tiers():
             lambda: sample({"l2": uniform(0, 1)}, 2**31 - 1),
             "n got 2,147,483,647: .* of memory here",
         ),
-        (lambda: jaxnn.course_space(4), "tier got 4; expected 1, 2 or 3"),
     ],
 )
 def test_bad_spaces_are_refused(make, message):
