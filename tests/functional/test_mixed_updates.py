@@ -1,0 +1,98 @@
+"""Optimizers x schedules x clipping x warm-up x weight decay: a mixed lane is its setting alone.
+
+The full product in one sweep, each lane beside `fit` in float64 to 1e-9 over 200 steps. Rates are
+small and activations smooth, so that no setting is chaotic.
+"""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from helpers.comparisons import assert_lane_is_solo
+
+import jaxnn
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
+
+PAIRS = [*itertools.product(OPTIMIZERS, DECAY_SCHEDULES)]
+SWITCHES = [*itertools.product((None, 0.5), (0.0, 2.5), (0.0, 0.1))]
+"""clip_norm, warmup and weight_decay of each pair."""
+
+SHAPES = [(4,), (3, 2), (2, 3), (5,), (2, 2)]
+ACTIVATIONS = ["tanh", "gelu", "softplus", "elu"]
+EPOCHS, BATCH = 40, 10
+RATES = {"gd": 0.1, "momentum": 0.1, "nesterov": 0.1}
+
+
+def settings_of(number):
+    """The settings of a pair, of one structure but for what is switched on."""
+    optimizer, schedule = PAIRS[number]
+    common = {
+        "optimizer": optimizer,
+        "decay_schedule": schedule,
+        "decay_every": 10,
+        "learning_rate": RATES.get(optimizer, 0.003),
+        "hidden": SHAPES[number % len(SHAPES)],
+        "activation": ACTIVATIONS[number % len(ACTIVATIONS)],
+        "batch_size": BATCH,
+    }
+    return [
+        {**common, "clip_norm": clip_norm, "warmup": warmup, "weight_decay": weight_decay}
+        for clip_norm, warmup, weight_decay in SWITCHES
+    ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(in_float64):
+    x = np.random.default_rng(0).normal(size=(70, 3))
+    every = jaxnn.Dataset(x, (x[:, 0] > 0) * 1 + (x[:, 1] > 0.5))
+    return every[:50], every[50:]
+
+
+@pytest.fixture(scope="module")
+def study(data):
+    settings = [one for number in range(len(PAIRS)) for one in settings_of(number)]
+    return jaxnn.sweep(settings, *data, epochs=EPOCHS, progress=False)
+
+
+QUICK = {("nesterov", "exponential"), ("adamw", "cosine"), ("lion", "none")}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, id="-".join(pair), marks=[] if pair in QUICK else pytest.mark.slow)
+        for number, pair in enumerate(PAIRS)
+    ],
+)
+def test_a_lane_among_all_updates_equals_its_setting_alone(study, data, number):
+    for row, setting in enumerate(settings_of(number), len(SWITCHES) * number):
+        assert study.given[row] == setting
+        alone = jaxnn.fit(setting, *data, epochs=EPOCHS)
+        assert len(alone.curves["cost"]) * len(data[0]) // BATCH == 200
+        assert_lane_is_solo(study, row, 0, alone, 1e-9)
+
+
+def test_the_lanes_share_programs_and_learn(study):
+    """Else the comparison would say little."""
+    assert len(study.plan.programs) <= 12
+    assert all(one.program.is_mixed for one in study.plan.programs)
+    kinds = [{*one.program.optimizers} for one in study.plan.programs]
+    assert max(map(len, kinds)) == len(OPTIMIZERS)
+    assert (study.diverged < 0).all()
+    costs = study.curves["cost"][:, 0]
+    assert (costs[:, -1] < costs[:, 0]).all()
+    # what is switched on makes a difference
+    rows = np.arange(len(PAIRS) * len(SWITCHES)).reshape(-1, 2, 2, 2)
+    warm = costs[rows[:, :, 1]] != costs[rows[:, :, 0]]
+    clipped = costs[rows[:, 1]] != costs[rows[:, 0]]
+    decayed = (costs[rows[..., 1]] != costs[rows[..., 0]]).any(axis=(1, 2, 3))
+    assert warm.any(axis=-1).all()
+    assert clipped.any(axis=-1).all()
+    assert decayed.tolist() == [name in ("adamw", "lion") for name, _ in PAIRS]
