@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers.by_hand import NUMBERS, steps_by_hand
+from helpers.by_hand import NUMBERS, order_of, steps_by_hand, trained
+from helpers.data import corners
 
+import jaxnn
 from jaxnn.compiled.updates import descent, learning_rate_at, num_moments
 from jaxnn.functional.optimizers import (
     DECAY_SCHEDULES,
@@ -211,6 +213,50 @@ def test_unknown_names_are_refused():
             decayed_learning_rate(schedule, {}, 0)
     with pytest.raises(ValueError, match="epochs got None; expected the number of epochs in all"):
         decayed_learning_rate("cosine", {"learning_rate": 0.1}, 0)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.5])
+@pytest.mark.parametrize("schedule", DECAY_SCHEDULES)
+def test_three_steps_an_epoch_by_hand(schedule, warmup):
+    """Within one epoch, and over three; momentum, so that a step depends on those before."""
+    with jax.enable_x64(True):
+        data = corners(24)
+        setting = {"decay_schedule": schedule, "warmup": warmup, "learning_rate": 0.5}
+        setting |= {"optimizer": "momentum", "hidden": (3,), "activation": "tanh", "batch_size": 8}
+        for epochs in (1, 3):
+            found = jaxnn.fit(setting, data, epochs=epochs)
+            x, y = np.asarray(data.x), np.asarray(data.y)
+            expected, _ = trained(found.setting, x, y, 3, epochs=epochs, seed=0)
+            close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+            jax.tree.map(close, found.params, expected)
+
+
+@pytest.mark.parametrize(
+    ("warmup", "factors"),
+    [
+        # (1 + cos(pi t)) / 2 at t = 0, 1/3, 2/3 of the only epoch
+        (0.0, [1, 3 / 4, 1 / 4]),
+        # up within half of it, then down from t = (2/3 - 1/2) / (1/2)
+        (0.5, [0, 2 / 3, 3 / 4]),
+    ],
+)
+def test_three_steps_of_cosine_within_an_epoch(warmup, factors):
+    """The biases of softmax regression on inputs of 0, by the course's formula."""
+    with jax.enable_x64(True):
+        data = jaxnn.Dataset(np.zeros((6, 2)), [0, 1, 0, 1, 0, 1], 2)
+        setting = {"optimizer": "gd", "learning_rate": 0.5, "decay_schedule": "cosine"}
+        rates = [
+            float(decayed_learning_rate("cosine", {"learning_rate": 0.5, "warmup": warmup}, t, 1.0))
+            for t in (0, 1 / 3, 2 / 3)
+        ]
+        np.testing.assert_allclose(rates, 0.5 * np.array(factors), rtol=1e-12, atol=1e-16)
+        fitted = jaxnn.fit({**setting, "warmup": warmup, "batch_size": 2}, data, epochs=1)
+        order, bias = order_of(0, 0, 6), np.zeros(2)
+        for step, rate in enumerate(rates):
+            y_hat = np.exp(bias) / np.exp(bias).sum()
+            labels = np.eye(2)[np.asarray(data.y)[order[2 * step : 2 * step + 2]]]
+            bias -= rate * (y_hat - labels.mean(0))
+        np.testing.assert_allclose(fitted.params[0]["bias"], bias, rtol=1e-12)
 
 
 def test_all_schedules_start_at_alpha():
