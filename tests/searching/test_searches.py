@@ -82,6 +82,51 @@ def test_the_best_of_each_rung_go_on(halved):
     )
 
 
+BY_STEP = SPACE | {"decay_schedule": "cosine", "warmup": jaxnn.uniform(0.5, 1.5)}
+
+
+@pytest.fixture(scope="module")
+def halved_by_step():
+    return search(BY_STEP, TRAIN, VALID, min_epochs=2, factor=2, chunk=2, **OPTIONS)
+
+
+def test_a_rung_has_the_schedule_of_the_whole_search(halved_by_step):
+    """Cosine falls to 0 at max_epochs, also in a setting that is stopped long before."""
+    halved, epochs = halved_by_step, OPTIONS["max_epochs"]
+    whole = jaxnn.sweep(halved.given, TRAIN, VALID, epochs=epochs, chunk=2, progress=False)
+    done = halved.epochs_done[:, 0]
+    assert sorted({*done.tolist()}) == [2, 4, 8]
+    for name, curve in halved.curves.items():
+        for number, trained in enumerate(done):
+            np.testing.assert_array_equal(
+                curve[number, 0, :trained], whole.curves[name][number, 0, :trained]
+            )
+    # as `fit` has it, whose schedule ends with its own epochs
+    stopped = int(np.flatnonzero(done == 4)[0])
+    found = halved.curves["cost"][stopped, 0, :4]
+    long, short = (
+        fit(halved.given[stopped], TRAIN, epochs=last).curves["cost"][:4] for last in (epochs, 4)
+    )
+    np.testing.assert_allclose(found, long, rtol=1e-4)
+    assert abs(found / short - 1).max() > 1e-3
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_refit_has_the_schedule_of_its_search(keep):
+    """It ends where the kept network did, before the schedule has come to 0."""
+    epochs = OPTIONS["max_epochs"]
+    study = search(BY_STEP, TRAIN, VALID, method="sobol", keep=keep, chunk=2, **OPTIONS)
+    kept = study.kept_epochs[:, 0] + 1
+    top = len(study.ranked)
+    refitted = study.refit(TRAIN + VALID, top=top, progress=False)
+    assert (kept < epochs).any() == (keep == "best")
+    for number, member in zip(study.ranked, refitted.members, strict=True):
+        alone = fit(study.given[number], TRAIN + VALID, epochs=epochs)
+        costs = member.curves["cost"]
+        assert len(costs) == kept[number]
+        np.testing.assert_allclose(costs, alone.curves["cost"][: len(costs)], rtol=1e-4)
+
+
 def test_a_rung_drops_by_the_last_third_of_its_epochs():
     # labels of pure chance, so that an epoch's accuracy says little
     noise = Dataset(VALID.x, np.random.default_rng(0).integers(0, 3, len(VALID)), 3)
