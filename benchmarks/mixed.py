@@ -3,10 +3,13 @@
     python benchmarks/mixed.py             (extra `bench`; what is not installed is left out)
     python benchmarks/mixed.py --quick     a minute or two, to see that it runs
     python benchmarks/mixed.py --shapes digits --sides ours
+    python benchmarks/mixed.py --shapes digits --space vocabulary
 
 256 settings drawn at random: hidden units, depth, mini-batch size, optimizer, activation and batch
 norm differ from setting to setting. Trained for 60 epochs on pictures (1,080 of 64x64x3, 120 to
-validate) and on scikit-learn's digits. Wall time of the whole search, compiling included:
+validate) and on scikit-learn's digits. With `--space vocabulary` all optimizers, eight activations,
+batch norm, all schedules and 1 to 4 layers of 16 to 256 units differ; this is measured of ours
+alone, beside the space above. Wall time of the whole search, compiling included:
 
 - jaxnn.sweep: all settings in one call, measured in full but for the pixels, of which a part of
   the epochs is. Compiling is what a first sweep of one epoch takes over a second one; both have the
@@ -46,6 +49,7 @@ from sides import Setting, Side, Train, flax_vmap, installed, jaxnn_sweep, sciki
 from torch_sides import torch_eager, torch_vmap
 
 import jaxnn
+from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS
 
 SPACE = {
     "hidden": jaxnn.choice([(25, 12), (50, 25), (64, 32), (128, 64), (64, 32, 16), (128,)]),
@@ -56,6 +60,16 @@ SPACE = {
     "learning_rate": jaxnn.loguniform(1e-4, 1e-1),
     "momentum": jaxnn.reverseloguniform(0.9, 0.999),
 }
+VOCABULARY = SPACE | {
+    "hidden": jaxnn.layers(jaxnn.randint(1, 4), jaxnn.lograndint(16, 256)),
+    "batch_size": 32,
+    "optimizer": jaxnn.choice([*OPTIMIZERS]),
+    "activation": jaxnn.choice(
+        ["relu", "tanh", "leaky_relu", "gelu", "silu", "selu", "elu", "mish"]
+    ),
+    "decay_schedule": jaxnn.choice([*DECAY_SCHEDULES]),
+}
+SPACES: dict[str, dict[str, Any]] = {"structures": SPACE, "vocabulary": VOCABULARY}
 STRUCTURE = ("hidden", "batch_size", "optimizer", "activation", "batch_norm")
 
 
@@ -232,9 +246,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def measure(shapes: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure(shapes: str, options: argparse.Namespace, space: str) -> dict[str, Any]:
     problem = problem_of(shapes)
-    settings = list(jaxnn.sample(SPACE, options.settings, seed=0, method="random"))
+    settings = list(jaxnn.sample(SPACES[space], options.settings, seed=0, method="random"))
     features, epochs = problem.features, options.epochs
     result = {"about": about(), "settings": len(settings), "epochs": epochs, "features": features}
     rotations = (False, True) if len(problem.train) < features else (False,)
@@ -245,12 +259,25 @@ def measure(shapes: str, options: argparse.Namespace) -> dict[str, Any]:
         few = min(options.pixel_epochs, epochs) if len(rotations) > 1 and not row_space else epochs
         ours.append(measured(problem, settings, epochs, few, row_space))
     others = []
-    for side in installed([COPIES] if options.sides == "ours" else SIDES):
+    sides = [COPIES] if options.sides == "ours" else SIDES
+    for side in installed(sides if options.space == "structures" else []):
         budget = 0.0 if options.quick else 0.5
         others.append(extrapolated(problem, settings, side, epochs, options.share, budget))
         print(f"{side.name}: {duration(others[-1]['seconds'])}", flush=True)
     others.sort(key=lambda row: (row["side"] != COPIES.name, row["seconds"]))
     return {**result, "rows": ours + others}
+
+
+def beside(found: dict[str, dict[str, Any]]) -> str:
+    """Our rows of several spaces, as a table."""
+    cells = [["", "programs", "padded", "compiling", "wall time", "as planned", "diverged"]]
+    for name, result in found.items():
+        for row in result["rows"]:
+            cells.append([f"{name}: {row['side']}", f"{row['programs']}"])
+            cells[-1] += [f"{row['padded_share']:.0%}", f"{row['compile_seconds']:.0f} s"]
+            expected = row["expected"]["seconds"] + row["expected"]["compile_seconds"]
+            cells[-1] += [duration(row["seconds"]), duration(expected), f"{row['diverged']}"]
+    return table(cells)
 
 
 def kept(before: dict[str, Any] | None, now: dict[str, Any]) -> list[dict[str, Any]]:
@@ -266,6 +293,7 @@ def kept(before: dict[str, Any] | None, now: dict[str, Any]) -> list[dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", choices=["signs", "digits", "all"], default="all")
+    parser.add_argument("--space", choices=[*SPACES], default="structures")
     parser.add_argument("--settings", metavar="N", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--pixel-epochs", type=int, default=15, help="that our sweep trains (15)")
@@ -277,12 +305,24 @@ def main() -> None:
     if options.quick:
         vars(options).update(shapes="digits", settings=12, epochs=2, share=2)
     out = results_folder(options.out, options.quick)
+    shaped = [one for one in ("signs", "digits") if options.shapes in (one, "all")]
+    if options.space == "vocabulary":
+        spaces = {
+            f"{shapes}, {space}": measure(shapes, options, space)
+            for shapes in shaped
+            for space in ("vocabulary", "structures")
+        }
+        print(f"\n{beside(spaces)}")
+        path = out / f"mixed-vocabulary-{jax.default_backend()}.json"
+        path.write_text(json.dumps(spaces, indent=1) + "\n")
+        print(f"\nwritten to {out}")
+        return
     path = out / f"mixed-{jax.default_backend()}.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     found: dict[str, Any] = {}
     for shapes in ("signs", "digits"):
-        if options.shapes in (shapes, "all"):
-            found[shapes] = measure(shapes, options)
+        if shapes in shaped:
+            found[shapes] = measure(shapes, options, options.space)
             if options.sides == "ours":
                 found[shapes]["rows"] += kept(before.get(shapes), found[shapes])
             print(f"\n{against_ours(found[shapes])}", flush=True)
