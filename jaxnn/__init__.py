@@ -2,7 +2,8 @@
 
 A network is a pair of pure functions, `mlp` or any `Model`. `fit` trains one network, `sweep` many
 at once, `search` looks for the best setting, and `Run` is one network that you correct by hand.
-`jaxnn.settings` describes every hyperparameter.
+`jaxnn.settings` describes every hyperparameter; `jaxnn.spaces` (in the reference
+`jaxnn.settings.spaces`) has spaces that were published.
 
 Words that have one meaning here:
 
