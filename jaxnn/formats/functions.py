@@ -11,7 +11,7 @@ from jaxnn.system.functions import Missing, name_of
 def named_in(table: Mapping[str, Any]) -> Rule:
     """Returns the rule of a name in a table, or of a function."""
     named = key_of(table)
-    is_valid = lambda value: isinstance(value, Missing) or named.is_valid(value)
+    is_valid = lambda value: callable(value) or named.is_valid(value)
     return Rule(f"{named.allowed}, or a function", is_valid)
 
 

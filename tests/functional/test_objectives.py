@@ -361,13 +361,16 @@ def test_evaluate_of_real_targets():
     data = data_of("squared", 1)[1]
     model = jaxnn.mlp(3, (4,), 2)
     params, state = model.init(jax.random.key(0))
-    found = jaxnn.evaluate(model, params, state, data)
+    found = {k: float(v) for k, v in jaxnn.evaluate(model, params, state, data).items()}
     outputs = np.asarray(model.apply(params, state, data.x)[0])
     assert found["r2"] == pytest.approx(
         sklearn.metrics.r2_score(np.asarray(data.y), outputs), rel=1e-9
     )
-    assert found["cost"] == pytest.approx(np.mean((outputs - data.y) ** 2) / 2, rel=1e-12)
-    pinball = jaxnn.evaluate(model, params, state, data, loss="quantile", quantile=0.3)["cost"]
+    y = np.asarray(data.y)
+    assert found["cost"] == pytest.approx(np.mean((outputs - y) ** 2) / 2, rel=1e-12)
+    pinball = float(
+        jaxnn.evaluate(model, params, state, data, loss="quantile", quantile=0.3)["cost"]
+    )
     theirs = sklearn.metrics.mean_pinball_loss(np.asarray(data.y), outputs, alpha=0.3)
     assert pinball == pytest.approx(theirs, rel=1e-12)
 
