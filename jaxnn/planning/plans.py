@@ -146,6 +146,9 @@ class Plan:
             table.add_column(name, justify="right")
         for name in ("optimizers", "activations", "batch norm"):
             table.add_column(name, overflow="fold")
+        losses = {planned.program.loss for planned in self.programs}
+        if len(losses) > 1:
+            table.add_column("loss", overflow="fold")
         table.add_column("padded", justify="right")
         table.add_column("time", justify="right")
         for planned in self.programs[:MOST_ROWS]:
@@ -160,6 +163,7 @@ class Plan:
                 ", ".join(map(short_name, program.optimizers)),
                 activations,
                 batch_norm,
+                *([short_name(program.loss)] if len(losses) > 1 else []),
                 f"{max(0.0, 1 - planned.real_seconds / planned.seconds):.0%}",
                 duration(planned.seconds),
             )

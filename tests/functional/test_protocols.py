@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers.protocols import assert_like_alone, assert_saved_and_resumed
 
 import jaxnn
 from jaxnn.compiled.updates import mixed_direction
-from jaxnn.disk.encoding import encode
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.metrics import METRICS, Metric
 from jaxnn.functional.objectives import OBJECTIVES
@@ -53,49 +53,6 @@ def settings_of(rows, **common):
     return [{"hidden": next(shapes), **base, **row} for row in rows]
 
 
-def assert_like_alone(study, number, data):
-    """To 1e-9 in float64, design promise 1."""
-    mine, alone = study.fitted(number), jaxnn.fit(study.given[number], *data, epochs=EPOCHS)
-    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
-    jax.tree.map(close, (mine.params, mine.state), (alone.params, alone.state))
-    for name, curve in alone.curves.items():
-        close(mine.curves[name], curve)
-    return mine
-
-
-def assert_same(first, second):
-    # a file has the names of functions
-    assert encode(first.settings) == encode(second.settings)
-    for name, curve in first.curves.items():
-        np.testing.assert_array_equal(curve, second.curves[name], err_msg=name)
-    np.testing.assert_array_equal(first.ranking, second.ranking)
-    for number in range(len(first.given)):
-        trees = [(one.fitted(number).params, one.fitted(number).state) for one in (first, second)]
-        jax.tree.map(np.testing.assert_array_equal, *trees)
-
-
-def assert_saved_and_resumed(study, settings, data, folder, **options):
-    """From its file, and from a directory that an interrupt left behind."""
-    study.save(folder / "study.h5")
-    assert_same(study, jaxnn.load(folder / "study.h5"))
-    for number in range(len(settings)):
-        fitted = study.fitted(number)
-        fitted.save(folder / "network.h5")
-        again = jaxnn.load(folder / "network.h5")
-        np.testing.assert_array_equal(fitted.predict(data[1].x), again.predict(data[1].x))
-
-    def interrupt(info):
-        # the first call trains one epoch; later ones may train all that are left
-        if info.epoch == 1:
-            raise KeyboardInterrupt
-
-    options |= {"epochs": EPOCHS, "directory": folder / "sweep", "commit_interval": 0.0}
-    with pytest.raises(jaxnn.TrainingInterrupted) as caught:
-        jaxnn.sweep(settings, *data, on_epoch=interrupt, **options)
-    assert not caught.value.study.is_complete.all()
-    assert_same(study, jaxnn.sweep(settings, *data, **options))
-
-
 @pytest.fixture(scope="module")
 def of_all_rows(data):
     settings = settings_of({key: name, "hidden": HIDDEN[key]} for key, name in ROWS)
@@ -114,12 +71,12 @@ def test_a_lane_among_all_rows_equals_its_setting_alone(of_all_rows, data, numbe
     program = next(one.program for one in study.plan.programs if number in one.settings)
     name = settings[number].get("optimizer", "adam")
     assert program.is_mixed or OPTIMIZERS[name].place is None
-    assert_like_alone(study, number, data)
+    assert_like_alone(study, number, data, EPOCHS)
 
 
 def test_all_rows_are_saved_loaded_and_resumed(of_all_rows, data, tmp_path):
     settings, study = of_all_rows
-    assert_saved_and_resumed(study, settings, data, tmp_path)
+    assert_saved_and_resumed(study, settings, data, tmp_path, epochs=EPOCHS)
 
 
 @pytest.mark.parametrize("key", TABLES)
@@ -147,8 +104,8 @@ def test_an_optimizer_without_a_place_trains_in_a_program_of_its_own(data, monke
     found = {one.program.optimizers for one in study.plan.programs}
     assert found == {("adam", "gd"), ("yogi of a test",)}
     for number in range(len(settings)):
-        assert_like_alone(study, number, data)
-    assert_saved_and_resumed(study, settings, data, tmp_path)
+        assert_like_alone(study, number, data, EPOCHS)
+    assert_saved_and_resumed(study, settings, data, tmp_path, epochs=EPOCHS)
     with pytest.raises(ValueError, match="expected those with a place"):
         mixed_direction(("adam", "yogi of a test"), {"optimizer": 0})
 
@@ -180,11 +137,11 @@ def test_optimizers_of_ones_own(data, tmp_path):
     found = {one.settings: one.program.optimizers for one in study.plan.programs}
     assert found == {(0, 1): (adabelief,), (2,): (muon,), (3,): (muon,), (4, 5): ("adam", "gd")}
     for number in range(len(settings)):
-        assert_like_alone(study, number, data)
+        assert_like_alone(study, number, data, EPOCHS)
     assert "muon" in study._repr_html_()
     study.report(tmp_path / "report.html")
     assert plots.plot_slice(study) is not None
-    assert_saved_and_resumed(study, settings, data, tmp_path)
+    assert_saved_and_resumed(study, settings, data, tmp_path, epochs=EPOCHS)
     again = jaxnn.load(tmp_path / "study.h5")
     assert again.settings[0]["optimizer"].name.endswith("test_protocols.adabelief")
     with pytest.raises(ValueError, match="a function that the file does not hold"):
@@ -271,7 +228,7 @@ def test_an_optimizer_with_a_place_joins_the_mixed_programs(data, monkeypatch):
     study = jaxnn.sweep(settings, *data, epochs=EPOCHS)
     assert [one.program.optimizers for one in study.plan.programs] == [tuple(sorted(names))]
     for number in range(len(settings)):
-        assert_like_alone(study, number, data)
+        assert_like_alone(study, number, data, EPOCHS)
 
 
 def test_a_schedule_of_ones_own(data, monkeypatch, tmp_path):
@@ -287,12 +244,12 @@ def test_a_schedule_of_ones_own(data, monkeypatch, tmp_path):
     study = jaxnn.sweep(settings, *data, epochs=EPOCHS)
     assert study.settings[0]["decay_rate"] == 0
     for number in range(len(settings)):
-        assert_like_alone(study, number, data)
+        assert_like_alone(study, number, data, EPOCHS)
     # a rate of 0 from the third epoch on
     costs = study.curves["valid_cost"][:, 0]
     assert len({*costs[0, 1:].tolist()}) == 1
     assert len({*costs[1].tolist()}) == EPOCHS
-    assert_saved_and_resumed(study, settings, data, tmp_path)
+    assert_saved_and_resumed(study, settings, data, tmp_path, epochs=EPOCHS)
 
 
 SQUARED = OBJECTIVES["softmax"]._replace(
@@ -316,7 +273,7 @@ def test_an_objective_of_ones_own(data, monkeypatch, tmp_path):
     found = {one.program.loss: one.settings for one in study.plan.programs}
     assert found == {"squared of a test": (0, 2), "softmax": (1,)}
     for number in range(len(settings)):
-        fitted = assert_like_alone(study, number, data)
+        fitted = assert_like_alone(study, number, data, EPOCHS)
         x, y = data[1].x, np.asarray(data[1].y)
         outputs, _ = fitted.model.apply(fitted.params, fitted.state, data[1].x)
         assert fitted.score(data[1]) == pytest.approx(np.mean(fitted.predict(x) == y), rel=1e-12)
@@ -324,7 +281,7 @@ def test_an_objective_of_ones_own(data, monkeypatch, tmp_path):
             cost = np.square(outputs - np.eye(3)[y]).sum(axis=1).mean()
             assert fitted.curves["valid_cost"][-1] == pytest.approx(cost, rel=1e-9)
             np.testing.assert_allclose(fitted.predict_proba(x), outputs, rtol=1e-9, atol=1e-9)
-    assert_saved_and_resumed(study, settings, data, tmp_path)
+    assert_saved_and_resumed(study, settings, data, tmp_path, epochs=EPOCHS)
 
 
 def test_an_objectives_step_by_hand(data, monkeypatch):
@@ -376,7 +333,7 @@ def test_a_metric_of_ones_own(data, monkeypatch, tmp_path, keep):
         assert plot(study) is not None
     assert jaxnn.to_optuna(study).direction.name == "MINIMIZE"
     if keep == "best":
-        assert_saved_and_resumed(study, settings, data, tmp_path, **options)
+        assert_saved_and_resumed(study, settings, data, tmp_path, epochs=EPOCHS, **options)
 
 
 def test_a_metric_that_the_objective_does_not_have_is_refused(data, monkeypatch):
