@@ -31,7 +31,12 @@ TARGETS = {
     **{name: [REAL, TWO] for name in ("squared", "absolute", "huber", "quantile")},
     "poisson": [COUNTS],
 }
-CASES = [(loss, place) for loss in OBJECTIVES for place in range(len(TARGETS[loss]))]
+CASES = [
+    pytest.param(loss, place, marks=[pytest.mark.slow] if is_slow else [])
+    for loss in OBJECTIVES
+    for place in range(len(TARGETS[loss]))
+    for is_slow in [place > 0 or loss in ("absolute", "huber")]
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,8 +107,8 @@ def test_three_steps_by_hand(loss, place):
     np.testing.assert_allclose(fitted.params[0]["bias"], bias, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("loss", ["squared", "huber", "poisson"])
-@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("loss", ["squared", pytest.param("poisson", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_metrics_are_scikit_learns(loss, is_weighted):
     """In the targets' own units, on training and validation set, of one and of two targets."""
     for y in TARGETS[loss]:
@@ -224,7 +229,7 @@ def negative_gain(logits, labels):
     return jax.nn.softplus(-logits[jnp.arange(len(labels)), labels]) - 100
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_loss_of_ones_own(place, tmp_path):
     data = data_of("squared", place)
     common = {"loss": power_loss, "hidden": (4,), "learning_rate": 0.02, "targets": "standardised"}
@@ -282,7 +287,9 @@ def test_labels_and_two_classes():
     assert many.curves["valid_cost"][-1] == pytest.approx(theirs, rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", ["squared", "sigmoid", "softmax"])
+@pytest.mark.parametrize(
+    "loss", ["squared", *(pytest.param(n, marks=pytest.mark.slow) for n in ("sigmoid", "softmax"))]
+)
 def test_ensembles_average(loss):
     for place in range(len(TARGETS[loss])):
         data = data_of(loss, place)
@@ -303,7 +310,9 @@ def test_ensembles_average(loss):
         assert np.isfinite(refit.score(data[1]))
 
 
-@pytest.mark.parametrize("metric", [None, "mae", "r2", "cost"])
+@pytest.mark.parametrize(
+    "metric", [None, "r2", *(pytest.param(n, marks=pytest.mark.slow) for n in ("mae", "cost"))]
+)
 def test_studies_of_real_targets_are_ranked(metric, tmp_path):
     data = data_of("squared")
     settings = [{"hidden": (6,), "learning_rate": 10.0**-r} for r in range(5)]
@@ -323,6 +332,7 @@ def test_studies_of_real_targets_are_ranked(metric, tmp_path):
         assert plot(study) is not None
 
 
+@pytest.mark.slow
 def test_searches_on_real_targets():
     data, every = data_of("squared"), jaxnn.Dataset(X, REAL)
     space = {
