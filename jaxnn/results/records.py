@@ -36,7 +36,7 @@ class Record:
       metric: the metric on the validation set that ranks the settings.
       plan: which settings share a program.
       treatments: (the setting's `inputs`, fold) -> treatment of the inputs.
-      curves: name -> (S, K, E): cost, accuracy, valid_cost, valid_accuracy; NaN after divergence
+      curves: name -> (S, K, E): cost, accuracy, valid_cost and so on; NaN after divergence
         and where nothing was trained.
       diverged: (S, K), the step whose cost was not finite, or -1.
       epochs_done: (S, K), the epochs trained; all of them if it diverged.

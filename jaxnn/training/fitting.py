@@ -55,9 +55,9 @@ def fit(
       on_epoch: a function that is called with an `EpochInfo` for every epoch, see `sweep`.
 
     Returns:
-      a `Fitted`, with `curves` of E entries each: `cost` and `accuracy` over the epoch's
-      mini-batches, and with `valid` also `valid_cost` and `valid_accuracy`. Costs are mean
-      cross-entropies without the l2 term. If the cost stops being finite, training stops, later
+      a `Fitted`, with `curves` of E entries each: `cost` and `accuracy` (for real targets `rmse`,
+      `mae` and `r2`) over the epoch's mini-batches, and with `valid` also `valid_cost` and so on.
+      Costs are means of the loss without the l2 term. If the cost stops being finite, training stops, later
       entries are NaN, and `diverged` is the step.
 
     Raises:

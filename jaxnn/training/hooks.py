@@ -18,7 +18,7 @@ class EpochInfo(NamedTuple):
       repeat: the index of its repetition or fold; 0 for `fit` and `Run`.
       epoch: the epoch, counted from 1.
       setting: a copy of the setting as it was given.
-      values: cost, accuracy, and with validation data valid_cost, valid_accuracy.
+      values: the metrics, such as cost and accuracy, and with validation data valid_cost and so on.
 
     >>> from jaxnn import Dataset, fit
     >>> x, costs = np.random.default_rng(0).normal(size=(64, 2)), {}
