@@ -175,7 +175,7 @@ def train_epoch(
     measure = Measure.of(program.objective, scales, is_valid=False)
     of_epoch = program.learning_rate(numbers, train_state.epoch)
     # of all its steps, with the last, smaller mini-batch of a foreign model
-    num_steps = jnp.asarray(batches.num_steps + (batches.rest is not None), float)
+    num_steps = jnp.asarray(batches.num_steps + int(batches.rest is not None), float)
 
     def on_batch(
         step: Array | np.int32, batch: Dataset, carry: tuple[TrainState, Array]

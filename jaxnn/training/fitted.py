@@ -66,9 +66,8 @@ class Fitted:
         """
         outputs, objective = self._outputs(x), self._objective
         if objective.point is not None:
-            points = np.asarray(objective.point(jnp.asarray(outputs))).reshape(
-                -1, *self.targets.shape
-            )
+            points = np.asarray(objective.point(jax.device_put(outputs)))
+            points = points.reshape(-1, *self.targets.shape)
             by = self.target_statistics
             return points.astype(np.float64) if by is None else by.restore(points)
         assert objective.labels is not None, "an objective has labels or predicts numbers"

@@ -8,6 +8,7 @@ import pytest
 from jax import export
 
 import jaxnn
+from jaxnn.functional.objectives import OBJECTIVES
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 DATA = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)
@@ -52,6 +53,30 @@ def test_fit_and_sweep_run_under_each_mode(mode):
         jaxnn.fit({"batch_size": 4}, wide, epochs=1, row_space=True)
     assert np.isfinite(study.curves["valid_cost"]).all()
     assert np.isfinite(probabilities).all()
+
+
+def power(outputs, targets, exponent):
+    costs = jax.numpy.abs(outputs - targets) ** exponent
+    return costs.reshape(len(costs), -1).mean(axis=1)
+
+
+REAL = [name for name, one in OBJECTIVES.items() if one.fits(np.ones((2, 2)), None)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(50,), (50, 2)], ids=["one target", "two"])
+def test_every_loss_of_real_targets_trains_under_each_mode(mode, shape):
+    y = np.resize([0.0, 1.0, 1.0], shape)
+    settings = [{"loss": loss, "batch_size": 16, "hidden": (3,)} for loss in REAL]
+    settings.append({"loss": power, "exponent": 1.5, "batch_size": 16, "hidden": (3,)})
+    with MODES[mode]():
+        data = jaxnn.Dataset(X, y)
+        for setting in settings:
+            study = jaxnn.sweep([setting], data, 0.2, epochs=2, progress=False)
+            assert study.fitted(0).predict(X).shape == shape
+            assert np.isfinite(study.fitted(0).score(data))
+            assert np.isfinite(study.curves["valid_cost"]).all()
 
 
 def test_a_network_that_diverges_is_marked_under_the_search_for_nans_too():
