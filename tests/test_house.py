@@ -93,8 +93,8 @@ ENTRY = "an entry point: its signature names types of five folders, and it puts 
 EXCEPTIONS = {
     "results.records.Record": (24, "the table of a study: a field for each of its columns"),
     "engine.identities": (14, "compares all that the bits of a call depend on"),
-    "formats.agreement": (14, "compares the parts of a study with each other"),
-    "formats.layout": (19, "makes a record of a file again, with all classes that are in it"),
+    "formats.agreement": (15, "compares the parts of a study with each other"),
+    "formats.layout": (21, "makes a record of a file again, with all classes that are in it"),
     "formats.networks": (13, "makes a network of a file again"),
     "formats.states": (17, "makes lanes of a file again, with all classes that are in it"),
     "searching.resuming": (14, "makes the call of a directory again"),

@@ -10,13 +10,14 @@ from jaxnn.functional.losses import weighted_mean
 from jaxnn.functional.metrics import METRICS, Scales
 from jaxnn.functional.objectives import Loss, Objective
 from jaxnn.functional.types import Array, Model, Params, State
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 
 
 class Measure(NamedTuple):
     """How the metrics of a set are computed, see `Outcome`; for labels it is the objective alone.
 
     Attributes:
-      size: the greatest of the targets' units, whose square might overflow.
+      size, unit, spread: see `Scales`.
     """
 
     objective: Objective
@@ -28,8 +29,8 @@ class Measure(NamedTuple):
     def of(cls, objective: Objective, scales: Scales | None, *, is_valid: bool) -> "Measure":
         if scales is None:
             return cls(objective)
-        size = jnp.max(scales.unit)
-        return cls(objective, size, scales.unit / size, scales.valid if is_valid else scales.train)
+        spread = scales.valid if is_valid else scales.train
+        return cls(objective, scales.size, scales.unit, spread)
 
     def means(self, cost: Array, outputs: Array, batch: Dataset) -> Array:
         """Returns the means (M,) of the metrics over a mini-batch; `cost` is the mean cost."""
@@ -78,15 +79,18 @@ def evaluate(
       numbers: those that the model's `apply` and the loss take.
     """
     objective = data.targets.objective(data.targets.default_loss if loss is None else loss)
+    known = [name for name in objective.uses if name in HYPERPARAMETERS]
+    defaults = {name: HYPERPARAMETERS[name].default for name in known}
     own = {name: number for name, number in numbers.items() if name not in objective.uses}
     outputs, _ = model.apply(params, state, data.x, **own)
-    cost = weighted_mean(objective.costs(outputs, data.y, numbers), data.weights)
+    cost = weighted_mean(objective.costs(outputs, data.y, defaults | numbers), data.weights)
     scales = None
     if data.is_real:
         targets = data.y.reshape(len(data.y), -1)
         means = jax.vmap(weighted_mean, (1, None))
         variance = means(jnp.square(targets - means(targets, data.weights)[None]), data.weights)
-        scales = Scales(jnp.ones(targets.shape[1]), jnp.sqrt(variance), jnp.sqrt(variance))
+        spread = jnp.sqrt(variance)
+        scales = Scales(size=jnp.ones(()), unit=jnp.ones_like(spread), train=spread, valid=spread)
     measure = Measure.of(objective, scales, is_valid=True)
     values = measure.values(measure.means(cost, outputs, data))
     return dict(zip(objective.measures, values, strict=True))

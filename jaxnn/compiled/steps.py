@@ -107,9 +107,10 @@ def train_step(
     where s is the label smoothing and `uniform` the mean cost of all labels. Returns the new state,
     and the mean cost and the outputs before the step; that cost has neither smoothing nor l2.
 
-    If the first term is not finite, the network is frozen: neither this step nor later ones change
-    params and state. An element whose new value would overflow keeps its old value, so both stay
-    finite. The checks are fused into existing loops and cost no measurable time.
+    If the first term is not finite, or the gradient of a user's own loss, the network is frozen:
+    neither this step nor later ones change params and state. An element whose new value would
+    overflow keeps its old value, so both stay finite. The checks are fused into existing loops and
+    cost no measurable time.
     """
     model, objective = program.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
@@ -138,6 +139,9 @@ def train_step(
 
     grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
     is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
+    if callable(program.loss):
+        # a loss of the user's own may have a gradient that is not finite at a finite cost
+        is_fine &= jnp.all(jnp.stack([jnp.isfinite(g).all() for g in jax.tree.leaves(grads)]))
     grads = jax.tree.map(lambda grad: jnp.where(is_fine, grad, 0), grads)
     descent = program.optimizer_of(numbers, learning_rate)
     # Optax raises decays to integer powers, which strict promotion refuses

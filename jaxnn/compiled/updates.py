@@ -131,22 +131,26 @@ def mixed_direction(names: tuple[str, ...], numbers: Numbers) -> optax.GradientT
 
 
 def clip_by_norm(clip_norm: float | Array) -> optax.GradientTransformation:
-    """Returns Optax's clipping by the global norm of all gradients, where infinity is no limit.
+    """Returns a transformation that scales all gradients together to at most a norm.
 
-    g <- g min(1, clip_norm / |g|)
+    g <- g min(1, clip_norm / |g|), as `optax.clip_by_global_norm`; the norm may exceed the range of
+    the type. Infinity is no limit.
 
     Source: Pascanu et al. 2012.
     """
-    clipping = optax.clip_by_global_norm(clip_norm)
 
     def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        clipped, state = clipping.update(grads, state, params)
-        # a norm that overflows would be clipped to infinity
-        return jax.tree.map(
-            lambda a, b: jnp.where(jnp.isinf(clip_norm), a, b), grads, clipped
-        ), state
+        largest = [jnp.max(jnp.abs(grad)) for grad in jax.tree.leaves(grads)]
+        size = functools.reduce(jnp.maximum, largest)
+        size = jnp.where(size > 0, size, 1)
+        shares = jax.tree.map(lambda grad: grad / size, grads)
+        squares = [jnp.sum(jnp.square(share)) for share in jax.tree.leaves(shares)]
+        norm = jnp.sqrt(functools.reduce(jnp.add, squares))
+        is_longer = size * norm > clip_norm
+        clip = lambda grad, share: jnp.where(is_longer, share * (clip_norm / norm), grad)
+        return jax.tree.map(clip, grads, shares), state
 
-    return optax.GradientTransformation(clipping.init, update)
+    return optax.GradientTransformation(optax.init_empty_state, update)
 
 
 def descent(

@@ -72,8 +72,9 @@ def scales(train: Dataset, valid: Dataset | None, statistics: Any, targets: str)
     unit = np.atleast_1d(statistics.deviation)
     unit = unit if targets == "standardised" else np.ones_like(unit)
     valid_spread = spread if valid is None else target_deviation(valid)
-    found = Scales(unit, spread / unit, valid_spread / unit)
-    return Scales(*(one.astype(jnp.result_type(float)) for one in found))
+    size = unit.max()
+    found = Scales(size=size, unit=unit / size, train=spread / unit, valid=valid_spread / unit)
+    return Scales(*(np.asarray(one, jnp.result_type(float)) for one in found))
 
 
 def constant_targets(data: Dataset) -> list[int]:

@@ -30,7 +30,7 @@ def _with_switches(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held
     """Version 2 had a field of a program for each thing that it computes, and classes alone."""
     return arrays, {
         **_with_targets(arrays, about)[1],
-        **{name: _switched(about[name]) for name in ("plan", "states") if name in about},
+        "plan": _switched(about["plan"]),
     }
 
 
@@ -54,7 +54,7 @@ def _switched(value: Any) -> Any:
     if isinstance(program, dict):
         program = dict(program)
         on = [name for name, field in _ONCE_FIELDS.items() if program.pop(field, False)]
-        # which schedules it computed does not matter to what is trained
+        # of its schedules the file says nothing
         program.pop("has_decay", None)
         value["Program"] = {"switches": {"tuple": on}, **program}
     return value

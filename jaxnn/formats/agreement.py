@@ -9,7 +9,7 @@ import numpy as np
 from jaxnn.compiled.networks import NOT_HERE, Networks, is_networks
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
-from jaxnn.formats.functions import has_functions, named
+from jaxnn.formats.functions import has_functions
 from jaxnn.formats.schemas import check_curve, check_range, check_state, check_statistics
 from jaxnn.functional.metrics import METRICS
 from jaxnn.functional.objectives import Loss
@@ -20,8 +20,9 @@ from jaxnn.settings.hyperparameters import (
     Setting,
     complete,
 )
-from jaxnn.settings.sampling import checked_space
+from jaxnn.settings.sampling import checked_space, functions_in
 from jaxnn.system.checks import brief, check_fits
+from jaxnn.system.functions import named
 from jaxnn.system.terminal import excerpt
 from jaxnn.training.recipes import networks_of
 
@@ -69,12 +70,10 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
             raise ValueError(f"it holds the rung {brief(rung)}; expected its settings and epochs")
     if study.space is not None:
         study.space = checked_space(study.space)
-        unknown = {*study.space}
-        for setting in study.settings or [study.space]:
-            # a number of a function is in its settings alone
-            unknown -= setting.keys()
-            if not unknown:
-                break
+        unknown = {*study.space} - {*(study.settings or [study.space])[0]}
+        if functions_in(study.space):
+            # a number of a function is in its settings alone, of which there may be none yet
+            unknown = set()
         if unknown:
             raise ValueError(f"its space has {brief(unknown)}; expected names of its settings")
     planned = [number for one in study.plan.programs for number in one.settings]

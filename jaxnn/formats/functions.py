@@ -1,11 +1,13 @@
 """Functions in settings and programs that were read: a file has their names alone."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from jaxnn.disk.encoding import Rule, encode, key_of
+from jaxnn.disk.encoding import Rule, decode, encode, key_of
+from jaxnn.results.records import Record
 from jaxnn.settings.hyperparameters import Setting
-from jaxnn.system.functions import Missing, name_of
+from jaxnn.system.functions import Function, Missing
 
 
 def named_in(table: Mapping[str, Any]) -> Rule:
@@ -25,6 +27,11 @@ def is_same(first: Any, second: Any) -> bool:
     return bool(first == second) or encode(first) == encode(second)
 
 
-def named(value: Any) -> Any:
-    """Returns the name of a function; other values as they are."""
-    return name_of(value) if callable(value) else value
+def with_functions(study: Record, functions: Mapping[str, Function]) -> Record:
+    """Returns a study that was read, with functions in place of their names."""
+    if not functions:
+        return study
+    own = lambda values: [decode(encode(one), functions) for one in values]
+    plan, space = own([study.plan, study.space])
+    given, settings = own(study.given), own(study.settings)
+    return dataclasses.replace(study, plan=plan, space=space, given=given, settings=settings)

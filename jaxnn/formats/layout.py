@@ -29,6 +29,7 @@ from jaxnn.disk.trees import filled, groups_of, named, stacked
 from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath
 from jaxnn.formats.agreement import check_study, checked_networks, completed
+from jaxnn.formats.functions import with_functions
 from jaxnn.formats.parts import Part, absorb
 from jaxnn.formats.schemas import STUDY_VALUES, check_range
 from jaxnn.formats.tables import TABLES, settings_of, table
@@ -37,17 +38,26 @@ from jaxnn.functional.types import Model, ModelFn
 from jaxnn.results.records import COLUMNS, WRITTEN, Record
 from jaxnn.results.trials import Chunk
 from jaxnn.system.draws import new_key
+from jaxnn.system.functions import Function
 from jaxnn.system.terminal import visible
 
 STUDY = format_of("study")
 
 
-def whole_record(commits: Sequence[Commit], model: Model | ModelFn | None) -> Record:
-    """Returns the study of the commits of all processes, one of which describes all settings."""
+def whole_record(
+    commits: Sequence[Commit],
+    model: Model | ModelFn | None,
+    functions: Mapping[str, Function] | None = None,
+) -> Record:
+    """Returns the study of the commits of all processes, one of which describes all settings.
+
+    Args:
+      model, functions: the code of the call, which no file holds.
+    """
     with complete_or_refused(commits[0].path.parent):
         first, *others = best_first(commits)
     with complete_or_refused(first.path):
-        return merged_record(*first, model, others)
+        return with_functions(merged_record(*first, model, others), functions or {})
 
 
 def best_first(commits: Sequence[Commit]) -> Sequence[Commit]:

@@ -45,14 +45,17 @@ def hits(logits: ArrayLike, labels: ArrayLike) -> Array:
 
 
 class Scales(NamedTuple):
-    """The units of real targets, as data to a program; each is (K,).
+    """The units of real targets, as data to a program; each but the first is (K,).
 
     Attributes:
-      unit: what 1 is in the targets' own units: their deviation if they were standardised, else 1.
+      size: the greatest unit, whose square might overflow.
+      unit: what 1 is in the targets' own units, as a share of `size`: their deviation if they were
+        standardised, else 1.
       train: the deviation of the training targets, in units of training.
       valid: that of the validation targets.
     """
 
+    size: Any
     unit: Any
     train: Any
     valid: Any

@@ -260,7 +260,11 @@ class Targets(NamedTuple):
 
 def objective_of(loss: Loss, is_real: bool) -> Objective:
     """Returns the objective of a loss, a name or a function, for classes or real targets."""
-    return OBJECTIVES[loss] if isinstance(loss, str) else _of_function(loss, is_real)
+    if not isinstance(loss, str):
+        return _of_function(loss, is_real)
+    if loss not in OBJECTIVES:
+        raise ValueError(f"loss got {loss!r}; expected one of {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[loss]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -87,7 +87,8 @@ def axes_of(name: str, settings: Sequence[Full], space: Space | None) -> list[St
     if key is None:
         return []
     found = parts_of(key, settings, space) or [StudyAxis(key, key)]
-    return [one for one in found if name in (one.name, one.key)]
+    found = [one for one in found if name in (one.name, one.key)]
+    return [one for one in found if any(map(one.has, settings))]
 
 
 _ABSENT = object()

@@ -12,11 +12,12 @@ from jaxnn.engine.options import Call, Options, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
+from jaxnn.planning.plans import functions_of
 from jaxnn.searching.arena import Arena, Drawn
 from jaxnn.searching.budgets import Budget
 from jaxnn.searching.methods import METHODS, PROBES, Method, Rungs
 from jaxnn.searching.studies import Study
-from jaxnn.settings.sampling import Space, checked_space, sample
+from jaxnn.settings.sampling import Space, checked_space, functions_in, sample
 from jaxnn.system.checks import check_fork, one_of
 from jaxnn.system.processes import Hosts, all_hosts
 from jaxnn.training.hooks import OnEpoch
@@ -135,23 +136,23 @@ def search(
         budget = Budget.among(call.arguments)
         _check_storage(storage, directory, hosts)
         parts = options.parts(train, valid)
-        training_part, space = parts[0][0], checked_space(space)
-        drawn, rungs = _drawn(how, space, budget, options, training_part)
+        space = checked_space(space)
+        drawn, rungs = _drawn(how, space, budget, options, parts[0][0])
         options = options.ranked(drawn.recipes)
-    plan = plan_of_first(hosts, drawn.plan, options.model)
+    drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
     with commits_in(directory, commit_interval, hosts) as commits:
-        own = checked_identity(commits, call, plan, hosts)
+        own = checked_identity(commits, call, drawn.plan, hosts)
         if commits.finished:
-            return Study.of(whole_record(commits.finished, options.model))
+            functions = functions_in(space) | functions_of(drawn.plan)
+            return Study.of(whole_record(commits.finished, options.model, functions))
         begun = how.begin(Call(call.function, {**call.arguments, "metric": options.metric}))
         study = empty_record(
-            Study, options, parts, plan, epochs=budget.max_epochs, space=space, call=text
+            Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=space, call=text
         )
         work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))
-            drawn = drawn._replace(plan=plan)
             how.run(Arena(job, options, space=space, budget=budget, drawn=drawn, begun=begun))
     return study
 

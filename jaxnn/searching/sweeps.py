@@ -14,7 +14,7 @@ from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.planning.plans import Plan, check_plan
+from jaxnn.planning.plans import Plan, check_plan, functions_of
 from jaxnn.searching.studies import Study
 from jaxnn.settings.hyperparameters import Setting
 from jaxnn.settings.sampling import Settings, checked_space
@@ -130,7 +130,8 @@ def sweep(
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
-            return Study.of(whole_record(commits.finished, options.model))
+            functions = functions_of(plan)
+            return Study.of(whole_record(commits.finished, options.model, functions))
         space = checked_space(settings.space) if isinstance(settings, Settings) else None
         study = empty_record(Study, options, parts, plan, epochs=epochs, space=space, call=text)
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)

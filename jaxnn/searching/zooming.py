@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxnn.results.records import Record
 from jaxnn.settings.domains import Axis, Choice, Domain, Range
-from jaxnn.settings.sampling import Space
+from jaxnn.settings.sampling import Space, functions_in
+from jaxnn.system.functions import named
 
 
 def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
@@ -47,13 +48,15 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
             f"zoom got a study in which {len(study.ranked)} of {len(study.settings)} settings have "
             "a value; expected two at least"
         )
+    has_functions = bool(functions_in(space))
     best = [study.settings[n] for n in study.ranked[: max(2, math.ceil(top * len(study.settings)))]]
     zoomed = {}
     for name, domain in space.items():
         if isinstance(domain, Domain):
-            if name not in best[0]:
+            if name not in best[0] and not has_functions:
                 raise ValueError(f"zoom got a study without {name!r}, which the space has")
-            used = [domain.split(name, one[name]) for one in best]
+            # only settings with a function have its numbers
+            used = [domain.split(name, one[name]) for one in best if name in one]
             axes: dict[str, Any] = {}
             for axis, old in domain.axes(name).items():
                 values = [one[axis] for one in used if axis in one]
@@ -66,7 +69,9 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
 
 def _zoomed(name: str, domain: Axis, values: list[Any], num_settings: int) -> Any:
     if isinstance(domain, Choice):
-        left = tuple(option for option in domain.options if option in values)
+        # a study that was loaded has the names of functions
+        known = [*map(named, values)]
+        left = tuple(option for option in domain.options if named(option) in known)
         if not left:
             raise ValueError(
                 f"zoom got a study whose best settings have none of the options of {name!r}; "

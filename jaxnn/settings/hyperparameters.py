@@ -16,7 +16,7 @@ from jaxnn.functional.objectives import OBJECTIVES, Loss, Objective
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
 from jaxnn.functional.types import Model
 from jaxnn.system.checks import brief, plain
-from jaxnn.system.functions import own_numbers
+from jaxnn.system.functions import arguments_of, is_function, own_numbers
 
 Setting = Mapping[str, Any]
 
@@ -92,7 +92,7 @@ def _is_hidden(value: Any) -> bool:
 def _row(default: Any, table: Any, function: str) -> Hyperparameter:
     """Returns the hyperparameter whose value is a name in a table, or a function."""
     named = _choice(default, table)
-    check = lambda value: callable(value) or named.is_valid(value)
+    check = lambda value: is_function(value) or named.is_valid(value)
     return named._replace(is_valid=check, allowed=f"{named.allowed}, or a function {function}")
 
 
@@ -189,16 +189,21 @@ def complete(
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+            if any(key in arguments_of(setting.get(one)) for one in FUNCTIONS):
+                hint = (
+                    "an argument of a function is a number if its default is a float, such as 1.0"
+                )
             raise ValueError(f"setting has the unknown key {brief(key)}; {hint}")
     full: dict[str, Any] = {}
     own_defaults: dict[str, Any] = {"loss": loss}
+    for key in TABLES:
+        row = setting.get(key, own_defaults.get(key, known[key].default))
+        own_defaults |= _row_of(key, checked(key, row, known[key])).defaults
     for key, rule in known.items():
         if key not in setting and key not in own_defaults and rule is _OWN:
             raise ValueError(f"setting lacks {key!r}, a number that its model or function takes")
         value = setting.get(key, own_defaults.get(key, rule.default))
         full[key] = checked(key, value, rule)
-        if key in TABLES:
-            own_defaults |= _row_of(key, full[key]).defaults
     is_power = DECAY_SCHEDULES[full["decay_schedule"]].is_power
     if is_power and not 0 < full["decay_rate"] <= 1:
         raise ValueError(
@@ -245,12 +250,14 @@ def _own_numbers(setting: Setting, model: Model | None) -> dict[str, Hyperparame
         raise ValueError(f"Model.numbers got {names!r}; expected a tuple of names of numbers")
     found = [*names]
     for key in FUNCTIONS:
-        if callable(function := setting.get(key)):
+        if is_function(function := setting.get(key)):
             own = _row_of(key, function).uses
-            if any(map(_is_structure, own)):
+            like_it = {name for row in TABLES[key].values() for name in row.uses}
+            taken = [name for name in own if name in HYPERPARAMETERS and name not in like_it]
+            if taken:
                 raise ValueError(
-                    f"{key} got {brief(function)}, which takes {', '.join(own)}; expected numbers "
-                    "under other names than those of structure"
+                    f"{key} got {brief(function)}, which takes {', '.join(taken)}; expected other "
+                    "names, since these are hyperparameters of other things"
                 )
             found += own
     return {name: _OWN for name in found if name not in HYPERPARAMETERS}

@@ -24,6 +24,27 @@ class Missing:
         )
 
 
+def is_function(value: Any) -> bool:
+    """Whether a value is a function that can be compared, as a part of a program's structure."""
+    if not callable(value):
+        return False
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def arguments_of(function: Any) -> list[str]:
+    """Returns the names of a function's arguments; [] of what is no function."""
+    if not callable(function):
+        return []
+    try:
+        return [*inspect.signature(function).parameters]
+    except (TypeError, ValueError):
+        return []
+
+
 def name_of(function: Function) -> str:
     """Returns the name of a function, as files and tables show it.
 
@@ -79,6 +100,11 @@ def own_numbers(function: Function, num_given: int) -> dict[str, float | None]:
 _STARRED = inspect.Parameter.VAR_POSITIONAL
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def named(value: Any) -> Any:
+    """Returns the name of a function; other values as they are."""
+    return name_of(value) if callable(value) else value
 
 
 def short_name(value: Any) -> str:

@@ -100,6 +100,7 @@ class Fitted:
         For classes it is the weighted accuracy, where outputs that are not finite count as wrong;
         for real targets the root of the mean squared error, in the targets' own units.
         """
+        _check_kind(self, data)
         if self._objective.point is not None:
             return rmse(self.predict(data.original), data)
         return _score(self._objective, self._outputs(data.original), data)
@@ -132,7 +133,8 @@ class Fitted:
         given = jax.device_put((inputs, numbers))
         outputs = np.array(_outputs(self.model, self.params, self.state, *given))
         # the largest is NaN or infinite; a single logit of -inf is a probability of 0
-        is_unknown = ~np.isfinite(outputs.max(axis=-1))
+        known = outputs.max(axis=-1) if self._objective.point is None else outputs.sum(axis=-1)
+        is_unknown = ~np.isfinite(known)
         if is_unknown.any():
             outputs[is_unknown] = np.nan
             warn_caller(
@@ -170,6 +172,12 @@ def _score(objective: Objective, outputs: np.ndarray, data: Dataset) -> float:
 @functools.partial(jax.jit, static_argnames="hits")
 def _accuracy(hits: Any, outputs: Array, targets: Array, weights: Array | None) -> Array:
     return weighted_mean(hits(outputs, targets), weights)
+
+
+def _check_kind(fitted: Fitted, data: Dataset) -> None:
+    """Raises ValueError if a set has other targets than the network."""
+    if (data.is_real, data.target_shape) != (fitted.targets.is_real, fitted.targets.shape):
+        raise ValueError(f"score got data with {data.targets}; expected {fitted.targets}")
 
 
 def rmse(predictions: np.ndarray, data: Dataset) -> float:
@@ -247,6 +255,7 @@ class Ensemble:
     def score(self, data: Dataset) -> float:
         """Returns the weighted accuracy on `data`; for real targets the rmse."""
         first = self.members[0]
+        _check_kind(first, data)
         if first._objective.point is not None:
             return rmse(self.predict(data.original), data)
         probabilities = self.predict_proba(data.original)

@@ -49,16 +49,17 @@ def fit(
         setting's structure: a dict of `hidden`, `activation`, `init` and `batch_norm`.
       row_space: if there are fewer examples than features, train in the row space of the training
         inputs and convert the weights back at the end. The first weights are drawn in the row
-        space, so they differ from those without it. From equal first weights, gd and momentum train
-        the same network as without it; adam and rmsprop do not, see `jaxnn.data.inputs`.
+        space, so they differ from those without it. From equal first weights, gd, momentum and
+        nesterov train the same network as without it; optimizers that treat each weight by itself,
+        such as adam and lion, do not, see `jaxnn.data.inputs`.
       progress: True or False; None shows a line on a terminal.
       on_epoch: a function that is called with an `EpochInfo` for every epoch, see `sweep`.
 
     Returns:
       a `Fitted`, with `curves` of E entries each: `cost` and `accuracy` (for real targets `rmse`,
       `mae` and `r2`) over the epoch's mini-batches, and with `valid` also `valid_cost` and so on.
-      Costs are means of the loss without the l2 term. If the cost stops being finite, training stops, later
-      entries are NaN, and `diverged` is the step.
+      Costs are means of the loss without the l2 term. If the cost stops being finite, training
+      stops, later entries are NaN, and `diverged` is the step.
 
     Raises:
       ValueError: bad input, before anything is compiled.

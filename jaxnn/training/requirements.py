@@ -55,15 +55,23 @@ def check_targets(full: Setting, data: Dataset, name: str) -> None:
             "it is a loss of the numbers themselves"
         )
     if objective.point is not None and name == "train":
-        constant = np.flatnonzero(np.atleast_1d((y == y[0]).all(axis=0))).tolist()
-        if constant:
-            which = f"target {constant[0]} of " if targets.shape else ""
-            raise ValueError(
-                f"train got {which}targets that do not vary, {y.flat[constant[0]]:g} in all "
-                f"{len(data)} examples; expected different ones: there is nothing to learn"
-            )
+        _check_variation(data.original_y if full["targets"] == "standardised" else y, targets)
     if callable(loss):
         _try_loss(loss, targets, jnp.result_type(float))
+
+
+def _check_variation(y: np.ndarray, targets: Targets) -> None:
+    """Raises ValueError if a real target does not vary, or less than devices can tell from 0."""
+    ranges = np.atleast_1d(y.max(axis=0).astype(np.float64) - y.min(axis=0))
+    least = float(jnp.finfo(jnp.result_type(float)).tiny) * 1e6
+    small = np.flatnonzero(ranges < least).tolist()
+    if small:
+        which = f"target {small[0]} of " if targets.shape else ""
+        raise ValueError(
+            f"train got {which}targets that do not vary, {y.flat[small[0]]:.10g} in all {len(y)} "
+            f"examples of {y.dtype}; expected a range of {least:.0e} at least: there is nothing to "
+            "learn"
+        )
 
 
 @functools.lru_cache(maxsize=1024)

@@ -257,4 +257,4 @@ class Run:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,5 +1,6 @@
 """Every objective: its steps by hand, lanes like networks alone, targets in their own units."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -420,6 +421,60 @@ def test_losses_that_do_not_fit_are_refused(setting, data, message):
         with pytest.raises(ValueError, match=message):
             call()
     assert lanes.train_lanes._cache_size() == before
+
+
+def test_targets_that_float32_cannot_tell_apart_are_trained_exactly():
+    with jax.enable_x64(False):
+        y = 1.7e9 + np.arange(70) * 0.1
+        data = jaxnn.Dataset(X, y)
+        fitted = jaxnn.fit({"hidden": (4,)}, data, epochs=2)
+        assert abs(fitted.predict(X) - y).max() < 20
+        with pytest.raises(ValueError, match=r"do not vary, 1700000000 in all 70 .* of float32"):
+            jaxnn.fit({"targets": "raw"}, data, epochs=1)
+        tiny = jaxnn.Dataset(X, 1e-41 * X[:, 0])
+        with pytest.raises(ValueError, match="expected a range of 1e-32 at least"):
+            jaxnn.fit({}, tiny, epochs=1)
+        for size in (1e-28, 1e30):
+            fitted = jaxnn.fit({"hidden": (4,)}, jaxnn.Dataset(X, size * X[:, 0]), epochs=1)
+            assert 0.1 * size < fitted.curves["rmse"][-1] < 10 * size
+
+
+def test_a_gradient_that_is_not_finite_marks_the_network():
+    root = lambda outputs, targets: jnp.sqrt(jnp.square(outputs - targets))
+    x, y = np.concatenate([np.zeros((1, 3)), X[:63]]), np.concatenate([[0.0], X[:63, 0]])
+    setting = {"loss": root, "targets": "raw", "batch_size": 64}
+    fitted = jaxnn.fit(setting, jaxnn.Dataset(x, y), epochs=3)
+    assert fitted.diverged == 0
+    assert np.isnan(fitted.curves["cost"]).all()
+
+
+def test_scores_of_other_targets_are_refused():
+    fitted = jaxnn.fit({}, SET, epochs=1)
+    for other in (jaxnn.Dataset(X, CLASSES), jaxnn.Dataset(X[:2], TWO[:2])):
+        with pytest.raises(ValueError, match=r"score got data with .*; expected real targets"):
+            fitted.score(other)
+        with pytest.raises(ValueError, match=r"score got data with .*; expected real targets"):
+            jaxnn.Ensemble([fitted]).score(other)
+
+
+def test_outputs_that_are_not_finite_predict_nan_with_a_warning():
+    fitted = jaxnn.fit({"targets": "raw"}, jaxnn.Dataset(X, TWO), epochs=1)
+    (layer,) = fitted.params
+    broken = {"kernel": layer["kernel"], "bias": jnp.array([-jnp.inf, 0.0])}
+    fitted = dataclasses.replace(fitted, params=(broken,))
+    with pytest.warns(UserWarning, match="outputs are not finite for 70 of 70"):
+        assert np.isnan(fitted.predict(X)).all()
+
+
+def test_evaluate_names_what_it_lacks():
+    model = jaxnn.mlp(3, (), 1)
+    network = (model, *model.init(jax.random.key(0)), SET)
+    with pytest.raises(ValueError, match="loss got 'hubr'; expected one of softmax"):
+        jaxnn.evaluate(*network, loss="hubr")
+    default, given = (
+        jaxnn.evaluate(*network, loss="quantile", **own) for own in ({}, {"quantile": 0.5})
+    )
+    assert default["cost"] == given["cost"]
 
 
 def test_validation_sets_that_do_not_fit_are_refused():

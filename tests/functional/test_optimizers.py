@@ -95,6 +95,29 @@ def test_clipping(clip_norm):
     np.testing.assert_allclose(updates["bias"], [-4 * scale], rtol=1e-6)
 
 
+def test_a_norm_beyond_the_range_of_the_type_is_clipped():
+    for size in (1e25, 1e-30):
+        grads = {"kernel": jnp.full(4, size), "bias": jnp.zeros(2)}
+        numbers = NUMBERS | {"clip_norm": jnp.float32(size / 1e3)}
+        one = descent(("gd",), numbers, 1.0, ("clip_norm",))
+        updates, _ = one.update(grads, one.init(grads), grads)
+        np.testing.assert_allclose(updates["kernel"], -size / 2e3, rtol=1e-5)
+        assert not updates["bias"].any()
+
+
+def test_clipping_is_optaxs():
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        grads = {"kernel": jnp.asarray(rng.normal(size=(3, 2))), "bias": jnp.asarray([1.0, 2.0])}
+        for limit in (0.1, 3.0, 100.0):
+            theirs = optax.clip_by_global_norm(limit)
+            expected, _ = theirs.update(grads, theirs.init(grads))
+            one = descent(("gd",), {"clip_norm": limit}, -1.0, ("clip_norm",))
+            found, _ = one.update(grads, one.init(grads), grads)
+            close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12)
+            jax.tree.map(close, found, expected)
+
+
 def test_without_a_limit_a_norm_that_overflows_clips_nothing():
     grads = {"kernel": jnp.full(2, 1e25)}
     one = descent(("gd",), NUMBERS | {"clip_norm": jnp.inf}, 1.0, ("clip_norm",))

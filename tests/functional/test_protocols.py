@@ -14,6 +14,7 @@ from helpers.protocols import assert_like_alone, assert_saved_and_resumed
 
 import jaxnn
 from jaxnn.compiled.updates import mixed_direction
+from jaxnn.disk.encoding import encode
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.metrics import METRICS, Metric
 from jaxnn.functional.objectives import OBJECTIVES
@@ -194,14 +195,55 @@ def test_functions_among_the_options_of_a_search(data):
         assert ["b1" in trial.params for trial in trials] == ["b1" in one for one in study.given]
 
 
+def test_a_number_that_no_setting_has_yet(data, tmp_path):
+    """A directory of two settings, of which none drew the function."""
+    space = {
+        "optimizer": jaxnn.choice([adabelief, "adam", "gd"]),
+        "b1": jaxnn.uniform(0.7, 0.95),
+        "learning_rate": jaxnn.loguniform(1e-3, 1e-1),
+    }
+    drawn = (jaxnn.sample(space, 2, seed=seed) for seed in range(20))
+    settings = next(one for one in drawn if not any("b1" in setting for setting in one))
+    study = jaxnn.sweep(settings, *data, epochs=2)
+    study.save(tmp_path / "study.h5")
+    again = jaxnn.load(tmp_path / "study.h5")
+    assert encode(again.space) == encode(space)
+    with pytest.raises(ValueError, match=r"plot_slice got .*b1.*; expected some of"):
+        plots.plot_slice(study, ["b1"])
+
+
+def test_functions_are_those_of_the_call(data, tmp_path):
+    """In each round of a search, in what is loaded of a finished directory, and in a zoom of it."""
+    space = {
+        "optimizer": jaxnn.choice([adabelief, "adam"]),
+        "b1": jaxnn.uniform(0.7, 0.95),
+        "learning_rate": jaxnn.loguniform(1e-3, 1e-1),
+    }
+    options = {"num_settings": 12, "rounds": 2, "max_epochs": 2, "progress": False}
+    call = lambda: jaxnn.search(
+        space, *data, method="coarse_to_fine", directory=tmp_path, **options
+    )
+    study, again = call(), call()
+    assert again.settings == study.settings
+    rows = [row for row, one in enumerate(study.settings) if one["optimizer"] is adabelief]
+    assert rows
+    same = lambda a, b: np.testing.assert_array_equal(a, b)
+    refits = [one.refit(data[0], top=12).members for one in (study, again)]
+    for first, second in zip(*refits, strict=True):
+        jax.tree.map(same, first.params, second.params)
+    loaded = jaxnn.load(tmp_path)
+    assert jaxnn.zoom(space, loaded, top=0.9) == jaxnn.zoom(space, study, top=0.9)
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
         (lambda rate: 3, r"fails for traced numbers \(learning_rate\)"),
         (lambda: optax.sgd(0.1), "takes 0 arguments by position; expected 1"),
-        (lambda rate, hidden: optax.sgd(rate), "under other names than those of structure"),
+        (lambda rate, hidden: optax.sgd(rate), "takes hidden; expected other names"),
         (lambda rate, b1: optax.sgd(rate), "setting lacks 'b1', a number"),
         (lambda rate, b1=0.5: optax.sgd(rate, bool(b1)), r"traced numbers \(learning_rate, b1\)"),
+        (lambda rate, dropout: optax.sgd(rate), "takes dropout; expected other names"),
         (optax.sgd(0.1), r"optimizer got GradientTransformation.*; expected one of"),
     ],
 )

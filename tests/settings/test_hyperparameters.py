@@ -279,6 +279,35 @@ def test_which_numbers_matter():
     }
 
 
+def test_functions_have_numbers_and_defaults_of_their_own():
+    def loss(outputs, targets, power, quantile=0.25, scale=1.0, times=3):
+        return outputs
+
+    full = complete({"loss": loss, "power": 2})
+    assert (full["power"], full["quantile"], full["scale"]) == (2.0, 0.25, 1.0)
+    assert complete({"loss": loss, "power": 2, "quantile": 0.1})["quantile"] == 0.1
+    with pytest.raises(ValueError, match="setting lacks 'power'"):
+        complete({"loss": loss})
+    with pytest.raises(ValueError, match="unknown key 'times'; an argument of a function is a num"):
+        complete({"loss": loss, "power": 2, "times": 4})
+
+    def with_epsilon(outputs, targets, epsilon=2.0):
+        return outputs
+
+    # it would be that of the optimizer as well
+    with pytest.raises(ValueError, match="takes epsilon; expected other names"):
+        complete({"loss": with_epsilon})
+
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, rate):
+            return rate
+
+    with pytest.raises(ValueError, match=r"optimizer got .*Unhashable.*; expected one of"):
+        complete({"optimizer": Unhashable()})
+
+
 def test_switches_that_are_on():
     on = lambda **setting: switched_on(complete(setting))
     assert on() == ()

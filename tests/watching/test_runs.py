@@ -17,6 +17,7 @@ import jaxnn
 from jaxnn import Dataset, Run, fit, mlp
 from jaxnn.disk.commits import newest
 from jaxnn.disk.hdf5 import write_arrays
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.watching.journals import UNDO_LEVELS
 
 FULL = {
@@ -91,6 +92,21 @@ def test_an_edit_compiles_nothing(data):
         run.set(decay_schedule=schedule)
         run.train(1)
     assert traces == 2 * first
+
+
+def test_every_number_may_be_set(data):
+    run = Run({"hidden": (3,)}, data)
+    for name, rule in HYPERPARAMETERS.items():
+        if rule.is_number:
+            run.set(**{name: 0.5})
+            assert run.setting[name] == 0.5
+    run.train(2)
+    run.set(clip_norm=None, warmup=0)
+    run.train(1)
+    run.undo()
+    run.undo()
+    assert run.setting["clip_norm"] == 0.5
+    assert "clip_norm 0.5 -> None" in [entry.detail for entry in run.journal][-1]
 
 
 def test_undo_goes_back_step_by_step(data):
