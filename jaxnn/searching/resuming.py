@@ -38,7 +38,8 @@ def resume(
     Args:
       directory: the directory of the call.
       train, valid: the same data; `valid` may be left out if it was a fraction or None.
-      model, sampler: must be given if the call had them, since files hold no code.
+      model, sampler: must be given if the call had them, since files hold no code. A search whose
+        settings have functions, optimizers or losses, is resumed by the call itself.
       commit_interval, progress, on_epoch: as for `sweep`; they may differ.
 
     Returns:

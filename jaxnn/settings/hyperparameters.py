@@ -217,8 +217,7 @@ def is_used(name: str, full: Setting) -> bool:
     """Whether a completed setting uses a hyperparameter; adam, for example, has no momentum."""
     if name == "batch_norm_decay":
         return bool(full["batch_norm"])
-    rows = {key: _row_of(key, full[key]) for key in TABLES}
-    if any(name in row.uses for row in rows.values()):
+    if any(name in _row_of(key, full[key]).uses for key in TABLES):
         return True
     is_of_a_row = any(name in row.uses for table in TABLES.values() for row in table.values())
     return name in full and not is_of_a_row
