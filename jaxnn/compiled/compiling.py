@@ -4,6 +4,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,6 +31,7 @@ class Jitted:
     def __init__(self, function: Callable[..., Any], donate: str | None = None):
         self.function, self._donate = function, donate
         functools.update_wrapper(self, function)
+        _JITTED.append(self)
 
     @functools.cached_property
     def _jitted(self) -> Any:
@@ -38,14 +40,22 @@ class Jitted:
         # whoever asked for level 0 gets it
         has_none = jax.config.read("jax_disable_most_optimizations")
         options = {"xla_backend_optimization_level": 1} if is_cpu and not has_none else None
+
+        @functools.wraps(self.function)
+        def traced(*arguments: Any, **more: Any) -> Any:
+            # also for each further program
+            _traces.append(None)
+            return self.function(*arguments, **more)
+
         return jax.jit(
-            self.function,
+            traced,
             static_argnames="program",
             donate_argnames=self._donate,
             compiler_options=options,
         )
 
     def __call__(self, *arguments: Any) -> Any:
+        make_room()
         return self._jitted(*arguments)
 
     def __getattr__(self, name: str) -> Any:
@@ -53,6 +63,38 @@ class Jitted:
         if name.startswith("__") or name == "function":
             raise AttributeError(name)
         return getattr(self._jitted, name)
+
+
+_JITTED: list[Jitted] = []
+
+_traces: list[None] = []
+"""An entry for each program since the system's mappings were counted last."""
+
+
+def make_room(share: float = 0.5) -> None:
+    """Drops all compiled programs before the process has too many.
+
+    On a CPU, each kernel of a program is a mapping of memory, of which Linux allows a process
+    65,530. A program has 100 to 300; beyond the limit, XLA ends the process. What is dropped
+    compiles again when it is needed.
+
+    Args:
+      share: the share of the system's limit from which they are dropped.
+    """
+    if len(_traces) < _BETWEEN:
+        return
+    _traces.clear()
+    with contextlib.suppress(OSError, ValueError):
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        with open("/proc/self/maps", "rb") as maps:
+            count = sum(1 for _ in maps)
+        if count > share * limit:
+            for one in _JITTED:
+                one.clear_cache()
+
+
+_BETWEEN = 16
+"""Programs between two counts of mappings, which take some milliseconds."""
 
 
 @contextlib.contextmanager
@@ -72,6 +114,7 @@ def compiling(function: Any, *arguments: Any) -> Iterator[None]:
     >>> double(x)
     Array([2., 2.], dtype=float32)
     """
+    make_room()
     lowered = function.lower(*arguments)
     with ThreadPoolExecutor(1) as thread:
         compiled = thread.submit(lowered.compile)

@@ -109,5 +109,6 @@ def mean_and_deviation(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndar
         mean += np.tensordot(share[block], values[block].astype(np.float64), axes=1)
     for block in blocks(len(values)):
         variance += np.tensordot(share[block], ((values[block] - mean) / size) ** 2, axes=1)
-    # rounding would give constant values a small deviation
-    return mean, np.where(low == high, 0, size * np.sqrt(variance))
+    # rounding would give constant values another mean and a small deviation
+    is_constant = low == high
+    return np.where(is_constant, low, mean), np.where(is_constant, 0, size * np.sqrt(variance))

@@ -126,6 +126,7 @@ def test_all_that_is_drawn_is_a_setting(name):
     assert ALL[name]()["learning_rate"] != 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_space_trains(name):
     # as many examples as the largest mini-batch
