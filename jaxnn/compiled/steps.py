@@ -177,7 +177,8 @@ def train_epoch(
     """
     data, _, scales = examples
     measure = Measure.of(program.objective, scales, is_valid=False)
-    of_epoch = program.learning_rate(numbers, train_state.epoch)
+    by_step = program.is_scheduled_by_step
+    of_epoch: Any = None if by_step else program.learning_rate(numbers, train_state.epoch)
     # of all its steps, with the last, smaller mini-batch of a foreign model
     num_steps = jnp.asarray(batches.num_steps + int(batches.rest is not None), float)
 
@@ -185,7 +186,7 @@ def train_epoch(
         step: Array | np.int32, batch: Dataset, carry: tuple[TrainState, Array]
     ) -> tuple[TrainState, Array]:
         learning_rate = of_epoch
-        if program.is_scheduled_by_step:
+        if by_step:
             now = jnp.asarray(train_state.epoch, float) + jnp.asarray(step, float) / num_steps
             learning_rate = program.learning_rate(numbers, now)
         new_state, outcome = train_step(program, carry[0], numbers, learning_rate, batch)
