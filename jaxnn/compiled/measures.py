@@ -1,5 +1,7 @@
-"""Measures: the metrics of a network on a set, from mini-batches or at once."""
+"""Measures: the metrics of a network, its best epoch, and whether it still improves."""
 
+import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional.losses import weighted_mean
-from jaxnn.functional.metrics import METRICS, Scales
+from jaxnn.functional.metrics import COST, CURVES, METRICS, Metric, Scales, metric_of
 from jaxnn.functional.objectives import Loss, Objective
 from jaxnn.functional.types import Array, Model, Params, State
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
@@ -56,6 +58,111 @@ class Measure(NamedTuple):
         size = 1 if self.size is None else self.size
         names = enumerate(self.objective.measures)
         return jnp.stack([METRICS[name].value(means[i], size) for i, name in names])
+
+
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The network at its best validation epoch so far.
+
+    `epoch` is -1 before the first one; `values` holds the two metrics that rank it, by name.
+    """
+
+    params: Params
+    state: State
+    epoch: Array
+    values: dict[str, Array]
+
+    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], tuple[str, ...]]:
+        """Flattens `values` beside the other fields, as files have them."""
+        fields = {"params": self.params, "state": self.state, "epoch": self.epoch, **self.values}
+        leaves = [(jax.tree_util.GetAttrKey(name), leaf) for name, leaf in fields.items()]
+        return leaves, tuple(self.values)
+
+    @classmethod
+    def first(cls, objective: Objective, metric: str, params: Params, state: State) -> "Best":
+        """Returns that of a network before its first epoch."""
+        # worse than any value, but finite, for JAX's debugging of infinities
+        most = float(jnp.finfo(jnp.result_type(float)).max)
+        ranks = objective.ranked_by(metric)
+        worst = {one.name: jnp.array(math.copysign(most, one.worst)) for one in ranks}
+        return cls(params, state, jnp.full((), -1, jnp.int32), worst)
+
+    def updated(
+        self,
+        ranks: tuple[Metric, Metric],
+        values: dict[str, Array],
+        now: tuple[Params, State, Array],
+        is_candidate: Array,
+    ) -> "Best":
+        """Returns the better one of this and the network now: parameters, state and epoch."""
+        new, old = {one.name: values[one.name] for one in ranks}, self.values
+        is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
+        is_better = is_better | ((new[ranks[0].name] == old[ranks[0].name]) & breaks_tie)
+        is_better = is_better & is_candidate & jnp.isfinite(values[COST.name])
+        kept: Best = jax.tree.map(
+            lambda new, old: jnp.where(is_better, new, old), Best(*now, new), self
+        )
+        return kept
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str, ...], leaves: Any) -> "Best":
+        params, state, epoch, *values = leaves
+        return cls(params, state, epoch, dict(zip(names, values, strict=True)))
+
+
+class Watch(NamedTuple):
+    """What `patience` waits for: that the monitored curve improves.
+
+    Attributes:
+      best: the best value so far, of which less is better.
+      waited: epochs in a row that did not improve it by more than `min_delta`.
+      plateaus: how often `patience` ran out and the learning rate was lowered.
+      stopped: the number of epochs after which training ended, or -1.
+    """
+
+    best: Array
+    waited: Array
+    plateaus: Array
+    stopped: Array
+
+    @classmethod
+    def first(cls) -> "Watch":
+        dtype = jnp.result_type(float)
+        zero = jnp.zeros((), jnp.int32)
+        # finite, for JAX's debugging of infinities
+        return cls(jnp.array(jnp.finfo(dtype).max), zero, jnp.zeros((), dtype), zero - 1)
+
+    def updated(
+        self, curves: dict[str, Array], numbers: dict[str, Array], epochs: Array, goes_on: Any
+    ) -> "Watch":
+        """Returns what is known after one more epoch.
+
+        Args:
+          curves: name -> value of the epoch.
+          numbers: `patience`, `min_delta` and `monitor`, an index in CURVES or -1: the cost on the
+            validation set if there is one, else in training.
+          epochs: epochs trained.
+          goes_on: whether the network is trained on if `patience` runs out, since its schedule
+            lowers the learning rate.
+        """
+        names = [*curves]
+        default = COST.valid if COST.valid in names else COST.name
+        place = [names.index(name if name in names else default) for name in (*CURVES, default)]
+        signs = [-1.0 if metric_of(name).is_higher_better else 1.0 for name in names]
+        index = jnp.array(place)[numbers["monitor"]]
+        loss = (jnp.stack([*curves.values()]) * jnp.array(signs))[index]
+        is_better = loss < self.best - numbers["min_delta"]
+        waited = jnp.where(is_better, 0, self.waited + 1)
+        is_over = waited >= numbers["patience"]
+        is_stopped = is_over & ~jnp.asarray(goes_on, bool)
+        is_new = (self.stopped < 0) & is_stopped
+        return Watch(
+            best=jnp.minimum(loss, self.best),
+            waited=jnp.where(is_over, 0, waited),
+            plateaus=self.plateaus + (is_over & ~is_stopped),
+            stopped=jnp.where(is_new, epochs, self.stopped),
+        )
 
 
 def evaluate(

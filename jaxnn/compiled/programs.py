@@ -15,6 +15,7 @@ from jaxnn.compiled.updates import (
     learning_rate_at,
     may_mix,
     num_moments,
+    schedule_waits,
 )
 from jaxnn.data.batches import HeldOut, Schedule
 from jaxnn.data.datasets import Dataset
@@ -25,6 +26,10 @@ from jaxnn.functional.types import Array, Model
 _MOST_FILLED = 4
 """A mini-batch is filled up to at most so many times its size. The rows of an epoch, which are data
 to the program, grow as much."""
+
+LEAST_RATE = 1e-6
+"""A network is stopped in place of lowering a learning rate that is no more than this, which is
+scikit-learn's bound."""
 
 
 class Program(NamedTuple):
@@ -130,7 +135,7 @@ class Program(NamedTuple):
     def schedule(
         self,
         train: Dataset,
-        order_seed: int,
+        order_seed: int | None,
         batch_size: int | None = None,
         num_rows: int | None = None,
     ) -> Schedule:
@@ -176,6 +181,11 @@ class Program(NamedTuple):
         return descent(self.optimizers, numbers, learning_rate, self.switches)
 
     @property
+    def is_watched(self) -> bool:
+        """Whether some lane ends, or lowers its learning rate, when it no longer improves."""
+        return "patience" in self.switches
+
+    @property
     def has_schedule(self) -> bool:
         """Whether the learning rate of some lane changes."""
         return self.schedules != ("none",) or "warmup" in self.switches
@@ -192,10 +202,20 @@ class Program(NamedTuple):
             return numbers["learning_rate"]
         return learning_rate_at(self.schedules, numbers, epoch, self.switches)
 
+    def waits(self, numbers: Numbers, epoch: Array) -> Any:
+        """Whether a lane lowers its learning rate, and goes on, when `patience` runs out."""
+        if not any(DECAY_SCHEDULES[name].waits for name in self.schedules):
+            return False
+        rate = self.learning_rate(numbers, epoch)
+        return schedule_waits(self.schedules, numbers) & (rate > LEAST_RATE)
+
 
 def initial(program: Program) -> Program:
     """Returns the program without what its first state does not depend on.
 
     Programs that differ in this only share the compiled function that makes the first state.
     """
-    return program._replace(batch_size=1, least_batch_size=None, switches=(), schedules=("none",))
+    switches = ("patience",) if program.is_watched else ()
+    return program._replace(
+        batch_size=1, least_batch_size=None, switches=switches, schedules=("none",)
+    )

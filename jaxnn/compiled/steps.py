@@ -1,8 +1,6 @@
 """The compiled part of training: steps, epochs as loops, evaluation."""
 
-import dataclasses
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -11,44 +9,18 @@ import numpy as np
 import optax
 
 from jaxnn.compiled.compiling import Jitted
-from jaxnn.compiled.measures import Measure
+from jaxnn.compiled.measures import Best, Measure, Watch
 from jaxnn.compiled.packing import unpack
 from jaxnn.compiled.programs import Program
 from jaxnn.data.batches import Batches, Examples, HeldOut, filled_up, padded_weights
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional import losses
-from jaxnn.functional.metrics import COST
 from jaxnn.functional.types import Array, Params, State
 from jaxnn.system import draws
 from jaxnn.system.draws import as_threefry
 
 _DROPOUT_STREAM = 2**31 - 1
 """The number folded into a network's key for dropout; layers have smaller numbers."""
-
-
-@jax.tree_util.register_pytree_with_keys_class
-@dataclasses.dataclass(frozen=True)
-class Best:
-    """The network at its best validation epoch so far.
-
-    `epoch` is -1 before the first one; `values` holds the two metrics that rank it, by name.
-    """
-
-    params: Params
-    state: State
-    epoch: Array
-    values: dict[str, Array]
-
-    def tree_flatten_with_keys(self) -> tuple[list[tuple[Any, Any]], tuple[str, ...]]:
-        """Flattens `values` beside the other fields, as files have them."""
-        fields = {"params": self.params, "state": self.state, "epoch": self.epoch, **self.values}
-        leaves = [(jax.tree_util.GetAttrKey(name), leaf) for name, leaf in fields.items()]
-        return leaves, tuple(self.values)
-
-    @classmethod
-    def tree_unflatten(cls, names: tuple[str, ...], leaves: Any) -> "Best":
-        params, state, epoch, *values = leaves
-        return cls(params, state, epoch, dict(zip(names, values, strict=True)))
 
 
 class TrainState(NamedTuple):
@@ -63,6 +35,17 @@ class TrainState(NamedTuple):
     diverged: Array
     """The first step whose cost was not finite, or -1."""
     best: Best | None = None
+    watch: Watch | None = None
+
+    @property
+    def stopped(self) -> Array:
+        """The number of epochs after which `patience` ran out, or -1."""
+        return jnp.full_like(self.diverged, -1) if self.watch is None else self.watch.stopped
+
+    @property
+    def is_trained(self) -> Array:
+        """Whether the next step changes the network: it has not diverged, and was not stopped."""
+        return (self.diverged < 0) & (self.stopped < 0)
 
 
 def _zeros(train_state: TrainState, *shape: int) -> Array:
@@ -82,15 +65,11 @@ def init_train_state(program: Program, key: Array, numbers: dict[str, Array]) ->
     opt_state = program.optimizer_of(numbers, 0.0).init(params)
     dropout_key = draws.fold_in(key, _DROPOUT_STREAM)
     zero = jnp.zeros((), jnp.int32)
-    best = None
-    if program.keep_best:
-        # worse than any value, but finite, for JAX's debugging of infinities
-        most = float(jnp.finfo(jnp.result_type(float)).max)
-        ranks = program.objective.ranked_by(program.keep_best)
-        worst = {one.name: jnp.array(math.copysign(most, one.worst)) for one in ranks}
-        best = Best(params, state, zero - 1, worst)
+    objective = program.objective
+    best = Best.first(objective, program.keep_best, params, state) if program.keep_best else None
+    watch = Watch.first() if program.is_watched else None
     counts = {"epoch": zero, "step": zero, "diverged": zero - 1}
-    return TrainState(params, state, opt_state, dropout_key, **counts, best=best)
+    return TrainState(params, state, opt_state, dropout_key, **counts, best=best, watch=watch)
 
 
 def train_step(
@@ -108,9 +87,9 @@ def train_step(
     and the mean cost and the outputs before the step; that cost has neither smoothing nor l2.
 
     If the first term is not finite, or the gradient of a user's own loss, the network is frozen:
-    neither this step nor later ones change params and state. An element whose new value would
-    overflow keeps its old value, so both stay finite. The checks are fused into existing loops and
-    cost no measurable time.
+    neither this step nor later ones change params and state. So is a network that `patience`
+    stopped. An element whose new value would overflow keeps its old value, so both stay finite. The
+    checks are fused into existing loops and cost no measurable time.
     """
     model, objective = program.model(numbers), program.objective
     model_numbers: dict[str, Any] = {name: numbers[name] for name in model.numbers}
@@ -138,7 +117,7 @@ def train_step(
         return total, (cost, outputs, state)
 
     grads, (cost, outputs, state) = jax.grad(cost_of, has_aux=True)(train_state.params)
-    is_fine = jnp.isfinite(cost) & (train_state.diverged < 0)
+    is_fine = jnp.isfinite(cost) & train_state.is_trained
     if callable(program.loss):
         # a loss of the user's own may have a gradient that is not finite at a finite cost
         is_fine &= jnp.all(jnp.stack([jnp.isfinite(g).all() for g in jax.tree.leaves(grads)]))
@@ -151,7 +130,7 @@ def train_step(
     params = optax.apply_updates(train_state.params, updates)
     params = jax.tree.map(keep_finite, params, train_state.params)
     state = jax.tree.map(keep_finite, state, train_state.state)
-    is_known = is_fine | (train_state.diverged >= 0)
+    is_known = is_fine | ~train_state.is_trained
     new_state = train_state._replace(
         params=params,
         state=state,
@@ -178,6 +157,8 @@ def train_epoch(
     data, _, scales = examples
     measure = Measure.of(program.objective, scales, is_valid=False)
     by_step = program.is_scheduled_by_step
+    if train_state.watch is not None:
+        numbers = numbers | {"plateaus": train_state.watch.plateaus}
     of_epoch: Any = None if by_step else program.learning_rate(numbers, train_state.epoch)
     # of all its steps, with the last, smaller mini-batch of a foreign model
     num_steps = jnp.asarray(batches.num_steps + int(batches.rest is not None), float)
@@ -231,19 +212,30 @@ def _evaluated(
     return measure.values(measure.mean(totals))
 
 
-def _keep_best(program: Program, train_state: TrainState, evaluated: Array) -> TrainState:
-    best = train_state.best
-    if best is None or program.keep_best is None:
+def _with_best(program: Program, train_state: TrainState, evaluated: Array) -> TrainState:
+    if train_state.best is None or program.keep_best is None:
         return train_state
     values = dict(zip(program.objective.measures, evaluated, strict=True))
+    now = train_state.params, train_state.state, train_state.epoch - 1
+    is_candidate = train_state.diverged < 0
     ranks = program.objective.ranked_by(program.keep_best)
-    new, old = {one.name: values[one.name] for one in ranks}, best.values
-    is_better, breaks_tie = (one.is_better(new[one.name], old[one.name]) for one in ranks)
-    is_better = is_better | ((new[ranks[0].name] == old[ranks[0].name]) & breaks_tie)
-    is_better = is_better & (train_state.diverged < 0) & jnp.isfinite(values[COST.name])
-    now = Best(train_state.params, train_state.state, train_state.epoch - 1, new)
-    kept = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), now, best)
-    return train_state._replace(best=kept)
+    return train_state._replace(best=train_state.best.updated(ranks, values, now, is_candidate))
+
+
+def _with_watch(
+    program: Program,
+    train_state: TrainState,
+    numbers: dict[str, Array],
+    values: Array,
+    has_valid: bool,
+) -> TrainState:
+    if train_state.watch is None:
+        return train_state
+    curves = dict(zip(program.objective.curves(has_valid), values, strict=True))
+    now, epoch = numbers | {"plateaus": train_state.watch.plateaus}, train_state.epoch
+    goes_on = program.waits(now, epoch - 1)
+    watch = train_state.watch.updated(curves, numbers, epoch, goes_on)
+    return train_state._replace(watch=watch)
 
 
 @functools.partial(Jitted, donate="train_state")
@@ -260,19 +252,23 @@ def train_epochs(
     program, so the same program can train on all rows.
 
     Returns the new state and the curves (M, E), as `objective.curves` names them, of which the
-    first `num_epochs` columns are filled. After divergence entries are 0, which the host replaces
-    by NaN: JAX's debugging of NaNs would stop at an intended one.
+    first `num_epochs` columns are filled. After divergence, and after the network was stopped,
+    entries are 0, which the host replaces by NaN: JAX's debugging of NaNs would stop at an intended
+    one.
     """
 
     def epoch(index: Array, carry: tuple[TrainState, Array]) -> tuple[TrainState, Array]:
         train_state, curves = carry
+        was_trained = train_state.is_trained
         train_state, values = train_epoch(program, train_state, numbers, examples, batches, index)
         if held_out is not None:
             evaluated = _evaluated(program, train_state, numbers, examples, held_out)
             values = jnp.append(values, evaluated)
-            train_state = _keep_best(program, train_state, evaluated)
-        is_now = (jnp.arange(curves.shape[1]) == index)[None] & (train_state.diverged < 0)
-        return train_state, jnp.where(is_now, values[:, None], curves)
+            train_state = _with_best(program, train_state, evaluated)
+        train_state = _with_watch(program, train_state, numbers, values, held_out is not None)
+        is_now = was_trained & (train_state.diverged < 0)
+        is_here = (jnp.arange(curves.shape[1]) == index)[None] & is_now
+        return train_state, jnp.where(is_here, values[:, None], curves)
 
     held_out = examples.held_out
     names = program.objective.curves(held_out is not None)

@@ -217,10 +217,22 @@ def learning_rate_at(
     used = {name: one for name, one in numbers.items() if name != "warmup" or name in switches}
     rates = [decayed_learning_rate(one, used, epoch, numbers["epochs"]) for one in schedules]
     rate = rates[0]
-    order = {name: place for place, name in enumerate(DECAY_SCHEDULES)}
     for name, other in zip(schedules[1:], rates[1:], strict=True):
-        rate = jnp.where(numbers["decay_schedule"] == order[name], other, rate)
+        rate = jnp.where(_has_schedule(numbers, name), other, rate)
     return rate
+
+
+def schedule_waits(schedules: tuple[str, ...], numbers: Numbers) -> Any:
+    """Whether the lane's schedule, one of these names, waits for `patience` to run out."""
+    waiting = [name for name in schedules if DECAY_SCHEDULES[name].waits]
+    if len(waiting) == len(schedules):
+        return jnp.array(True)
+    is_any: Any = jnp.array(False)
+    return functools.reduce(operator.or_, [_has_schedule(numbers, one) for one in waiting], is_any)
+
+
+def _has_schedule(numbers: Numbers, name: str) -> Any:
+    return numbers["decay_schedule"] == [*DECAY_SCHEDULES].index(name)
 
 
 @functools.lru_cache

@@ -1,6 +1,6 @@
 """Mini-batches: which examples each step trains on, drawn on the host as data to the program."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -81,7 +81,7 @@ class Schedule:
     Args:
       weights: (N,), the weights of the data set.
       batch_size: B.
-      order_seed: the seed of the orders.
+      order_seed: the seed of the orders; None keeps the order of the examples.
       may_pad: whether the network ignores rows of -1; otherwise `rest` holds the last, smaller
         mini-batch.
       sizes: the smallest and the greatest B of lanes that share a program, whose shapes fit both;
@@ -98,7 +98,7 @@ class Schedule:
         self,
         weights: np.ndarray,
         batch_size: int,
-        order_seed: int,
+        order_seed: int | None,
         may_pad: bool,
         sizes: tuple[int, int] | None = None,
         num_rows: int | None = None,
@@ -137,28 +137,32 @@ class Schedule:
         return Batches(rows, np.int32(num_steps), np.int32(num_epochs), own_shape)
 
     def _order(self, epoch: int) -> np.ndarray:
+        if self._seed is None:
+            return self._examples
         # NumPy guarantees these bits across versions, but not those of its shuffles
         bits = np.random.Philox(key=np.array([self._seed, epoch], np.uint64))
         return self._examples[np.argsort(bits.random_raw(len(self._examples)), kind="stable")]
 
 
 def without_unfinished(
-    values: np.ndarray, diverged: np.ndarray, first_epoch: int, num_steps: int
+    values: np.ndarray, ends: tuple[Any, Any], first_epoch: int, num_steps: int
 ) -> np.ndarray:
-    """Returns curves (..., E) with NaN from the epoch on in which a network diverged.
+    """Returns curves (..., E) with NaN from where training ended before its time.
 
     Args:
       values: the curves.
-      diverged: (...), the step, or -1.
+      ends: (...) each, the step in which a network diverged, whose epoch is NaN, and the number of
+        epochs after which it was stopped; or -1.
       first_epoch: the first epoch of the curves, counted from 0.
       num_steps: the steps of an epoch.
 
-    >>> without_unfinished(np.ones(3), np.array(7), first_epoch=2, num_steps=2)
+    >>> without_unfinished(np.ones(3), (7, -1), first_epoch=2, num_steps=2)
     array([ 1., nan, nan])
     """
     epochs = first_epoch + np.arange(values.shape[-1])
-    step = np.asarray(diverged)[..., None]
-    return np.where((step >= 0) & (epochs >= step // num_steps), np.nan, values)
+    step, stopped = (np.asarray(end)[..., None] for end in ends)
+    is_over = (step >= 0) & (epochs >= step // num_steps) | (stopped >= 0) & (epochs >= stopped)
+    return np.where(is_over, np.nan, values)
 
 
 def padded_weights(data: Dataset) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 Held = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a file by name, and its attributes."""
 
-VERSIONS = {"network": 3, "study": 3, "run": 1}
+VERSIONS = {"network": 3, "study": 4, "run": 1}
 """Kind of file -> the version that is written now."""
 
 
@@ -40,6 +40,11 @@ def _with_targets(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
     return arrays, {**about, "targets": {"Targets": targets}}
 
 
+def _with_stops(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
+    """Version 3 did not tell which networks were stopped by themselves."""
+    return {**arrays, "lanes/stopped": np.full_like(arrays["lanes/diverged"], -1)}, about
+
+
 _ONCE_FIELDS = {"dropout": "has_dropout", "l2": "has_l2"}
 
 
@@ -63,6 +68,7 @@ def _switched(value: Any) -> Any:
 UPGRADES: dict[tuple[str, int], Callable[[dict[str, np.ndarray], dict[str, Any]], Held]] = {
     ("study", 1): _with_tables,
     ("study", 2): _with_switches,
+    ("study", 3): _with_stops,
     ("network", 2): _with_targets,
 }
 """(kind, version) -> the function that upgrades a file of that version to the next."""

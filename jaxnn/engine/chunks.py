@@ -93,16 +93,15 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
             with job.lock:
                 job.saver.training.update(chunk.lanes)
         # fetched first: slicing on the host compiles nothing
-        new, diverged = jax.device_get((new, states.diverged))
+        new, ends = jax.device_get((new, (states.diverged, states.stopped)))
         chunk.group.is_compiled.set()
-        diverged = diverged[: len(chunk.lanes)]
+        diverged, stopped = ends = ends[0][: len(chunk.lanes)], ends[1][: len(chunk.lanes)]
         new = new[: len(chunk.lanes), :, :num_epochs]
-        curves = _by_name(
-            job, chunk, without_unfinished(new, diverged[:, None], done, schedule.num_steps)
-        )
+        of_curves = diverged[:, None], stopped[:, None]
+        curves = _by_name(job, chunk, without_unfinished(new, of_curves, done, schedule.num_steps))
         # frozen lanes need no further epochs
-        now = until if (diverged >= 0).all() else done + num_epochs
-        num_diverged = _write(job.record, chunk, (done, now, until), curves, diverged)
+        now = until if (np.maximum(diverged, stopped) >= 0).all() else done + num_epochs
+        num_diverged = _write(job.record, chunk, (done, now, until), curves, ends)
         with job.lock:
             job.monitor.tell(chunk.lanes, (done, now), curves, num_diverged)
         done = now
@@ -161,22 +160,24 @@ def _write(
     chunk: Chunk,
     epochs: tuple[int, int, int],
     curves: dict[str, np.ndarray],
-    diverged: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
 ) -> int:
     """Writes the results of a compiled call to the record; returns how many lanes diverged.
 
     Args:
       epochs: epochs trained before the call, epochs trained now, and the end of the stretch.
       curves: name -> (lanes, epochs of the call).
-      diverged: (lanes,), the step or -1.
+      ends: (lanes,) each, the step of divergence, and the epoch of being stopped, or -1.
     """
-    (before, now, until), index, has_diverged = epochs, chunk.index, diverged >= 0
+    (before, now, until), index, (diverged, stopped) = epochs, chunk.index, ends
+    has_diverged, is_stopped = diverged >= 0, stopped >= 0
     for name, values in curves.items():
         record.curves[name][(*index, slice(before, before + values.shape[1]))] = values
     num_diverged = int((has_diverged & (record.diverged[index] < 0)).sum())
-    record.diverged[index] = diverged
-    record.epochs_done[index] = np.where(has_diverged, record.num_epochs, now)
-    record.kept_epochs[index] = np.where(has_diverged, until, now) - 1
+    record.diverged[index], record.stopped[index] = diverged, stopped
+    record.epochs_done[index] = np.where(has_diverged | is_stopped, record.num_epochs, now)
+    last = np.where(is_stopped, stopped, now)
+    record.kept_epochs[index] = np.where(has_diverged, until, last) - 1
     return num_diverged
 
 

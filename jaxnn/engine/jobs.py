@@ -20,7 +20,7 @@ from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.signals import TrainingInterrupted, ended_by_interrupt, held_signals, rescued
-from jaxnn.training.recipes import Recipe, check_valid_targets, warn_of_scales
+from jaxnn.training.recipes import Recipe, check_valid, warn_of_scales
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -108,7 +108,7 @@ class Job:
         first = len(self.record.given)
         self.record.check_room(len(given))
         self.options.check_metric(prepared)
-        check_valid_targets(prepared, [valid for _, valid in self.feed.folds if valid])
+        check_valid(prepared, [valid for _, valid in self.feed.folds if valid])
         for objective in {one.program.loss: one.program.objective for one in prepared}.values():
             self.record.add_curves(objective.curves(self.feed.has_valid))
         warn_of_scales(prepared, self.feed.train, is_over=self.has_trained)

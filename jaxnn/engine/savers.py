@@ -101,7 +101,8 @@ class Saver:
         self.training.difference_update(lanes)
         for lane in lanes:
             epoch = self.states[lane].epoch if lane in self.states else 0
-            self.record.epochs_done[lane], self.record.diverged[lane] = epoch, -1
+            self.record.epochs_done[lane] = epoch
+            self.record.diverged[lane] = self.record.stopped[lane] = -1
 
     def commit_if_due(self, lanes: Sequence[Lane], states: TrainState | None = None) -> None:
         """Stores the states of lanes if a commit is due; the last call to do so writes it.

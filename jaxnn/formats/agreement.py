@@ -120,6 +120,7 @@ def _check_lanes(study: Record) -> None:
     epochs = study.num_epochs
     for name, least, most in (
         ("diverged", -1, 2**31 - 1),
+        ("stopped", -1, epochs),
         ("epochs_done", 0, epochs),
         ("ends", 1, epochs),
         ("dropped", 0, epochs),

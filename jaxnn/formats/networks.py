@@ -1,6 +1,6 @@
 """A network as a file: what `Fitted.save` writes, and reading it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -26,6 +26,11 @@ NETWORK = format_of("network")
 @save_network.register
 def write_network(fitted: Fitted, path: StrPath) -> None:
     """Writes a network, see `Fitted.save`."""
+    write_arrays(path, *network_content(fitted))
+
+
+def network_content(fitted: Fitted) -> tuple[Iterator[tuple[str, np.ndarray]], dict[str, Any]]:
+    """Returns the arrays of a network by name, and the rest as JSON."""
     trees = {
         "params": fitted.params,
         "state": fitted.state,
@@ -41,8 +46,7 @@ def write_network(fitted: Fitted, path: StrPath) -> None:
         "targets": encode(fitted.targets),
         "is_mlp": fitted.is_mlp,
     }
-    leaves = (leaf for group, tree in trees.items() for leaf in named(group, tree))
-    write_arrays(path, leaves, about)
+    return (leaf for group, tree in trees.items() for leaf in named(group, tree)), about
 
 
 def network_in(

@@ -155,13 +155,14 @@ def check_statistics(mean: np.ndarray, deviation: np.ndarray, shape: tuple[int, 
 def check_state(state: TrainState, epoch: int) -> None:
     """Raises ValueError unless this can be a network's state after some epochs of training."""
     done, step, diverged = int(state.epoch), int(state.step), int(state.diverged)
-    # a network that diverged counts as trained to the end
-    is_fine = 0 <= done <= epoch if diverged >= 0 else done == epoch
+    stopped = -1 if state.watch is None else int(state.watch.stopped)
+    # a network that diverged or was stopped counts as trained to the end
+    is_fine = 0 <= done <= epoch if max(diverged, stopped) >= 0 else done == epoch
     # all epochs have the same number of steps
     is_fine = is_fine and (step == 0 if done == 0 else step >= done and step % done == 0)
     is_fine = is_fine and (diverged == -1 or 0 <= diverged < step)
     best = -1 if state.best is None else int(state.best.epoch)
-    is_fine = is_fine and -1 <= best < done
+    is_fine = is_fine and -1 <= best < done and (stopped == -1 or 1 <= stopped <= done)
     leaves = jax.tree.leaves(state.opt_state)
     counts = [int(leaf) for leaf in leaves if leaf.shape == () and leaf.dtype == np.int32]
     if not is_fine or {*counts} - {step}:

@@ -56,8 +56,9 @@ def settled(study: Record, states: States, training: Collection[Lane]) -> Record
     for lane in training:
         epoch = int(states[lane].epoch) if lane in states else 0
         rows["epochs_done"][lane], rows["kept_epochs"][lane] = epoch, epoch - 1
-        # the state knows whether it diverged; the network of an earlier rung does not belong to it
-        rows["diverged"][lane] = rows["places"][lane] = -1
+        # the state knows whether it diverged or was stopped; the network of an earlier rung does
+        # not belong to it
+        rows["diverged"][lane] = rows["stopped"][lane] = rows["places"][lane] = -1
         for curve in curves.values():
             curve[lane][epoch:] = np.nan
     return dataclasses.replace(study, curves=curves, **rows)
@@ -173,15 +174,17 @@ def restore(
                 "with a seed, or another directory"
             )
         reached = min(int(then.epochs_done[row]), until)
-        # a network that diverged after `until` has not diverged yet
+        # what diverged or was stopped after `until` is still in training there
         has_diverged = (
             then.diverged[row] >= 0 and np.isnan(then.curves[COST.name][row][:until]).any()
         )
-        is_last = reached == then.epochs_done[row] or has_diverged
+        is_stopped = 0 <= then.stopped[row] <= until
+        is_last = reached == then.epochs_done[row] or has_diverged or is_stopped
         for name in then.curves.keys() & study.curves.keys():
             study.curves[name][lane][:reached] = then.curves[name][row][:reached]
         study.diverged[lane] = then.diverged[row] if has_diverged else -1
-        study.epochs_done[lane] = study.num_epochs if has_diverged else reached
+        study.stopped[lane] = then.stopped[row] if is_stopped else -1
+        study.epochs_done[lane] = study.num_epochs if has_diverged or is_stopped else reached
         study.kept_epochs[lane] = then.kept_epochs[row] if is_last else reached - 1
         if is_last and then.places[row][0] >= 0:
             study.places[lane] = then.places[row] + np.array([past.first_chunk, 0])

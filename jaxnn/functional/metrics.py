@@ -205,6 +205,9 @@ errors / sum of squared differences from the mean of the measured set."""
 METRICS = {one.name: one for one in (ACCURACY, COST, RMSE, MAE, R2)}
 """Name -> metric. Add a row to add a metric."""
 
+CURVES = (*METRICS, *(one.valid for one in METRICS.values()))
+"""The names of all curves."""
+
 
 def metric_of(curve: str) -> Metric:
     """Returns the metric of a curve.

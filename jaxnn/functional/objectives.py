@@ -91,6 +91,11 @@ class Objective(NamedTuple):
         """Returns the metric that ranks networks and the one that breaks ties."""
         return METRICS[name], METRICS[self.metrics[0]] if name == COST.name else COST
 
+    def bounds(self, name: str) -> tuple[float, float]:
+        """Returns the range of a metric's values."""
+        least, most = METRICS[name].bounds
+        return (self.least_cost if name == COST.name else least), most
+
     def costs(self, outputs: Array, targets: Array, numbers: Numbers) -> Array:
         """Returns the cost of each example (B,) from outputs (B, C)."""
         return self.cost(_like(outputs, targets), targets, numbers)

@@ -130,6 +130,8 @@ class Schedule(NamedTuple):
       is_power: whether `decay_rate` is raised to a power, and so must lie in (0, 1].
       is_by_step: whether it changes within an epoch, and ends with the last one; other schedules
         get whole epochs.
+      waits: whether it changes when a network has not improved for `patience` epochs, which then
+        does not stop; its numbers have "plateaus", how often that was.
     """
 
     factor: Callable[[Numbers, Array, Array], Any]
@@ -137,6 +139,7 @@ class Schedule(NamedTuple):
     defaults: Mapping[str, float] = {}
     is_power: bool = False
     is_by_step: bool = False
+    waits: bool = False
 
 
 def _periods(numbers: Numbers, epoch: Array) -> Array:
@@ -154,6 +157,10 @@ DECAY_SCHEDULES: dict[str, Schedule] = {
     "inverse_sqrt": Schedule(
         lambda n, epoch, epochs: (1 + n["decay_rate"] * _periods(n, epoch)) ** -0.5
     ),
+    "power": Schedule(
+        lambda n, epoch, epochs: (1 + n["decay_rate"] * _periods(n, epoch)) ** -n["decay_power"],
+        uses=("decay_rate", "decay_every", "decay_power"),
+    ),
     "staircase": Schedule(
         lambda n, epoch, epochs: n["decay_rate"] ** jnp.floor(_periods(n, epoch)),
         defaults={"decay_rate": 0.5},
@@ -163,6 +170,13 @@ DECAY_SCHEDULES: dict[str, Schedule] = {
         lambda n, epoch, epochs: 0.5 * (1 + jnp.cos(jnp.pi * epoch / epochs)),
         uses=(),
         is_by_step=True,
+    ),
+    "plateau": Schedule(
+        lambda n, epoch, epochs: n["decay_rate"] ** n["plateaus"],
+        uses=("decay_rate",),
+        defaults={"decay_rate": 0.2, "patience": 10},
+        is_power=True,
+        waits=True,
     ),
 }
 """Name -> schedule, see `decayed_learning_rate`. Add a row to add a schedule."""
@@ -241,15 +255,18 @@ def decayed_learning_rate(
     | inverse | alpha / (1 + k t) |
     | exponential | alpha k^t |
     | inverse_sqrt | alpha / sqrt(1 + k t) |
+    | power | alpha / (1 + k t)^decay_power |
     | staircase | alpha k^floor(t) |
     | cosine | alpha / 2 (1 + cos(pi epoch / epochs)) |
+    | plateau | alpha k^plateaus |
 
     In the first `warmup` epochs it rises from 0, alpha epoch / warmup, and the schedule begins
     after them: it gets epoch - warmup and epochs - warmup.
 
     Args:
       schedule: a name in the table.
-      numbers: the learning rate, the numbers that the schedule uses, and `warmup`, if there is any.
+      numbers: the learning rate, the numbers that the schedule uses, and `warmup`, if there is any;
+        for plateau also `plateaus`, how often the network has not improved for `patience` epochs.
       epoch: 1.5 is the middle of the second epoch. All schedules but cosine count whole epochs.
       epochs: the number of epochs in all, for cosine.
 

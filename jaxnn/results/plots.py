@@ -227,7 +227,8 @@ def plot_rungs(study: Record) -> "Figure":
     axes.set_xticks(at, [f"{epoch:,}" for epoch in at])
     axes.minorticks_off()
     axes.set(xlabel="epoch (settings trained so far above)", ylabel=f"validation {study.metric}")
-    spent, full = study.epochs_done[study.diverged < 0].sum(), values.size * study.diverged.shape[1]
+    spent = study.until_stopped(study.epochs_done)[study.diverged < 0].sum()
+    full = values.size * study.diverged.shape[1]
     axes.set_title(
         f"{len(values):,} settings, {spent / full:.0%} of the epochs of training all to the end",
         pad=18,

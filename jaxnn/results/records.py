@@ -36,11 +36,12 @@ class Record:
       metric: the metric on the validation set that ranks the settings.
       plan: which settings share a program.
       treatments: (the setting's `inputs`, fold) -> treatment of the inputs.
-      curves: name -> (S, K, E): cost, accuracy, valid_cost and so on; NaN after divergence
-        and where nothing was trained.
+      curves: name -> (S, K, E): cost, accuracy, valid_cost and so on; NaN after divergence,
+        after a network was stopped, and where nothing was trained.
       diverged: (S, K), the step whose cost was not finite, or -1.
-      epochs_done: (S, K), the epochs trained; all of them if it diverged.
-      ends: (S, K), the epoch at which training ends: E, or an earlier one by `patience`.
+      stopped: (S, K), the number of epochs after which `patience` ran out, or -1.
+      epochs_done: (S, K), the epochs trained; all of them if it diverged or was stopped.
+      ends: (S, K), the epoch at which training ends: E, or an earlier one in a refit.
       dropped: (S,), the epoch after which a search dropped the setting, or 0.
       kept_epochs: (S, K), the epoch, from 0, of the network that was kept, the last or the best;
         meaningless if the network diverged.
@@ -66,6 +67,7 @@ class Record:
     targets: Annotated[Targets, an(Targets)]
     curves: dict[str, np.ndarray]
     diverged: Annotated[np.ndarray, Column(-1)]
+    stopped: Annotated[np.ndarray, Column(-1)]
     epochs_done: Annotated[np.ndarray, Column(0)]
     ends: Annotated[np.ndarray, Column(None, is_own=False)]
     dropped: Annotated[np.ndarray, Column(0, None, is_own=False)]
@@ -89,14 +91,8 @@ class Record:
             name: np.empty(column.whole(0, num_repeats), int) for name, column in COLUMNS.items()
         }
         shape = (0, num_repeats, num_epochs)
-        return cls(
-            given=[],
-            settings=[],
-            treatments={},
-            curves={name: np.empty(shape, dtype) for name in curves},
-            **columns,
-            **about,
-        )
+        empty = {name: np.empty(shape, dtype) for name in curves}
+        return cls(given=[], settings=[], treatments={}, curves=empty, **columns, **about)
 
     def check_room(self, num_settings: int) -> None:
         """Raises ValueError if the curves of so many further settings do not fit in memory."""
@@ -128,6 +124,10 @@ class Record:
     def num_epochs(self) -> int:
         """E."""
         return self.curves[COST.name].shape[2]
+
+    def until_stopped(self, epochs: Any) -> np.ndarray:
+        """Returns epochs (S, K), of networks that were stopped no more than before that."""
+        return np.where(self.stopped < 0, epochs, self.stopped)
 
     @property
     def is_complete(self) -> np.ndarray:
@@ -168,7 +168,11 @@ class Record:
         return loss
 
     def _mean(self, name: str, epochs: slice) -> np.ndarray:
-        value, cost = (self.curves[one][..., epochs].mean(axis=-1) for one in (name, COST.valid))
+        # a network that was stopped stays what it was
+        last = self.until_stopped(self.num_epochs)[..., None] - 1
+        index = np.minimum(np.arange(self.num_epochs)[epochs], last)
+        held = (np.take_along_axis(self.curves[one], index, -1) for one in (name, COST.valid))
+        value, cost = (curve.mean(axis=-1) for curve in held)
         return np.where((self.diverged < 0) & np.isfinite(cost), value, np.nan)
 
     @property
@@ -185,9 +189,7 @@ class Record:
     @property
     def bounds(self) -> tuple[float, float]:
         """The range of the metric's values."""
-        metric, _ = self.ranked_by
-        least = self.objective.least_cost
-        return (least, metric.bounds[1]) if metric is COST else metric.bounds
+        return self.objective.bounds(self.metric)
 
     @property
     def ranking(self) -> np.ndarray:
@@ -232,7 +234,7 @@ class Record:
             interval=(low, high),
             cost=float(self.reached(COST.valid, number).mean()),
             state=state,
-            epochs=int(self.epochs_done[number].max()),
+            epochs=int(self.until_stopped(self.epochs_done)[number].max()),
             diverged=steps,
             datetime_start=min((chunk.start for chunk in chunks), default=None),
             datetime_complete=max((chunk.end for chunk in chunks), default=None),
@@ -254,11 +256,7 @@ class Record:
         Each is compared with the best alone, at a level of 95 %.
         """
         ranked = self.ranked
-        if not ranked.size or self.diverged.shape[1] < 2:
-            return []
-        differences = self.values[ranked[1:]] - self.values[ranked[0]]
-        reach = uncertainty.half_width(differences, self.folds)
-        return ranked[1:][~(abs(differences.mean(axis=1)) > reach)].tolist()
+        return ranked[1:][uncertainty.are_close(self.values[ranked], self.folds)].tolist()
 
     def failures(self) -> str:
         """Returns text such as "3 settings diverged (learning rates 10 to 1e+30)", or ""."""

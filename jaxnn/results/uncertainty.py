@@ -77,6 +77,18 @@ def half_width(values: np.ndarray, folds: int = 1) -> np.ndarray:
     return quantile * standard_error(values, folds)
 
 
+def are_close(values: np.ndarray, folds: int = 1) -> np.ndarray:
+    """Returns which of values (S, K) do not differ significantly from the first, (S - 1,).
+
+    With K = 1 nothing is known, and none is.
+    """
+    if len(values) == 0 or values.shape[1] < 2:
+        return np.zeros(max(0, len(values) - 1), bool)
+    differences = values[1:] - values[0]
+    # NaN, of equal units, is close
+    return ~(abs(differences.mean(axis=1)) > half_width(differences, folds))
+
+
 def compare(first: np.ndarray, second: np.ndarray, folds: int = 1) -> Comparison:
     """Compares two settings' values (K,) by a paired t-test.
 

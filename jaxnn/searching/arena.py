@@ -85,14 +85,12 @@ class Arena:
             lanes = [
                 lane
                 for lane in self.job.lanes(rows)
-                if record.diverged[lane] < 0 and record.ends[lane] > done
+                if record.diverged[lane] < 0 and record.stopped[lane] < 0
             ]
             done = until if patience is None else min(until, done + max(1, patience // 2))
             if lanes:
                 goes_on = done < record.num_epochs
                 train_up_to(self.job, lanes, done, goes_on=goes_on, stage=stage)
-            if patience is not None:
-                _stop(record, lanes, done, patience)
         self._done |= dict.fromkeys(rows, done)
 
     def keep(self, rows: Sequence[int], count: int) -> list[int]:
@@ -111,14 +109,3 @@ class Arena:
         record.dropped[[row for row in rows if row not in kept and not is_complete[row]]] = done
         record.rungs.append(Rung(done, tuple(rows), tuple(kept)))
         return kept
-
-
-def _stop(record: Record, lanes: list[tuple[int, int]], done: int, patience: int) -> None:
-    """Stops lanes whose best epoch was `patience` epochs ago."""
-    curve = record.curves[record.ranked_by[0].valid]
-    for lane in lanes:
-        values = curve[lane][:done]
-        if np.isfinite(values).all():
-            best = record.ranked_by[0].best(range(done), key=values.__getitem__)
-            if done - 1 - best >= patience:
-                record.ends[lane] = done

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
 
+from jaxnn.functional.metrics import METRICS
+from jaxnn.functional.objectives import Targets
+from jaxnn.settings.sampling import Space
 from jaxnn.system.checks import brief, whole_number
 
 
@@ -40,6 +43,21 @@ class Budget:
             object.__setattr__(self, "patience", whole_number("patience", self.patience, 1))
         for name in ("rounds", "batch"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+
+    def monitored(self, space: Space, metric: str | None, targets: Targets) -> Space:
+        """Returns the space in which all settings have the patience of the call.
+
+        Raises:
+          ValueError: the space has a patience of its own.
+        """
+        if self.patience is None:
+            return space
+        for name in ("patience", "monitor"):
+            if name in space:
+                raise ValueError(f"patience came with {name!r} in the space; expected one of them")
+        first = targets.objective(targets.default_loss).metrics[0]
+        monitor = METRICS[metric or first].valid
+        return {**space, "patience": self.patience, "monitor": monitor}
 
     @classmethod
     def among(cls, arguments: Mapping[str, Any]) -> "Budget":

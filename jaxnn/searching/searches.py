@@ -97,8 +97,9 @@ def search(
       folds: folds of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.
-      patience: stops a network after so many epochs without a better validation metric, checked
-        every patience / 2 epochs. None trains all to the end.
+      patience: stops a network after so many epochs without a better validation metric: the
+        hyperparameters "patience" and "monitor" of all settings. Every patience / 2 epochs, the
+        networks that are left are put together anew. None trains all to the end.
       seed: the seed of settings, weights and dropout.
       order_seed: the seed of mini-batches, folds and a hold-out.
       select: "mean" ranks settings by their mean value, "lower_bound" by the worse end of its 95 %
@@ -136,7 +137,7 @@ def search(
         budget = Budget.among(call.arguments)
         _check_storage(storage, directory, hosts)
         parts = options.parts(train, valid)
-        space = checked_space(space)
+        space = budget.monitored(checked_space(space), options.metric, parts[0][0].targets)
         drawn, rungs = _drawn(how, space, budget, options, parts[0][0])
         options = options.ranked(drawn.recipes)
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))

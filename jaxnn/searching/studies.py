@@ -23,7 +23,7 @@ from jaxnn.system.arrays import own
 from jaxnn.system.checks import whole_number
 from jaxnn.system.terminal import as_html, show
 from jaxnn.training.fitted import Ensemble, Fitted
-from jaxnn.training.recipes import recipes
+from jaxnn.training.recipes import recipes, without_stops
 
 
 class Study(Record):
@@ -71,7 +71,7 @@ class Study(Record):
         padded = jax.tree.map(lambda leaf: leaf[lane], (chunk.params, chunk.state))
         params, state = chunk.networks.own_part(setting, *padded)
         step = int(self.diverged[number, repeat])
-        done = int(self.epochs_done[number, repeat])
+        done = int(self.until_stopped(self.epochs_done)[number, repeat])
         return Fitted(
             model=chunk.networks.own_model(setting),
             # copies, so that writing to a network's arrays does not change the study
@@ -143,7 +143,7 @@ class Study(Record):
         )
         parts: Folds = [checked_data(data, None, order_seed)]
         train, _ = parts[0]
-        given = [self.given[row] for row in rows]
+        given = [without_stops(self.given[row]) for row in rows]
         # the mean number of epochs of the networks that were kept
         ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
         # schedules are those of the search, wherever training ends

@@ -11,6 +11,7 @@ import numpy as np
 from jaxnn.data.inputs import INPUTS
 from jaxnn.data.targets import TARGETS
 from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
+from jaxnn.functional.metrics import CURVES
 from jaxnn.functional.models import MOST_LAYERS
 from jaxnn.functional.objectives import OBJECTIVES, Loss, Objective
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Schedule
@@ -69,8 +70,9 @@ def _switch(
 
 
 def _choice(default: Any, names: Any) -> Hyperparameter:
-    allowed = "one of " + ", ".join(repr(name) for name in names)
-    return Hyperparameter(default, lambda v: isinstance(v, str) and v in names, allowed)
+    allowed = ("None or " if default is None else "") + "one of " + ", ".join(map(repr, names))
+    is_valid = lambda v: (v is None and default is None) or (isinstance(v, str) and v in names)
+    return Hyperparameter(default, is_valid, allowed)
 
 
 def is_real(value: Any) -> bool:
@@ -127,7 +129,11 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "decay_schedule": _choice("none", DECAY_SCHEDULES),
     "decay_rate": _number(1.0, "a finite number >= 0", lambda v: v >= 0),
     "decay_every": _number(1.0, "a number of epochs > 0", lambda v: v > 0),
+    "decay_power": _number(0.5, "a finite number >= 0", lambda v: v >= 0),
     "warmup": _switch(0.0, "a number of epochs >= 0", lambda v: v >= 0),
+    "patience": _switch(None, "a number of epochs >= 1", lambda v: v >= 1),
+    "min_delta": _number(0.0, "a finite number >= 0", lambda v: v >= 0),
+    "monitor": _choice(None, CURVES),
 }
 """Every name that a setting may have.
 
@@ -210,6 +216,11 @@ def complete(
             f"decay_rate got {full['decay_rate']}; expected a number in (0, 1] for the schedule "
             f"{full['decay_schedule']!r}"
         )
+    if DECAY_SCHEDULES[full["decay_schedule"]].waits and full["patience"] is None:
+        raise ValueError(
+            f"patience got None with the schedule {full['decay_schedule']!r}; expected the number "
+            "of epochs that it waits for an improvement, such as 10"
+        )
     return full
 
 
@@ -217,6 +228,8 @@ def is_used(name: str, full: Setting) -> bool:
     """Whether a completed setting uses a hyperparameter; adam, for example, has no momentum."""
     if name == "batch_norm_decay":
         return bool(full["batch_norm"])
+    if name in ("min_delta", "monitor"):
+        return full["patience"] is not None
     if any(name in _row_of(key, full[key]).uses for key in TABLES):
         return True
     is_of_a_row = any(name in row.uses for table in TABLES.values() for row in table.values())

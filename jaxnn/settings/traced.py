@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.functional.metrics import CURVES
 from jaxnn.settings.hyperparameters import (
     HYPERPARAMETERS,
     TABLES,
@@ -20,7 +21,8 @@ def traced_numbers(full: Setting) -> dict[str, np.ndarray]:
     """Returns the traced part of a completed setting, which is data to the compiled program.
 
     Numbers are in the default float type, and refused if rounding moves them out of their range.
-    The optimizer and the learning-rate schedule are indices in their tables.
+    The optimizer and the learning-rate schedule are indices in their tables, the monitored curve
+    one in CURVES, or -1.
     """
     dtype = jnp.result_type(float)
     for key, value in full.items():
@@ -48,7 +50,8 @@ def traced_columns(settings: Sequence[Setting]) -> dict[str, np.ndarray]:
         # a function trains in programs of its own, where its place does not matter
         places = {name: place for place, name in enumerate(TABLES[key])}
         columns[key] = np.array([places.get(one[key], 0) for one in settings], np.int32)
-    return columns
+    monitored = [-1 if one["monitor"] is None else CURVES.index(one["monitor"]) for one in settings]
+    return columns | {"monitor": np.array(monitored, np.int32)}
 
 
 def check_representable(name: str, value: float, dtype: Any) -> None:

@@ -23,9 +23,11 @@ def fit(
     *,
     epochs: int,
     seed: int = 0,
-    order_seed: int = 0,
+    order_seed: int | None = 0,
     model: Model | ModelFn | None = None,
     row_space: bool = False,
+    keep: str = "last",
+    metric: str | None = None,
     progress: bool | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Fitted:
@@ -44,7 +46,7 @@ def fit(
       epochs: passes over the training set, at least 1.
       seed: the seed of weights and dropout. First weights are `model.init(jax.random.key(seed))`;
         in the row space, those of a model for its number of features.
-      order_seed: the seed of the mini-batches.
+      order_seed: the seed of the mini-batches; None takes the examples in their order.
       model: a pair of pure functions in place of `mlp`, or a function that makes one from a
         setting's structure: a dict of `hidden`, `activation`, `init` and `batch_norm`.
       row_space: if there are fewer examples than features, train in the row space of the training
@@ -52,6 +54,9 @@ def fit(
         space, so they differ from those without it. From equal first weights, gd, momentum and
         nesterov train the same network as without it; optimizers that treat each weight by itself,
         such as adam and lion, do not, see `jaxnn.data.inputs`.
+      keep: which network is returned: that of the "last" epoch, or that of the "best" validation
+        epoch by `metric`, ties by the other of metric and cost.
+      metric: the name of a metric; None is the first of the objective, accuracy or rmse.
       progress: True or False; None shows a line on a terminal.
       on_epoch: a function that is called with an `EpochInfo` for every epoch, see `sweep`.
 
@@ -59,7 +64,8 @@ def fit(
       a `Fitted`, with `curves` of E entries each: `cost` and `accuracy` (for real targets `rmse`,
       `mae` and `r2`) over the epoch's mini-batches, and with `valid` also `valid_cost` and so on.
       Costs are means of the loss without the l2 term. If the cost stops being finite, training
-      stops, later entries are NaN, and `diverged` is the step.
+      stops, later entries are NaN, and `diverged` is the step. If the setting has `patience` and it
+        runs out, training stops, and the curves end there.
 
     Raises:
       ValueError: bad input, before anything is compiled.
@@ -83,6 +89,8 @@ def fit(
         order_seed=order_seed,
         model=model,
         row_space=row_space,
+        keep=keep,
+        metric=metric,
     )
     found = list[Reached]()
 
@@ -115,10 +123,11 @@ def fitted_of(
 ) -> Fitted:
     """Returns the network of a training state, as `fit` does."""
     full, networks = recipe.setting, setup.program(recipe).networks
+    kept = train_state if train_state.best is None else train_state.best
     return Fitted(
         model=networks.own_model(full),
-        params=jax.device_put(setup.treatment.lifted(train_state.params)),
-        state=train_state.state,
+        params=jax.device_put(setup.treatment.lifted(kept.params)),
+        state=kept.state,
         inputs=setup.treatment.statistics,
         setting=dict(full),
         curves=curves,

@@ -15,13 +15,15 @@ from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.inputs import indistinct_features, scale_ratio
 from jaxnn.functional.objectives import Targets
+from jaxnn.functional.optimizers import DECAY_SCHEDULES
 from jaxnn.functional.types import Model, ModelFn, as_model
-from jaxnn.settings.hyperparameters import Setting, complete, switched_on
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting, complete, switched_on
 from jaxnn.settings.traced import alike, corners, numbers_of, traced_numbers
 from jaxnn.system.terminal import warn_caller
 from jaxnn.training.requirements import (
     check_code,
     check_epochs,
+    check_monitor,
     check_names,
     check_optimizer,
     check_outputs,
@@ -136,6 +138,7 @@ def recipe(
         targets=full["targets"] if train.is_real else None,
     )
     check_epochs(full, epochs)
+    check_monitor(full, program.objective)
     check_optimizer(full["optimizer"])
     check_size(full["hidden"], program, len(train))
     made = Recipe(full, program, epochs)
@@ -193,6 +196,17 @@ def _together(
     ]
 
 
+def without_stops(given: Setting) -> dict[str, Any]:
+    """Returns a setting that is trained to its end, and needs no validation set.
+
+    A schedule that waits for `patience` waits for the training cost.
+    """
+    schedule = given.get("decay_schedule", HYPERPARAMETERS["decay_schedule"].default)
+    patience = given.get("patience") if DECAY_SCHEDULES[schedule].waits else None
+    stops = {"patience": patience, "monitor": None}
+    return {**given, **{name: value for name, value in stops.items() if name in given}}
+
+
 def by_structure(prepared: Sequence[Recipe]) -> list[tuple[Recipe, list[int]]]:
     """Groups recipes of the same inputs and program object; returns the first of each, and rows."""
     found: dict[tuple[str, int], list[int]] = {}
@@ -201,11 +215,14 @@ def by_structure(prepared: Sequence[Recipe]) -> list[tuple[Recipe, list[int]]]:
     return [(prepared[rows[0]], rows) for rows in found.values()]
 
 
-def check_valid_targets(prepared: Sequence[Recipe], parts: Sequence[Dataset]) -> None:
-    """Raises ValueError if the targets of a validation set do not fit a loss."""
+def check_valid(prepared: Sequence[Recipe], parts: Sequence[Dataset]) -> None:
+    """Raises ValueError if validation sets do not fit settings, which may need one."""
     for one in {one.program.loss: one for one in prepared}.values():
         for valid in parts:
             check_targets(one.setting, valid, "valid")
+    if not parts:
+        for one in prepared:
+            check_monitor(one.setting, one.program.objective, has_valid=False)
 
 
 def warn_of_scales(prepared: Sequence[Recipe], train: Dataset, is_over: bool = False) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxnn.compiled.programs import Program
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.objectives import OBJECTIVES, Targets
+from jaxnn.functional.objectives import OBJECTIVES, Objective, Targets
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OptimizerName, optimizer
 from jaxnn.functional.types import Model
 from jaxnn.settings.hyperparameters import FUNCTIONS, Setting
@@ -114,10 +114,23 @@ def check_epochs(full: Setting, epochs: int | None) -> None:
                 f"decay_schedule got {schedule!r}, which ends with the last epoch, in a Run, which "
                 "may go on; expected another schedule, or fit, sweep or search"
             )
+        if full["patience"] is not None:
+            raise ValueError(
+                f"patience got {full['patience']:g} in a Run, which is stopped by hand; expected "
+                "None, or fit, sweep or search"
+            )
     elif warmup >= epochs:
         raise ValueError(
             f"warmup got {warmup:g} epochs; expected fewer than the {epochs} epochs of training"
         )
+
+
+def check_monitor(full: Setting, objective: Objective, has_valid: bool = True) -> None:
+    """Raises ValueError unless training has the curve that `patience` waits for."""
+    monitor, names = full["monitor"], objective.curves(has_valid)
+    if full["patience"] is not None and monitor is not None and monitor not in names:
+        where = "" if has_valid else " without a validation set"
+        raise ValueError(f"monitor got {monitor!r}{where}; expected one of {', '.join(names)}")
 
 
 def check_size(hidden: tuple[int, ...], program: Program, num_examples: int) -> None:

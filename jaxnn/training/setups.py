@@ -15,9 +15,9 @@ from jaxnn.data.inputs import Treatment, check_row_space, treatment
 from jaxnn.data.splits import checked_data
 from jaxnn.functional.types import Model, ModelFn, as_model
 from jaxnn.settings.hyperparameters import Setting
-from jaxnn.system.checks import whole_number
+from jaxnn.system.checks import either, whole_number
 from jaxnn.system.draws import new_key
-from jaxnn.training.recipes import Recipe, check_valid_targets, recipe, warn_of_scales
+from jaxnn.training.recipes import Recipe, check_valid, recipe, warn_of_scales
 
 
 class Setup(NamedTuple):
@@ -30,6 +30,7 @@ class Setup(NamedTuple):
       model: the user's model, or None for `mlp`.
       in_row_space: whether the treatment projects to the row space.
       schedule: the mini-batches of the training examples.
+      keep_best: the metric whose best epoch's network is kept, or None.
     """
 
     given: Dataset
@@ -38,6 +39,7 @@ class Setup(NamedTuple):
     model: Model | ModelFn | None
     in_row_space: bool
     schedule: Schedule
+    keep_best: str | None = None
 
     def curve_names(self, recipe: Recipe) -> tuple[str, ...]:
         return recipe.program.objective.curves(self.examples.held_out is not None)
@@ -46,7 +48,8 @@ class Setup(NamedTuple):
         return recipe(setting, self.given, self.model)
 
     def program(self, recipe: Recipe) -> Program:
-        return recipe.program.with_features(self.treatment.num_features)
+        program = recipe.program.with_features(self.treatment.num_features)
+        return program._replace(keep_best=self.keep_best)
 
     def first_state(self, recipe: Recipe, seed: int) -> TrainState:
         """Returns the state before the first step."""
@@ -72,9 +75,11 @@ def prepared(
     *,
     epochs: int | None,
     seed: int,
-    order_seed: int,
+    order_seed: int | None,
     model: Model | ModelFn | None,
     row_space: bool,
+    keep: str = "last",
+    metric: str | None = None,
 ) -> tuple[Setup, Recipe, int]:
     """Checks the arguments of `fit` and `Run`, which has no `epochs`; returns what they train with.
 
@@ -86,12 +91,19 @@ def prepared(
     """
     own = None if model is None else as_model(model)
     check_row_space(row_space, own)
-    seed, order_seed = whole_number("seed", seed), whole_number("order_seed", order_seed)
-    given, valid = checked_data(train, valid, order_seed)
+    seed = whole_number("seed", seed)
+    order_seed = None if order_seed is None else whole_number("order_seed", order_seed)
+    given, valid = checked_data(train, valid, order_seed or 0)
     first = recipe(setting, given, own, epochs)
     warn_of_scales([first], given)
     by = treatment(first.setting["inputs"], given, row_space)
-    check_valid_targets([first], [valid] if valid else [])
+    check_valid([first], [valid] if valid else [])
+    measures = first.program.objective.measures
+    metric = measures[1] if metric is None else metric
+    either("metric", metric, *measures)
+    either("keep", keep, "last", "best")
+    if keep == "best" and valid is None:
+        raise ValueError('keep got "best" without a validation set; expected valid, or "last"')
     data, scales = by.together(given, valid, first.program.targets)
     held_out = first.program.held_out(np.arange(len(given), len(data)))
     setup = Setup(
@@ -101,5 +113,6 @@ def prepared(
         model=own,
         in_row_space=row_space,
         schedule=first.program.schedule(given, order_seed, num_rows=len(data)),
+        keep_best=metric if keep == "best" else None,
     )
     return setup, first, seed

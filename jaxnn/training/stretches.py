@@ -23,7 +23,8 @@ class Reached(NamedTuple):
 
     Attributes:
       train_state: the state at its end.
-      epochs: epochs trained. A network that diverged counts as trained to the end.
+      epochs: epochs trained. A network that diverged counts as trained to the end, one that was
+        stopped does not.
       curves: name -> (epochs,).
       seconds: wall time.
       compile_seconds: the time of the first call minus that of later ones.
@@ -48,7 +49,7 @@ def train_stretch(
     keep: Callable[[Reached], None],
     save: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
 ) -> bool:
-    """Trains a network for some epochs, until it diverges or a signal comes.
+    """Trains a network for some epochs, until it diverges, is stopped, or a signal comes.
 
     Args:
       begin: makes the state from which training begins; its arrays are donated.
@@ -67,7 +68,8 @@ def train_stretch(
     """
     check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
     curves = {name: np.full(epochs, np.nan) for name in setup.curve_names(recipe)}
-    done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, []
+    done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, list[float]()
+    stopped = -1
     numbers: dict[str, jax.Array] = jax.device_put(recipe.numbers)
     train_state: Any = None
     hook.interrupt, is_ended = None, False
@@ -77,11 +79,11 @@ def train_stretch(
                 start = time.perf_counter()
                 # at least one call, so that an interrupted network has a curve
                 while done == 0 or (
-                    done < epochs and diverged < 0 and not (is_ended or is_stopped())
+                    done < epochs and max(diverged, stopped) < 0 and not (is_ended or is_stopped())
                 ):
                     # no second signal may come between updating the state and its curves
                     with held_signals():
-                        train_state, new, diverged = _one_call(
+                        train_state, new, (diverged, stopped) = _one_call(
                             setup, recipe, train_state or begin(), numbers, num_epochs
                         )
                         for name, values in new.items():
@@ -93,7 +95,8 @@ def train_stretch(
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
-                    report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
+                    known = curves[COST.name][:done]
+                    report(done, f"{COST.name} {known[np.isfinite(known)][-1:].sum():.4f}")
                     seconds, start = seconds + time.perf_counter() - start, time.perf_counter()
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
@@ -104,6 +107,8 @@ def train_stretch(
                 raise
             is_ended = True
         with held_signals():
+            if stopped >= 0:
+                done = int(np.isfinite(curves[COST.name][:done]).sum())
             done = done if diverged < 0 else epochs
             later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
             keep(
@@ -125,14 +130,19 @@ def _one_call(
     train_state: TrainState,
     numbers: dict[str, jax.Array],
     num_epochs: int,
-) -> tuple[TrainState, dict[str, np.ndarray], int]:
-    """Trains some epochs; returns the state, the curves, and the step of divergence or -1."""
+) -> tuple[TrainState, dict[str, np.ndarray], tuple[int, int]]:
+    """Trains some epochs; returns the state and the curves, and where training ended.
+
+    That is the step of divergence, and the epoch in which the network was stopped, or -1.
+    """
     schedule, epoch = setup.schedule, int(jax.device_get(train_state.epoch))
     batches = jax.device_put(schedule.batches(epoch, num_epochs))
     train_state, new = train_epochs(
         setup.program(recipe), train_state, numbers, setup.examples, batches
     )
     # fetched first: slicing on the host compiles nothing
-    new, diverged = jax.device_get((new, train_state.diverged))
-    new = without_unfinished(new[:, :num_epochs], diverged, epoch, schedule.num_steps)
-    return train_state, dict(zip(setup.curve_names(recipe), new, strict=True)), int(diverged)
+    new, ends = jax.device_get((new, (train_state.diverged, train_state.stopped)))
+    new = without_unfinished(new[:, :num_epochs], ends, epoch, schedule.num_steps)
+    diverged, stopped = map(int, ends)
+    curves = dict(zip(setup.curve_names(recipe), new, strict=True))
+    return train_state, curves, (diverged, stopped)

@@ -250,10 +250,11 @@ def test_patience_ends_a_network_that_is_stuck():
     study = search(SPACE, TRAIN, VALID, progress=False, chunk=4, patience=4, **options)
     expected = []
     for curve in whole.curves["valid_cost"][:, 0]:
-        # every two epochs, the best must not be four epochs ago
-        ends = [e for e in range(2, 25, 2) if e - 1 - curve[:e].argmin() >= 4]
+        # the best must not be four epochs ago
+        ends = [e for e in range(1, 25) if e - 1 - curve[:e].argmin() >= 4]
         expected.append(min(ends, default=24))
-    assert study.ends[:, 0].tolist() == study.epochs_done[:, 0].tolist() == expected
+    assert study.until_stopped(24)[:, 0].tolist() == expected
+    assert [trial.epochs for trial in study.trials] == expected
     assert min(expected) < max(expected)
     assert {trial.state for trial in study.trials} == {"COMPLETE"}
     for number, end in enumerate(expected):

@@ -46,7 +46,11 @@ DEFAULTS = {
     "decay_schedule": "none",
     "decay_rate": 1.0,
     "decay_every": 1.0,
+    "decay_power": 0.5,
     "warmup": 0.0,
+    "patience": None,
+    "min_delta": 0.0,
+    "monitor": None,
 }
 
 
@@ -168,7 +172,11 @@ BAD = {
     "decay_schedule": ["linear", True],
     "decay_rate": [-1, np.inf],
     "decay_every": [0, -2],
+    "decay_power": [-1, np.inf],
     "warmup": [-1, np.nan],
+    "patience": [0, 0.5, np.inf],
+    "min_delta": [-1e-9, np.nan],
+    "monitor": ["loss", 0, True],
 }
 
 
@@ -242,7 +250,7 @@ def test_numbers_are_the_traced_part():
     got = traced_numbers(complete({"decay_schedule": "inverse"}))
     assert got.keys() == DEFAULTS.keys() - structure
     # places in their tables
-    assert (got.pop("optimizer"), got.pop("decay_schedule")) == (4, 1)
+    assert (got.pop("optimizer"), got.pop("decay_schedule"), got.pop("monitor")) == (4, 1, -1)
     assert {(number.dtype, number.shape) for number in got.values()} == {(np.dtype(np.float32), ())}
 
 
@@ -264,6 +272,7 @@ def test_which_numbers_matter():
     always = DEFAULTS.keys() - {
         *("momentum", "beta1", "beta2", "epsilon", "decay_rate", "decay_every"),
         *("batch_norm_decay", "weight_decay", "huber_delta", "quantile"),
+        *("decay_power", "min_delta", "monitor"),
     }
     assert used(optimizer="gd") == always
     assert used(optimizer="momentum") == always | {"momentum"}
@@ -273,6 +282,10 @@ def test_which_numbers_matter():
     assert used(optimizer="lion") == always | {"beta1", "beta2", "weight_decay"}
     assert used(optimizer="rmsprop", batch_norm=True) == always | {
         *("beta2", "epsilon", "batch_norm_decay")
+    }
+    assert used(optimizer="gd", patience=3) == always | {"min_delta", "monitor"}
+    assert used(optimizer="gd", decay_schedule="power") == always | {
+        *("decay_rate", "decay_every", "decay_power")
     }
     assert used(decay_schedule="inverse") == always | {
         *("beta1", "beta2", "epsilon", "decay_rate", "decay_every")
