@@ -1,11 +1,14 @@
-"""Estimators for scikit-learn (extra "sklearn"): a classifier, and a search of its options.
+"""Estimators for scikit-learn (extra "sklearn"): a classifier, a regressor, and a search.
 
 What belongs here speaks scikit-learn's language; training and searching belong to other folders.
 
-Files, in reading order: `classifier` (`JaxMLPClassifier`), `search_cv` (`SweepSearchCV`).
+Files, in reading order: `options` (scikit-learn's options as a setting), `learning` (training that
+may go on), `networks` (what both estimators do), `classifier` (`JaxMLPClassifier`), `regressor`
+(`JaxMLPRegressor`), `search_cv` (`SweepSearchCV`).
 """
 
 from jaxnn.estimators.classifier import JaxMLPClassifier
+from jaxnn.estimators.regressor import JaxMLPRegressor
 from jaxnn.estimators.search_cv import SweepSearchCV
 
-__all__ = ["JaxMLPClassifier", "SweepSearchCV"]
+__all__ = ["JaxMLPClassifier", "JaxMLPRegressor", "SweepSearchCV"]

@@ -1,192 +1,165 @@
-"""A classifier for scikit-learn (extra "sklearn"), whose options are spelled as MLPClassifier's."""
+"""A classifier for scikit-learn (extra "sklearn"), whose options are those of MLPClassifier."""
 
-from typing import Any
+from typing import Any, Self
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.functional.metrics import COST
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS
-from jaxnn.settings.traced import check_representable
-from jaxnn.system.arrays import host_array
-from jaxnn.system.checks import needs, whole_number
-from jaxnn.system.terminal import warn_caller
-from jaxnn.training.fitting import fit
+from jaxnn.estimators.networks import Arrays, NetworkEstimator
+from jaxnn.functional.metrics import ACCURACY
+from jaxnn.functional.objectives import Targets
+from jaxnn.system.checks import needs
 
 with needs("sklearn", "scikit-learn"):
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.base import ClassifierMixin
+    from sklearn.utils.class_weight import compute_sample_weight
+    from sklearn.utils.multiclass import (
+        _check_partial_fit_first_call,
+        check_classification_targets,
+        type_of_target,
+    )
 
 
-_SETTING_NAMES = {
-    "hidden_layer_sizes": "hidden",
-    "activation": "activation",
-    "solver": "optimizer",
-    "alpha": "l2",
-    "batch_size": "batch_size",
-    "learning_rate_init": "learning_rate",
-    "momentum": "momentum",
-    "beta_1": "beta1",
-    "beta_2": "beta2",
-    "epsilon": "epsilon",
-    "dropout": "dropout",
-    "batch_norm": "batch_norm",
-    "inputs": "inputs",
-}
-"""Option -> name in a setting."""
+class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
+    """A network of dense layers with the options of scikit-learn's MLPClassifier, and more.
 
-_WORDS = {"logistic": "sigmoid", "sgd": "momentum"}
-"""scikit-learn's values -> those of a setting."""
+    Options that MLPClassifier has mean what they mean there, and have its defaults. Differences:
 
-
-class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
-    """A network of dense layers; options are spelled as in scikit-learn's MLPClassifier.
-
-    It always trains for max_iter epochs, and "sgd" is momentum without Nesterov's look-ahead. These
-    options of MLPClassifier are missing: learning_rate (a schedule), power_t, shuffle, tol,
-    verbose, warm_start, nesterovs_momentum, early_stopping, validation_fraction, n_iter_no_change,
-    max_fun, and the solver "lbfgs".
+    - solver "lbfgs" is refused, and with it max_fun is not used. `momentum` must be below 1.
+    - Random numbers differ, and biases start at 0.
+    - `loss_curve_`, and `tol` without `early_stopping`, are without the penalty of `alpha`.
+    - Of equally good epochs, `early_stopping` keeps the one of the lowest validation cost.
+    - A network that diverged is kept as it was before, with a warning.
 
     Args:
-      hidden_layer_sizes: units of the hidden layers.
-      activation: "relu", "tanh", "logistic" or any other of `jaxnn.layers`.
-      solver: "adam", "sgd", "gd" or "rmsprop".
+      hidden_layer_sizes: units of the hidden layers; () is softmax regression.
+      activation: "relu", "tanh", "logistic", "identity" or any other of `jaxnn.settings`.
+      solver: "adam", "sgd", or any other optimizer of `jaxnn.settings`, or a function.
       alpha: l2; alpha / 2 times the sum of squared weights, divided by the mini-batch's size, is
         added to the cost.
       batch_size: "auto" is min(200, N).
-      learning_rate_init, momentum, beta_1, beta_2, epsilon: numbers of the solver.
-      max_iter: the number of epochs.
-      random_state: the seed of weights, dropout and mini-batches.
-      dropout, batch_norm, inputs: as in a setting of `fit`.
+      learning_rate: for "sgd" "constant", "invscaling" or "adaptive"; for every solver a schedule
+        of `jaxnn.settings`, such as "cosine", with decay_rate, decay_every and warmup.
+      learning_rate_init, power_t, momentum, nesterovs_momentum, beta_1, beta_2, epsilon: numbers of
+        the solver.
+      max_iter: the most epochs.
+      shuffle: whether the examples of every epoch are in a new order.
+      random_state: the seed of weights, dropout, mini-batches and what is set aside.
+      tol, n_iter_no_change: training stops after more than n_iter_no_change epochs in a row without
+        an improvement of more than tol: of the training cost, or with early_stopping of the
+        accuracy on a validation set. An infinite n_iter_no_change never stops it.
+      early_stopping, validation_fraction: whether a part of the examples is set aside as a
+        validation set, whose best epoch is kept.
+      verbose: whether to print the cost of every epoch.
+      warm_start: whether `fit` goes on from the weights of the last call.
+      class_weight: None, "balanced", or a dict of label -> weight.
+      loss: "log_loss" is "sigmoid" for two classes and for labels, else "softmax". It may be one of
+        these, or a function, see `jaxnn.settings`.
+      n_networks: so many networks that differ in their seeds are trained at once, as lanes, and
+        their probabilities averaged.
+      dropout, batch_norm, inputs, init, weight_decay, clip_norm, label_smoothing, decay_rate,
+        decay_every, warmup: as in a setting of `jaxnn.fit`; a decay_rate of None is its default.
 
     Attributes:
       classes_: (C,), the labels in the order of the probabilities.
-      fitted_: the network, a `jaxnn.Fitted`.
-      loss_curve_: (max_iter,), the cost of every epoch; loss_ is the last.
-      n_features_in_, n_iter_: features, epochs.
+      fitted_: the network, a `jaxnn.Fitted`, or of several a `jaxnn.Ensemble`.
+      coefs_, intercepts_: the weights (units in, units out) and biases of each layer.
+      loss_curve_: the cost of every epoch; loss_ is the last, best_loss_ the least.
+      validation_scores_, best_validation_score_: accuracies, if there is a validation set.
+      n_iter_, t_: epochs, and examples seen.
+      n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_: as in scikit-learn.
 
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
     >>> y = np.where(x[:, 0] > 0, "right", "left")
-    >>> network = JaxMLPClassifier((8,), learning_rate_init=0.05, max_iter=30, random_state=0)
+    >>> network = JaxMLPClassifier((8,), learning_rate_init=0.05, max_iter=300, random_state=0)
     >>> network.fit(x, y).score(x, y) > 0.9
     True
     """
+
+    _metric = ACCURACY.name
+    _typical = Targets(3)
+    classes_: np.ndarray
 
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
         activation: str = "relu",
         *,
-        solver: str = "adam",
+        solver: Any = "adam",
         alpha: float = 1e-4,
         batch_size: int | str = "auto",
+        learning_rate: str = "constant",
         learning_rate_init: float = 1e-3,
+        power_t: float = 0.5,
         max_iter: int = 200,
+        shuffle: bool = True,
         random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
         momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        loss: Any = "log_loss",
+        n_networks: int = 1,
         dropout: float = 0.0,
         batch_norm: bool = False,
         inputs: str = "raw",
+        init: str = "xavier_uniform",
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        label_smoothing: float = 0.0,
+        decay_rate: float | None = None,
+        decay_every: float = 1.0,
+        warmup: float = 0.0,
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.random_state = random_state
-        self.momentum = momentum
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.inputs = inputs
+        self.hidden_layer_sizes, self.activation = hidden_layer_sizes, activation
+        self.solver, self.alpha, self.batch_size = solver, alpha, batch_size
+        self.learning_rate, self.learning_rate_init = learning_rate, learning_rate_init
+        self.power_t, self.max_iter, self.shuffle = power_t, max_iter, shuffle
+        self.random_state, self.tol, self.verbose = random_state, tol, verbose
+        self.warm_start, self.momentum = warm_start, momentum
+        self.nesterovs_momentum, self.early_stopping = nesterovs_momentum, early_stopping
+        self.validation_fraction, self.beta_1, self.beta_2 = validation_fraction, beta_1, beta_2
+        self.epsilon, self.n_iter_no_change, self.max_fun = epsilon, n_iter_no_change, max_fun
+        self.class_weight, self.loss, self.n_networks = class_weight, loss, n_networks
+        self.dropout, self.batch_norm, self.inputs, self.init = dropout, batch_norm, inputs, init
+        self.weight_decay, self.clip_norm = weight_decay, clip_norm
+        self.label_smoothing, self.decay_rate = label_smoothing, decay_rate
+        self.decay_every, self.warmup = decay_every, warmup
 
-    def setting(self, num_examples: int) -> dict[str, Any]:
-        """Returns the options as a setting of `fit` for a training set of some size.
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Trains for one epoch on some examples.
 
-        Raises:
-          ValueError: naming the bad option.
+        Args:
+          X, y, sample_weight: as in `fit`.
+          classes: all labels; needed in the first call.
         """
-        setting = {name: self._checked(option) for option, name in _SETTING_NAMES.items()}
-        setting["batch_size"] = min(setting["batch_size"], num_examples)
-        setting["l2"] = setting["l2"] / setting["batch_size"]
-        if self.solver == "sgd":
-            # `fit` averages gradients, v = beta v + (1 - beta) dW; scikit-learn sums them
-            setting["learning_rate"] = setting["learning_rate"] / (1 - setting["momentum"])
-        for option, name in _SETTING_NAMES.items():
-            if HYPERPARAMETERS[name].is_number:
-                self._check_representable(option, setting[name])
-        return setting
-
-    def _checked(self, option: str) -> Any:
-        """Returns an option's value for a setting; its ValueError uses scikit-learn's names."""
-        given, rule = getattr(self, option), HYPERPARAMETERS[_SETTING_NAMES[option]]
-        value, allowed = given, rule.allowed
-        if isinstance(given, str):
-            value = _WORDS.get(given, given)
-        if option == "batch_size":
-            value = 200 if isinstance(given, str) and given == "auto" else given
-            allowed = f'"auto", or {allowed}'
-        elif option == "hidden_layer_sizes":
-            value = given.tolist() if isinstance(given, np.ndarray) else given
-            value = tuple(value) if isinstance(value, list | tuple) else (value,)
-        if not rule.is_valid(value):
-            for theirs, ours in _WORDS.items():
-                allowed = allowed.replace(repr(ours), repr(theirs))
-            raise ValueError(f"{option} got {given!r}; expected {allowed}")
-        return float(value) if rule.is_number else value
-
-    def _check_representable(self, option: str, value: float) -> None:
-        name = _SETTING_NAMES[option]
-        try:
-            check_representable(name, value, jnp.result_type(float))
-        except ValueError:
-            raise ValueError(
-                f"{option} got {getattr(self, option)!r}, which makes the {name} {value:.3g}: the "
-                f"default float type cannot hold that; expected {HYPERPARAMETERS[name].allowed}"
-            ) from None
-
-    def fit(self, X: Any, y: Any) -> "JaxMLPClassifier":
-        """Trains the network; warns with ConvergenceWarning if it diverged."""
-        x, labels = classification_data(self, X, y)
-        seed = seed_of(self.random_state)
-        data = Dataset(x, labels, num_classes=len(self.classes_))
-        self.fitted_ = fit(
-            self.setting(len(data)),
-            data,
-            epochs=whole_number("max_iter", self.max_iter, 1),
-            seed=seed,
-            order_seed=seed,
-            progress=False,
-        )
-        self.loss_curve_ = self.fitted_.curves[COST.name]
-        self.loss_, self.n_iter_ = float(self.loss_curve_[-1]), len(self.loss_curve_)
-        if self.fitted_.diverged is not None:
-            warn_caller(
-                f"the network diverged: its cost stopped being finite at step "
-                f"{self.fitted_.diverged}, and training ended there; consider a lower "
-                'learning_rate_init, or inputs="standardised"',
-                category=ConvergenceWarning,
-            )
-        return self
+        if _check_partial_fit_first_call(self, classes):
+            self._is_multilabel = type_of_target(y).startswith("multilabel")
+            self._check_count()
+        return self._partial_fit(X, y, sample_weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities (N, C), in the order of `classes_`."""
-        check_is_fitted(self)
-        return self.fitted_.predict_proba(validate_data(self, unmasked(X, "X"), reset=False))
+        """Probabilities (N, C) in the order of `classes_`, or of labels (N, K)."""
+        inputs = self._inputs(X)
+        return self.fitted_.predict_proba(inputs)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            found: np.ndarray = np.log(self.predict_proba(X))
+        return found
 
     def predict(self, X: Any) -> np.ndarray:
-        """The likeliest class (N,).
+        """The likeliest class (N,), or 0 and 1 for labels (N, K).
 
         Raises:
           ValueError: the network's outputs for these inputs are not finite.
@@ -198,28 +171,54 @@ class JaxMLPClassifier(ClassifierMixin, BaseEstimator):
                 f"predict got {len(bad)} inputs, the first in row {bad[0]}, of which the network "
                 "makes no finite numbers: they are too large, or it diverged"
             )
-        return self.classes_[probabilities.argmax(axis=1)]
+        if self._is_multilabel:
+            return (probabilities > 0.5).astype(int)
+        labels: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
+        return labels
 
+    def _learn(self, y: np.ndarray, goes_on: bool) -> None:
+        """Sets `classes_`; raises ValueError if they change where training goes on."""
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError(f"y got {kind} targets; expected classes (N,), or labels 0 and 1")
+        is_multilabel = kind.startswith("multilabel")
+        classes = np.arange(y.shape[1]) if is_multilabel else np.unique(y)
+        if goes_on and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+        self._is_multilabel, self.classes_ = is_multilabel, classes
+        self._check_count()
 
-def classification_data(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns inputs and labels 0..C-1, checked as in scikit-learn; sets `classes_`."""
-    x, y = validate_data(estimator, unmasked(X, "X"), unmasked(y, "y"))
-    check_classification_targets(y)
-    estimator.classes_, labels = np.unique(y, return_inverse=True)
-    if len(estimator.classes_) < 2:
-        raise ValueError(f"y got 1 class, {y[0]!r}; expected two at least")
-    return x, labels
+    def _check_count(self) -> None:
+        if len(self.classes_) < 2 and not self._is_multilabel:
+            raise ValueError(f"y got 1 class, {self.classes_[0]!r}; expected two at least")
 
+    def _encoded(self, y: np.ndarray) -> np.ndarray:
+        """Returns class numbers (N,), or labels (N, K) as floats."""
+        if self._is_multilabel:
+            return y.astype(np.float64)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {unknown}."
+            )
+        return np.searchsorted(self.classes_, y)
 
-def unmasked(values: Any, name: str) -> Any:
-    """Removes a mask, which scikit-learn would ignore; raises ValueError if it hides values."""
-    return host_array(values, name) if isinstance(values, np.ma.MaskedArray) else values
+    def _weighted(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return weights
+        by_class: np.ndarray = compute_sample_weight(self.class_weight, y)
+        return by_class if weights is None else weights * by_class
 
+    def _dataset(self, arrays: Arrays) -> Dataset:
+        x, labels, weights = arrays
+        return Dataset(x, labels, None if self._is_multilabel else len(self.classes_), weights)
 
-def seed_of(random_state: Any) -> int:
-    """Returns a seed for `fit`: the number itself, or one drawn from a random state."""
-    if random_state is None or isinstance(random_state, np.random.RandomState):
-        return int(check_random_state(random_state).randint(2**31 - 1))
-    if random_state is np.random:
-        return int(check_random_state(None).randint(2**31 - 1))
-    return whole_number("random_state", random_state)
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,9 @@ from jaxnn.engine.devices import train_to_ends
 from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Options
-from jaxnn.estimators.classifier import JaxMLPClassifier, classification_data, seed_of
+from jaxnn.estimators.classifier import JaxMLPClassifier
+from jaxnn.estimators.networks import NetworkEstimator
+from jaxnn.estimators.options import seed_of
 from jaxnn.planning.plans import Plan
 from jaxnn.searching.studies import Study
 from jaxnn.system.checks import needs, whole_number
@@ -22,24 +25,32 @@ from jaxnn.system.terminal import warn_caller
 from jaxnn.training.recipes import recipes
 
 with needs("sklearn", "scikit-learn"):
-    from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-    from sklearn.model_selection import ParameterSampler, check_cv
+    from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+    from sklearn.model_selection import ParameterSampler, RandomizedSearchCV, check_cv
+    from sklearn.utils import get_tags
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.validation import check_is_fitted
 
 
+LEARNED = ("classes_", "n_features_in_", "feature_names_in_")
+"""What an estimator learns of its data."""
+
 _has_best = available_if(lambda search: search.refit)
 
 
-class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """RandomizedSearchCV for a `JaxMLPClassifier`, trained in a few compiled programs.
+class SweepSearchCV(MetaEstimatorMixin, BaseEstimator):
+    """RandomizedSearchCV for a network of ours, trained in a few compiled programs.
 
     The same arguments give the same candidates and folds as in scikit-learn. All candidates train
-    on all folds at once, each as the estimator alone would. One difference remains: a network has
-    an output for every class, even if its fold has no example of the class.
+    on all folds at once, each as the estimator alone would, and is scored as by its `score`:
+    accuracy or r2. One difference remains: a network has an output for every class, even if its
+    fold has no example of the class.
+
+    Candidates with early_stopping, class_weight, n_networks or without shuffle are trained one by
+    one, by RandomizedSearchCV, with a warning.
 
     Args:
-      estimator: a `JaxMLPClassifier`; None is one with its defaults.
+      estimator: a `JaxMLPClassifier` or `JaxMLPRegressor`; None is a classifier with its defaults.
       param_distributions: name -> list of values, or distribution of SciPy; or a list of such.
       n_iter: candidates; if all are lists, no more than there are combinations.
       cv: a number of folds, a splitter, or an iterable of (train, test) rows; None is 5 folds.
@@ -47,11 +58,11 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
       random_state: the seed of the candidates.
 
     Attributes:
-      cv_results_: a dict of arrays with RandomizedSearchCV's names; the score is the accuracy, and
-        times are those of the search divided by the number of networks.
+      cv_results_: a dict of arrays with RandomizedSearchCV's names; times are those of the search
+        divided by the number of networks.
       best_index_, best_params_, best_score_, n_splits_, classes_: as in RandomizedSearchCV.
       best_estimator_, refit_time_: with refit only.
-      study_: the `jaxnn.Study` of all candidates.
+      study_: the `jaxnn.Study` of all candidates, unless they were trained one by one.
 
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
     >>> space = {"learning_rate_init": [1e-4, 1e-3, 1e-2, 1e-1]}
@@ -88,18 +99,24 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
           ValueError: bad input; or with refit, all candidates diverged. `cv_results_` and `study_`
             are set in that case.
         """
-        x, labels = classification_data(self, X, y)
-        estimator = JaxMLPClassifier() if self.estimator is None else self.estimator
-        if not isinstance(estimator, JaxMLPClassifier):
+        estimator = self._estimator
+        if not isinstance(estimator, NetworkEstimator):
             raise ValueError(
-                f"SweepSearchCV got the estimator {estimator!r}; expected a JaxMLPClassifier"
+                f"SweepSearchCV got the estimator {estimator!r}; expected a JaxMLPClassifier or a "
+                "JaxMLPRegressor"
             )
         space = self.param_distributions or {"learning_rate_init": [1e-3, 1e-2, 1e-1]}
         num_candidates = whole_number("n_iter", self.n_iter, 1)
         params = list(ParameterSampler(space, num_candidates, random_state=self.random_state))
         candidates = [_candidate(estimator, one) for one in params]
-        data = Dataset(x, labels, num_classes=len(self.classes_))
-        rows = list(check_cv(self.cv, labels, classifier=True).split(x, labels))
+        if reasons := {why for one in candidates if (why := _no_lane(one))}:
+            return self._fit_one_by_one(estimator, space, num_candidates, X, y, reasons)
+        typical = clone(estimator)
+        data = typical.data(X, y)
+        _copy(typical, self, LEARNED)
+        targets = data.original_y
+        splitter = check_cv(self.cv, targets, classifier=not data.is_real)
+        rows = list(splitter.split(data.original, targets))
         if not rows:
             raise ValueError("cv got no splits; expected one at least")
         self.n_splits_ = len(rows)
@@ -140,7 +157,7 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         parts: Any = list(zip(trains, tests, strict=True))
         train, sizes = trains[0], [len(part) for part, _ in rows]
         ends = [whole_number("max_iter", one.max_iter, 1) for one in candidates]
-        options = Options(folds=len(parts), progress=False)
+        options = Options(folds=len(parts), progress=False, metric=candidates[0].score_name)
         # mini-batch sizes, and numbers that depend on them, follow the size of each fold
         of_size = {
             size: [
@@ -165,6 +182,25 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.study_ = study
         return study.values
 
+    @property
+    def _estimator(self) -> Any:
+        return JaxMLPClassifier() if self.estimator is None else self.estimator
+
+    def _fit_one_by_one(
+        self, estimator: Any, space: Any, n_iter: int, X: Any, y: Any, reasons: set[str]
+    ) -> "SweepSearchCV":
+        """Searches as scikit-learn does, where candidates cannot be lanes."""
+        why = ", ".join(sorted(reasons))
+        warn_caller(f"SweepSearchCV trains its candidates one by one, since some have {why}")
+        search = RandomizedSearchCV(
+            estimator, space, n_iter=n_iter, cv=self.cv, refit=self.refit,
+            random_state=self.random_state,
+        )  # fmt: skip
+        search.fit(X, y)
+        _copy(search, self, [name for name in vars(search) if name.endswith("_")])
+        _copy(search, self, LEARNED if self.refit else ())
+        return self
+
     @_has_best
     def predict(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -174,6 +210,33 @@ class SweepSearchCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         return self.best_estimator_.predict_proba(X)
+
+    @_has_best
+    def score(self, X: Any, y: Any) -> float:
+        """The accuracy of the best estimator, or its r2."""
+        check_is_fitted(self)
+        return float(self.best_estimator_.score(X, y))
+
+    def __sklearn_tags__(self) -> Any:
+        tags, own = super().__sklearn_tags__(), get_tags(self._estimator)
+        tags.estimator_type, tags.input_tags = own.estimator_type, own.input_tags
+        tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
+        tags.target_tags = own.target_tags
+        return tags
+
+
+def _copy(source: Any, target: Any, names: Iterable[str]) -> None:
+    """Copies attributes that are there."""
+    for name in names:
+        if hasattr(source, name):
+            setattr(target, name, getattr(source, name))
+
+
+def _no_lane(candidate: Any) -> str:
+    """Returns the option because of which a candidate cannot be a lane, or ""."""
+    usual = {"early_stopping": False, "class_weight": None, "n_networks": 1, "shuffle": True}
+    options = candidate.get_params(deep=False)
+    return next((name for name, value in usual.items() if options.get(name, value) != value), "")
 
 
 def _candidate(estimator: Any, params: dict[str, Any]) -> Any:

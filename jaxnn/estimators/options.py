@@ -1,0 +1,170 @@
+"""Options of the estimators: scikit-learn's names and words, and the setting that they make."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.functional.metrics import ACCURACY, COST, R2
+from jaxnn.functional.objectives import Targets
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS
+from jaxnn.settings.traced import check_representable
+from jaxnn.system.checks import needs, whole_number
+
+with needs("sklearn", "scikit-learn"):
+    from sklearn.utils import check_random_state
+
+SETTING_NAMES = {
+    "hidden_layer_sizes": "hidden",
+    "activation": "activation",
+    "solver": "optimizer",
+    "alpha": "l2",
+    "batch_size": "batch_size",
+    "learning_rate": "decay_schedule",
+    "learning_rate_init": "learning_rate",
+    "power_t": "decay_power",
+    "tol": "min_delta",
+    "momentum": "momentum",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "epsilon": "epsilon",
+    "n_iter_no_change": "patience",
+    "loss": "loss",
+    **{
+        name: name
+        for name in (
+            "dropout", "batch_norm", "inputs", "init", "weight_decay", "clip_norm",
+            "label_smoothing", "decay_rate", "decay_every", "warmup", "targets", "huber_delta",
+            "quantile",
+        )
+    },
+}  # fmt: skip
+"""Option -> name in a setting."""
+
+WORDS: dict[str, dict[str, str]] = {
+    "activation": {"logistic": "sigmoid"},
+    "solver": {"sgd": "momentum"},
+    "learning_rate": {"constant": "none", "invscaling": "power", "adaptive": "plateau"},
+    "loss": {"squared_error": "squared", "absolute_error": "absolute"},
+}
+"""Option -> scikit-learn's words -> those of a setting."""
+
+LARGEST_PATIENCE = 1e9
+"""The epochs for which "adaptive" waits if n_iter_no_change is infinite."""
+
+
+def setting_of(options: Mapping[str, Any], num_examples: int, targets: Targets) -> dict[str, Any]:
+    """Returns the options of an estimator as a setting of `fit`.
+
+    Args:
+      options: name -> value, as from `get_params`; those of a setting alone are used.
+      num_examples: the size of the training set.
+      targets: what its targets are.
+
+    Raises:
+      ValueError: naming the bad option.
+    """
+    given = {option: options[option] for option in SETTING_NAMES if option in options}
+    setting = {SETTING_NAMES[name]: _checked(name, value) for name, value in given.items()}
+    setting["batch_size"] = min(setting["batch_size"], num_examples)
+    if setting["loss"] == "log_loss":
+        setting["loss"] = "sigmoid" if targets.is_real or targets.num_classes == 2 else "softmax"
+    for name in ("decay_rate", "targets"):
+        if setting.get(name) is None:
+            setting.pop(name, None)
+    setting |= _of_sgd(options, setting, num_examples)
+    # scikit-learn's gradient is that of a sum over targets, ours of a mean
+    num_targets = math.prod(targets.shape) if setting["loss"] == "squared" else 1
+    setting["l2"] = setting["l2"] / setting["batch_size"] / num_targets
+    if options["solver"] in ("sgd", "gd"):
+        setting["learning_rate"] = setting["learning_rate"] * num_targets
+    metric = R2 if targets.is_real and setting["loss"] != "sigmoid" else ACCURACY
+    setting["monitor"] = metric.valid if options["early_stopping"] else COST.name
+    for option, name in SETTING_NAMES.items():
+        value = setting.get(name)
+        if HYPERPARAMETERS[name].is_number and value is not None:
+            _check_representable(option, options[option], value)
+    return setting
+
+
+def _of_sgd(options: Mapping[str, Any], setting: Mapping[str, Any], num: int) -> dict[str, Any]:
+    """Returns what differs where scikit-learn's "sgd" and its schedules are not ours."""
+    if options["solver"] != "sgd":
+        # scikit-learn has its schedules for "sgd" alone
+        is_theirs = options["learning_rate"] in WORDS["learning_rate"]
+        return {"decay_schedule": "none"} if is_theirs else {}
+    # `fit` averages gradients, v = beta v + (1 - beta) dW; scikit-learn sums them
+    more: dict[str, Any] = {"learning_rate": setting["learning_rate"] / (1 - setting["momentum"])}
+    if options["nesterovs_momentum"]:
+        more["optimizer"] = "nesterov"
+    if options["learning_rate"] == "invscaling":
+        # the power of the number of examples seen, by the epoch
+        more |= {"decay_rate": float(num), "decay_every": 1.0}
+    if options["learning_rate"] == "adaptive":
+        more |= {"decay_rate": 0.2, "patience": setting["patience"] or LARGEST_PATIENCE}
+    return more
+
+
+def _checked(option: str, given: Any) -> Any:
+    """Returns an option's value for a setting; its ValueError uses scikit-learn's names."""
+    rule, words = HYPERPARAMETERS[SETTING_NAMES[option]], WORDS.get(option, {})
+    value, allowed, is_fine = given, rule.allowed, False
+    if isinstance(given, str):
+        value = words.get(given, given)
+    if option == "batch_size":
+        value = 200 if isinstance(given, str) and given == "auto" else given
+        allowed = f'"auto", or {allowed}'
+    elif option == "hidden_layer_sizes":
+        value = given.tolist() if isinstance(given, np.ndarray) else given
+        value = tuple(value) if isinstance(value, list | tuple) else (value,)
+    elif option == "n_iter_no_change":
+        # they stop after more epochs than that
+        is_endless = isinstance(given, float) and given == math.inf
+        allowed = "a whole number >= 1, or infinity"
+        value = None if is_endless else whole_number(option, given, 1) + 1
+    elif option == "loss":
+        is_fine, allowed = value == "log_loss", f"'log_loss', or {allowed}"
+    elif option in ("decay_rate", "targets"):
+        is_fine = value is None
+    if not is_fine and not rule.is_valid(value):
+        for theirs, ours in words.items():
+            allowed = allowed.replace(repr(ours), repr(theirs))
+        raise ValueError(f"{option} got {given!r}; expected {allowed}")
+    return float(value) if rule.is_number and value is not None else value
+
+
+def _check_representable(option: str, given: Any, value: float) -> None:
+    name = SETTING_NAMES[option]
+    try:
+        check_representable(name, value, jnp.result_type(float))
+    except ValueError:
+        raise ValueError(
+            f"{option} got {given!r}, which makes the {name} {value:.3g}: the "
+            f"default float type cannot hold that; expected {HYPERPARAMETERS[name].allowed}"
+        ) from None
+
+
+def flag(name: str, value: Any) -> bool:
+    """Returns an option that is true or false; raises ValueError if it is neither."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} got {value!r}; expected True or False")
+    return bool(value)
+
+
+def share(name: str, value: Any) -> float:
+    """Returns an option that is a share between 0 and 1; raises ValueError if it is none."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not 0 < value < 1:
+        raise ValueError(f"{name} got {value!r}; expected a number between 0 and 1")
+    return float(value)
+
+
+def seed_of(random_state: Any) -> int:
+    """Returns a seed for `fit`: the number itself, or one drawn from a random state."""
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    if random_state is np.random:
+        return int(check_random_state(None).randint(2**31 - 1))
+    return whole_number("random_state", random_state)
