@@ -13,7 +13,7 @@ LABELS = jnp.array([0, 2, 1, 1])
 TARGETS = jnp.arange(20.0).reshape(4, 5) / 8
 MODEL = jaxnn.mlp(5, (4,), 3, batch_norm=True)
 NUMBERS = {"momentum": 0.9, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
-SCHEDULE = {"learning_rate": 0.1, "decay_rate": 0.5, "decay_every": 2.0}
+SCHEDULE = {"learning_rate": 0.1, "decay_rate": 0.5, "decay_every": 2.0, "decay_power": 0.3}
 
 
 def model_output(x):

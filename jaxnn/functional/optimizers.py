@@ -172,7 +172,7 @@ DECAY_SCHEDULES: dict[str, Schedule] = {
         is_by_step=True,
     ),
     "plateau": Schedule(
-        lambda n, epoch, epochs: n["decay_rate"] ** n["plateaus"],
+        lambda n, epoch, epochs: n["decay_rate"] ** n.get("plateaus", 0),
         uses=("decay_rate",),
         defaults={"decay_rate": 0.2, "patience": 10},
         is_power=True,
@@ -266,7 +266,7 @@ def decayed_learning_rate(
     Args:
       schedule: a name in the table.
       numbers: the learning rate, the numbers that the schedule uses, and `warmup`, if there is any;
-        for plateau also `plateaus`, how often the network has not improved for `patience` epochs.
+        for plateau also `plateaus`, how often `patience` has run out, 0 if it is missing.
       epoch: 1.5 is the middle of the second epoch. All schedules but cosine count whole epochs.
       epochs: the number of epochs in all, for cosine.
 

@@ -68,8 +68,7 @@ def train_stretch(
     """
     check_fits(32 * epochs, f"epochs got {epochs:,}: their curves")
     curves = {name: np.full(epochs, np.nan) for name in setup.curve_names(recipe)}
-    done, num_epochs, diverged, seconds, seconds_per_epoch = 0, 1, -1, 0.0, list[float]()
-    stopped = -1
+    done, num_epochs, ends, seconds, seconds_per_epoch = 0, 1, (-1, -1), 0.0, list[float]()
     numbers: dict[str, jax.Array] = jax.device_put(recipe.numbers)
     train_state: Any = None
     hook.interrupt, is_ended = None, False
@@ -79,11 +78,11 @@ def train_stretch(
                 start = time.perf_counter()
                 # at least one call, so that an interrupted network has a curve
                 while done == 0 or (
-                    done < epochs and max(diverged, stopped) < 0 and not (is_ended or is_stopped())
+                    done < epochs and max(ends) < 0 and not (is_ended or is_stopped())
                 ):
                     # no second signal may come between updating the state and its curves
                     with held_signals():
-                        train_state, new, (diverged, stopped) = _one_call(
+                        train_state, new, ends = _one_call(
                             setup, recipe, train_state or begin(), numbers, num_epochs
                         )
                         for name, values in new.items():
@@ -95,8 +94,7 @@ def train_stretch(
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
-                    known = curves[COST.name][:done]
-                    report(done, f"{COST.name} {known[np.isfinite(known)][-1:].sum():.4f}")
+                    report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
                     seconds, start = seconds + time.perf_counter() - start, time.perf_counter()
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
@@ -107,9 +105,8 @@ def train_stretch(
                 raise
             is_ended = True
         with held_signals():
-            if stopped >= 0:
-                done = int(np.isfinite(curves[COST.name][:done]).sum())
-            done = done if diverged < 0 else epochs
+            diverged, stopped = ends
+            done = epochs if diverged >= 0 else stopped if stopped >= 0 else done
             later = min(seconds_per_epoch[1:], default=seconds_per_epoch[0])
             keep(
                 Reached(

@@ -195,10 +195,14 @@ def test_a_gradient_whose_square_overflows_does_not_reach_gd_and_momentum():
         ("inverse_sqrt", 1.0, 1.0, [0.2 / np.sqrt(1 + t) for t in range(5)]),
         ("staircase", 0.5, 2.0, [0.2, 0.2, 0.1, 0.1, 0.05]),
         ("inverse", 3.0, 2.0, [0.2 / (1 + 1.5 * t) for t in range(5)]),
+        ("power", 3.0, 2.0, [0.2 / (1 + 1.5 * t) ** 0.3 for t in range(5)]),
+        # after three plateaus
+        ("plateau", 0.5, 1.0, [0.2 / 8] * 5),
     ],
 )
 def test_decay_schedules(schedule, rate, every, expected):
     numbers = {"learning_rate": 0.2, "decay_rate": rate, "decay_every": every}
+    numbers |= {"decay_power": 0.3, "plateaus": 3.0}
     got = [decayed_learning_rate(schedule, numbers, jnp.int32(epoch)) for epoch in range(5)]
     np.testing.assert_allclose(np.array(got), expected, rtol=1e-6)
     # as data: the schedule's place in its table
@@ -283,6 +287,6 @@ def test_three_steps_of_cosine_within_an_epoch(warmup, factors):
 
 
 def test_all_schedules_start_at_alpha():
-    numbers = {"learning_rate": 0.3, "decay_rate": 0.7, "decay_every": 4.0}
+    numbers = {"learning_rate": 0.3, "decay_rate": 0.7, "decay_every": 4.0, "decay_power": 0.2}
     for schedule in DECAY_SCHEDULES:
         assert decayed_learning_rate(schedule, numbers, 0, 9) == pytest.approx(0.3)

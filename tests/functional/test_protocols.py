@@ -87,7 +87,7 @@ def test_rows_have_the_names_that_settings_take(key):
     for row in TABLES[key].values():
         if isinstance(row, Optimizer | Schedule):
             assert all(HYPERPARAMETERS[name].is_number for name in row.uses)
-            assert {*row.defaults} <= {*row.uses}
+            assert {*row.defaults} <= {*row.uses, "patience"}
 
 
 def test_an_optimizer_without_a_place_trains_in_a_program_of_its_own(data, monkeypatch, tmp_path):

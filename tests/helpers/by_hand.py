@@ -191,6 +191,9 @@ def decayed(setting, now, epochs):
         "inverse": 1 / (1 + k * t),
         "exponential": k**t,
         "inverse_sqrt": 1 / np.sqrt(1 + k * t),
+        "power": (1 + k * t) ** -setting["decay_power"],
+        # it has not waited long enough in a few epochs
+        "plateau": 1.0,
         "staircase": k ** np.floor(t),
         "cosine": (1 + np.cos(np.pi * since / last)) / 2,
     }

@@ -46,6 +46,7 @@ def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diver
         targets=Targets(3),
         curves=curves,
         diverged=diverged,
+        stopped=np.full(accuracy.shape, -1),
         epochs_done=np.full(accuracy.shape, epochs),
         ends=np.full(accuracy.shape, epochs),
         dropped=np.zeros(len(given), int),
