@@ -5,7 +5,8 @@ from typing import Any, Self
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.estimators.networks import Arrays, NetworkEstimator
+from jaxnn.estimators.learning import Arrays
+from jaxnn.estimators.networks import NetworkEstimator
 from jaxnn.functional.metrics import ACCURACY
 from jaxnn.functional.objectives import Targets
 from jaxnn.system.checks import needs

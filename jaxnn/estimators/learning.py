@@ -1,5 +1,6 @@
-"""Training for the estimators: one network that may go on from an earlier one, or several."""
+"""Training for the estimators: one network, which may go on from an earlier one."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,21 +9,22 @@ import numpy as np
 
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.datasets import Dataset
-from jaxnn.engine.devices import train_to_ends
-from jaxnn.engine.feeds import Feed, empty_record
-from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Options
-from jaxnn.searching.studies import Study
 from jaxnn.system.draws import from_words
 from jaxnn.training.fitted import Ensemble, Fitted
 from jaxnn.training.fitting import fitted_of
 from jaxnn.training.hooks import Hook, OnEpoch
-from jaxnn.training.recipes import recipes
 from jaxnn.training.setups import prepared
 from jaxnn.training.stretches import Reached, train_stretch
 
 Kept = Mapping[str, Sequence[np.ndarray]]
 """Field of a `TrainState` -> its leaves on the host; arrays alone, so that it can be pickled."""
+
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Inputs (N, F), targets, and weights (N,) or None."""
+
+Key = bytes
+"""What tells a network, or inputs, from others."""
 
 
 class Learned(NamedTuple):
@@ -41,15 +43,71 @@ class Learned(NamedTuple):
     is_interrupted: bool = False
 
 
+class Material(NamedTuple):
+    """The examples that a network is trained on.
+
+    Attributes:
+      parts: arrays of the training set, and of a validation set, if there is one.
+      data: their data sets.
+      key: the digest of the arrays.
+    """
+
+    parts: Sequence[Arrays]
+    data: Sequence[Dataset]
+    key: Key
+
+
+class Order(NamedTuple):
+    """What a network is trained by: all that it depends on.
+
+    Attributes:
+      setting: the setting for a training set of this size.
+      material: the examples.
+      epochs: epochs to train.
+      seed: the seed; None if any will do.
+      keep: "last" or "best".
+      metric: the metric of its validation scores.
+    """
+
+    setting: Mapping[str, Any]
+    material: Material
+    epochs: int
+    seed: int | None
+    keep: str
+    metric: str
+
+    @property
+    def parts(self) -> Sequence[Arrays]:
+        return self.material.parts
+
+    @property
+    def data(self) -> Sequence[Dataset]:
+        return self.material.data
+
+    @property
+    def key(self) -> Key:
+        """What tells the network from others: two orders of one key make the same network."""
+        rest = sorted(self.setting.items()), self.epochs, self.seed, self.keep, self.metric
+        return digest(about=f"{rest} {self.data[0].targets} {self.material.key.hex()}")
+
+
+def digest(*arrays: np.ndarray | None, about: str = "") -> Key:
+    """Returns the SHA-256 of some arrays and of text."""
+    sha = hashlib.sha256(about.encode())
+    for array in arrays:
+        if array is None:
+            sha.update(b"none")
+            continue
+        sha.update(f"{array.shape} {array.dtype}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.digest()
+
+
 def learn(
-    setting: Mapping[str, Any],
-    parts: Sequence[Dataset],
-    epochs: int,
-    *,
+    order: Order,
     seed: int,
+    *,
     is_shuffled: bool,
-    keep: str,
-    metric: str,
     on_epoch: OnEpoch | None,
     previous: Kept,
     max_epochs: int | None = None,
@@ -57,35 +115,35 @@ def learn(
     """Trains one network.
 
     Args:
-      setting, seed, keep, metric, on_epoch: as for `fit`.
-      parts: the training set, and the validation set, if there is one.
-      epochs: epochs to train.
+      order: what it is trained by.
+      seed: the seed of weights, dropout and mini-batches.
       is_shuffled: whether the examples of an epoch are in a new order.
+      on_epoch: as for `fit`.
       previous: what to go on from.
-      max_epochs: the epochs in all, for schedules; None is `epochs`.
+      max_epochs: the epochs in all, for schedules; None is those of the order.
 
     Raises:
       ValueError: bad input, or another structure than that of the network to go on from.
     """
     setup, recipe, seed = prepared(
-        setting,
-        parts[0],
-        parts[1] if len(parts) > 1 else None,
-        epochs=max_epochs or epochs,
+        order.setting,
+        order.data[0],
+        order.data[1] if len(order.data) > 1 else None,
+        epochs=max_epochs or order.epochs,
         seed=seed,
         order_seed=seed if is_shuffled else None,
         model=None,
         row_space=False,
-        keep=keep,
-        metric=metric,
+        keep=order.keep,
+        metric=order.metric,
     )
     found = list[Reached]()
     is_interrupted = train_stretch(
         setup,
         recipe,
         lambda: _continued(setup.compiled_beside_first_state(recipe, seed), previous),
-        epochs,
-        given=setting,
+        order.epochs,
+        given=order.setting,
         hook=Hook(on_epoch),
         progress=False,
         keep=found.append,
@@ -94,32 +152,10 @@ def learn(
     return Learned(fitted_of(setup, recipe, state, curves), curves, _kept(state), is_interrupted)
 
 
-def learn_several(
-    setting: Mapping[str, Any],
-    parts: Sequence[Dataset],
-    epochs: int,
-    *,
-    count: int,
-    seed: int,
-    keep: str,
-    metric: str,
-) -> Learned:
-    """Trains networks that differ in their seeds, as lanes; arguments as for `learn`.
-
-    The first is the one that `learn` trains.
-    """
-    valid = parts[1] if len(parts) > 1 else None
-    options = Options(
-        seeds=count, seed=seed, order_seed=seed, keep=keep, metric=metric, progress=False
-    )
-    prepared = recipes([setting], parts[0], None, epochs)
-    plan = options.plan(prepared, parts[0], epochs)
-    study = empty_record(Study, options, [(parts[0], valid)], plan, epochs=epochs)
-    feed = Feed(record=study, folds=[(parts[0], valid)])
-    with open_job(study, options, feed, count * epochs) as job:
-        train_to_ends(job, job.add([setting], prepared, plan))
-    networks = [study.fitted(0, repeat) for repeat in range(count)]
-    return Learned(Ensemble(networks), networks[0].curves, {})
+def kept_of(fitted: Fitted) -> Kept:
+    """Returns what a network keeps of the state that trained it: its weights."""
+    trees = {"params": fitted.params, "state": fitted.state}
+    return {name: jax.device_get(jax.tree.leaves(tree)) for name, tree in trees.items()}
 
 
 def _kept(state: TrainState) -> Kept:

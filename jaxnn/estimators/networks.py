@@ -5,9 +5,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from jaxnn.data.datasets import Dataset
 from jaxnn.estimators.attributes import FittedNetwork
-from jaxnn.estimators.learning import Learned, learn, learn_several
+from jaxnn.estimators.lanes import found_ahead, learn_several
+from jaxnn.estimators.learning import Arrays, Learned, Material, Order, digest, kept_of, learn
 from jaxnn.estimators.options import flag, seed_of, setting_of, share
 from jaxnn.functional.metrics import COST, METRICS
 from jaxnn.functional.objectives import Targets
@@ -25,9 +25,6 @@ with needs("sklearn", "scikit-learn"):
         column_or_1d,
         validate_data,
     )
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Inputs (N, F), targets, and weights (N,) or None."""
 
 
 class NetworkEstimator(FittedNetwork):
@@ -61,17 +58,6 @@ class NetworkEstimator(FittedNetwork):
         """
         return setting_of(self.get_params(deep=False), num_examples, targets or self._typical)
 
-    @property
-    def score_name(self) -> str:
-        """The name of the metric that `score` computes."""
-        return self._metric
-
-    def data(self, X: Any, y: Any) -> Dataset:
-        """Returns the training set of some examples, which it learns as `fit` does."""
-        x, targets, weights = self._checked(X, y, None, reset=True)
-        self._learn(targets, goes_on=False)
-        return self._dataset((x, self._encoded(targets), self._weighted(targets, weights)))
-
     def fit(
         self,
         X: Any,
@@ -94,10 +80,50 @@ class NetworkEstimator(FittedNetwork):
           ConvergenceWarning: the network diverged, or was still improving after `max_iter` epochs.
         """
         goes_on = flag("warm_start", self.warm_start) and hasattr(self, "fitted_")
-        seed = seed_of(self.random_state)
+        material, seed = self.material(
+            X, y, sample_weight, X_val=X_val, y_val=y_val, goes_on=goes_on
+        )
+        order = self.order(material, seed)
+        count = whole_number("n_networks", self.n_networks, 1)
+        is_shuffled = flag("shuffle", self.shuffle)
+        is_usual = count == 1 and is_shuffled and not goes_on
+        ready = found_ahead(order) if is_usual else None
+        if ready is not None:
+            learned = Learned(ready, ready.curves, kept_of(ready))
+        elif count == 1:
+            known = {name: self._kept[name] for name in ("params", "state")} if goes_on else {}
+            hook = self._say if self.verbose else None
+            learned = learn(order, seed, is_shuffled=is_shuffled, on_epoch=hook, previous=known)
+        elif is_shuffled and not goes_on:
+            learned = learn_several(order, seed, count)
+        else:
+            raise ValueError(
+                f"n_networks got {count}; expected 1 with warm_start, or without shuffle"
+            )
+        self._take(learned, order.data[0], goes_on)
+        self._tell(learned, order.epochs)
+        return self
+
+    def material(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        goes_on: bool = False,
+    ) -> tuple[Material, int]:
+        """Returns what `fit` trains on, and its seed; learns what `fit` learns of the examples.
+
+        Args:
+          X, y, sample_weight, X_val, y_val: as in `fit`.
+          goes_on: whether training goes on from an earlier call.
+        """
         x, targets, weights = self._checked(X, y, sample_weight, reset=not goes_on)
         self._learn(targets, goes_on)
         arrays = x, self._encoded(targets), self._weighted(targets, weights)
+        seed = seed_of(self.random_state)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val got one of the two; expected both, or neither")
         if X_val is not None:
@@ -105,35 +131,34 @@ class NetworkEstimator(FittedNetwork):
             parts = [arrays, (x, self._encoded(targets), None)]
         else:
             parts = self._set_aside(arrays, seed)
-        data = [self._dataset(one) for one in parts]
-        setting = self.setting(len(data[0]), data[0].targets)
-        epochs = whole_number("max_iter", self.max_iter, 1)
-        count = whole_number("n_networks", self.n_networks, 1)
-        is_shuffled, keep = flag("shuffle", self.shuffle), "best" if self.early_stopping else "last"
-        if count > 1:
-            if goes_on or not is_shuffled:
-                raise ValueError(
-                    f"n_networks got {count}; expected 1 with warm_start, or without shuffle"
-                )
-            learned = learn_several(
-                setting, data, epochs, count=count, seed=seed, keep=keep, metric=self._metric
-            )
-        else:
-            known = {name: self._kept[name] for name in ("params", "state")} if goes_on else {}
-            learned = learn(
-                setting,
-                data,
-                epochs,
-                seed=seed,
-                is_shuffled=is_shuffled,
-                keep=keep,
-                metric=self._metric,
-                on_epoch=self._say if self.verbose else None,
-                previous=known,
-            )
-        self._take(learned, data[0], goes_on)
-        self._tell(learned, epochs)
-        return self
+        key = digest(*(array for part in parts for array in part))
+        return Material(parts, [self._dataset(one) for one in parts], key), seed
+
+    def order(self, material: Material, seed: int) -> Order:
+        """Returns what `fit` trains by, from what `material` returned for the same options."""
+        train = material.data[0]
+        is_any = self.random_state is None and not self.early_stopping
+        return Order(
+            setting=self.setting(len(train), train.targets),
+            material=material,
+            epochs=whole_number("max_iter", self.max_iter, 1),
+            seed=None if is_any else seed,
+            keep="best" if self.early_stopping else "last",
+            metric=self._metric,
+        )
+
+    def known_part(self, X: Any, y: Any) -> Arrays | None:
+        """Returns examples to measure the network with; None if their classes are not known."""
+        x, targets, _ = self._checked(X, y, None, reset=False)
+        try:
+            return x, self._encoded(targets), None
+        except ValueError:
+            return None
+
+    def inputs_of(self, X: Any) -> np.ndarray:
+        """Returns inputs as `predict` sees them."""
+        options = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
+        return _dense(validate_data(self, unmasked(X, "X"), reset=False, **options), "X")
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Trains for one epoch on some examples, with all that is known of earlier ones."""
@@ -152,17 +177,15 @@ class NetworkEstimator(FittedNetwork):
         setting["patience"] = None
         if setting["decay_schedule"] == "plateau":
             setting["decay_schedule"] = "none"
+        seed = seed_of(self.random_state)
+        order = Order(setting, Material([], [data], b""), 1, seed, "last", self._metric)
         learned = learn(
-            setting,
-            [data],
-            1,
-            max_epochs=whole_number("max_iter", self.max_iter, 1) + 1,
-            seed=seed_of(self.random_state),
+            order,
+            seed,
             is_shuffled=flag("shuffle", self.shuffle),
-            keep="last",
-            metric=self._metric,
             on_epoch=self._say if self.verbose else None,
             previous={} if is_first else self._kept,
+            max_epochs=whole_number("max_iter", self.max_iter, 1) + 1,
         )
         self._take(learned, data, not is_first)
         return self
@@ -208,8 +231,7 @@ class NetworkEstimator(FittedNetwork):
     def _inputs(self, X: Any) -> np.ndarray:
         """Returns inputs to predict for, checked."""
         check_is_fitted(self)
-        options = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
-        return _dense(validate_data(self, unmasked(X, "X"), reset=False, **options), "X")
+        return self.inputs_of(X)
 
     def _say(self, info: EpochInfo) -> None:
         print(f"Iteration {info.epoch}, loss = {info.values[COST.name]:.8f}")

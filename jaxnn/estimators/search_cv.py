@@ -1,72 +1,72 @@
 """scikit-learn's search over candidates and folds, as lanes of a few programs."""
 
-import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-from scipy.stats import rankdata
 
-from jaxnn.data.datasets import Dataset
-from jaxnn.data.splits import of_one_size
-from jaxnn.engine.devices import train_to_ends
-from jaxnn.engine.feeds import Feed, empty_record
-from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Options
-from jaxnn.estimators.classifier import JaxMLPClassifier
-from jaxnn.estimators.networks import NetworkEstimator
-from jaxnn.estimators.options import seed_of
-from jaxnn.planning.plans import Plan
+from jaxnn.estimators.candidates import trained_ahead
+from jaxnn.estimators.lanes import ahead
 from jaxnn.searching.studies import Study
-from jaxnn.system.checks import needs, whole_number
+from jaxnn.system.checks import either, needs, whole_number
 from jaxnn.system.terminal import warn_caller
-from jaxnn.training.recipes import recipes
 
 with needs("sklearn", "scikit-learn"):
-    from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-    from sklearn.model_selection import ParameterSampler, RandomizedSearchCV, check_cv
-    from sklearn.utils import get_tags
-    from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.validation import check_is_fitted
+    import joblib
+    from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import indexable
 
 
-LEARNED = ("classes_", "n_features_in_", "feature_names_in_")
-"""What an estimator learns of its data."""
+Results = Mapping[str, Any]
+"""The `cv_results_` of all candidates so far."""
 
-_has_best = available_if(lambda search: search.refit)
+Evaluate = Callable[..., Results]
+"""Trains and scores candidates; further arguments are columns of the results."""
 
 
-class SweepSearchCV(MetaEstimatorMixin, BaseEstimator):
-    """RandomizedSearchCV for a network of ours, trained in a few compiled programs.
+class SweepSearchCV(BaseSearchCV):
+    """RandomizedSearchCV, GridSearchCV or HalvingRandomSearchCV, whose networks train as lanes.
 
-    The same arguments give the same candidates and folds as in scikit-learn. All candidates train
-    on all folds at once, each as the estimator alone would, and is scored as by its `score`:
-    accuracy or r2. One difference remains: a network has an output for every class, even if its
-    fold has no example of the class.
+    All candidates are trained on all folds at once, in a few compiled programs, before scikit-learn
+    scores them one by one: each network is the one that the estimator trains alone, and all else
+    is scikit-learn's. The same arguments give the same candidates, folds and scores.
 
-    Candidates with early_stopping, class_weight, n_networks or without shuffle are trained one by
-    one, by RandomizedSearchCV, with a warning.
+    The estimator is a `JaxMLPClassifier` or a `JaxMLPRegressor`, or a Pipeline whose last step is
+    one; parameters of earlier steps are searched like others, and these steps are fitted on each
+    fold's training part. What cannot be a lane is trained by itself, with a warning: candidates
+    with `n_networks` above 1 or without `shuffle`, and other estimators.
 
     Args:
-      estimator: a `JaxMLPClassifier` or `JaxMLPRegressor`; None is a classifier with its defaults.
+      estimator: the estimator or pipeline.
       param_distributions: name -> list of values, or distribution of SciPy; or a list of such.
-      n_iter: candidates; if all are lists, no more than there are combinations.
+      method: "random", "grid" (lists alone, all combinations), or "halving": `n_iter` candidates
+        begin with few epochs, the best 1 / factor of them train for factor times as many, until the
+        last ones train for `max_iter` epochs.
+      n_iter: candidates of "random" and "halving".
+      factor: the ratio of two rungs of "halving".
+      scoring: None (accuracy or r2), a name, a callable, or a list, tuple or dict of several, as in
+        scikit-learn; predictions of all candidates come from one pass.
+      refit: whether to train the best candidate again on all data; with several scores the name of
+        one; or a callable that returns the index of the best.
       cv: a number of folds, a splitter, or an iterable of (train, test) rows; None is 5 folds.
-      refit: whether to train the best candidate again on all data.
+      n_jobs: is accepted and not used: lanes take all cores and devices.
+      verbose, error_score, return_train_score: as in scikit-learn.
       random_state: the seed of the candidates.
 
     Attributes:
-      cv_results_: a dict of arrays with RandomizedSearchCV's names; times are those of the search
-        divided by the number of networks.
-      best_index_, best_params_, best_score_, n_splits_, classes_: as in RandomizedSearchCV.
-      best_estimator_, refit_time_: with refit only.
-      study_: the `jaxnn.Study` of all candidates, unless they were trained one by one.
+      cv_results_, best_index_, best_params_, best_score_, best_estimator_, scorer_, n_splits_,
+        refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_: as in scikit-learn.
+      n_candidates_, n_resources_, n_iterations_: of the rungs of "halving", as there.
+      studies_: the `jaxnn.Study` of the candidates of each rung and each choice of earlier steps;
+        study_ is the last one.
 
+    >>> from jaxnn.estimators import JaxMLPClassifier
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
     >>> space = {"learning_rate_init": [1e-4, 1e-3, 1e-2, 1e-1]}
-    >>> estimator = JaxMLPClassifier((8,), max_iter=20, random_state=0)
+    >>> estimator = JaxMLPClassifier((8,), max_iter=20, n_iter_no_change=np.inf, random_state=0)
     >>> search = SweepSearchCV(estimator, space, n_iter=4, cv=2).fit(x, x[:, 0] > 0)
     >>> search.best_params_["learning_rate_init"] > 1e-3, len(search.cv_results_["params"])
     (True, 4)
@@ -74,235 +74,156 @@ class SweepSearchCV(MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any = None,
-        param_distributions: Any = None,
+        estimator: Any,
+        param_distributions: Any,
         *,
+        method: str = "random",
         n_iter: int = 10,
+        factor: float = 3,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
         cv: Any = None,
-        refit: bool = True,
+        verbose: int = 0,
         random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
     ):
-        self.estimator = estimator
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
         self.param_distributions = param_distributions
+        self.method = method
         self.n_iter = n_iter
-        self.cv = cv
-        self.refit = refit
+        self.factor = factor
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> "SweepSearchCV":
-        """Trains all candidates on all folds.
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Trains and scores all candidates on all folds, and the best one on all data.
 
-        A candidate with a network that diverged has the score NaN and the last rank; a warning
-        shows the scores.
-
-        Raises:
-          ValueError: bad input; or with refit, all candidates diverged. `cv_results_` and `study_`
-            are set in that case.
+        Args:
+          X: inputs (N, F).
+          y: targets.
+          params: `groups` for the splitter, and arguments of the estimator's `fit`, such as
+            sample_weight.
         """
-        estimator = self._estimator
-        if not isinstance(estimator, NetworkEstimator):
-            raise ValueError(
-                f"SweepSearchCV got the estimator {estimator!r}; expected a JaxMLPClassifier or a "
-                "JaxMLPRegressor"
-            )
-        space = self.param_distributions or {"learning_rate_init": [1e-3, 1e-2, 1e-1]}
-        num_candidates = whole_number("n_iter", self.n_iter, 1)
-        params = list(ParameterSampler(space, num_candidates, random_state=self.random_state))
-        candidates = [_candidate(estimator, one) for one in params]
-        if reasons := {why for one in candidates if (why := _no_lane(one))}:
-            return self._fit_one_by_one(estimator, space, num_candidates, X, y, reasons)
-        typical = clone(estimator)
-        data = typical.data(X, y)
-        _copy(typical, self, LEARNED)
-        targets = data.original_y
-        splitter = check_cv(self.cv, targets, classifier=not data.is_real)
-        rows = list(splitter.split(data.original, targets))
-        if not rows:
-            raise ValueError("cv got no splits; expected one at least")
-        self.n_splits_ = len(rows)
-        start = time.perf_counter()
-        scores = self._scores(candidates, data, rows, _seeds(candidates, params))
-        self.cv_results_ = _results(params, scores, (time.perf_counter() - start) / scores.size)
-        self._tell_of_divergence()
-        self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
-        self.best_params_ = self.cv_results_["params"][self.best_index_]
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
-        if self.refit:
-            start = time.perf_counter()
-            self.best_estimator_ = _candidate(estimator, self.best_params_).fit(X, y)
-            self.refit_time_ = time.perf_counter() - start
+        either("method", self.method, *STRATEGIES)
+        self._given = *indexable(X, y), params
+        self.studies_: list[Study] = []
+        try:
+            # lanes take all cores: scikit-learn's loop only scores
+            with joblib.parallel_config(backend="sequential"):
+                super().fit(X, y, **params)
+        finally:
+            del self._given
+        if self.studies_:
+            self.study_ = self.studies_[-1]
         return self
 
-    def _tell_of_divergence(self) -> None:
-        scores = self.cv_results_["mean_test_score"]
-        if np.isfinite(scores).all():
-            return
-        if self.refit and not np.isfinite(scores).any():
-            raise ValueError(
-                f"of each of the {len(scores)} candidates a network diverged, so there is no best "
-                "one to train again; expected lower values of learning_rate_init, or smaller "
-                'inputs (inputs="standardised")'
-            )
-        warn_caller(
-            "One or more of the test scores are non-finite, since networks diverged: "
-            f"{scores.tolist()}"
-        )
+    def _run_search(self, evaluate_candidates: Any) -> None:
+        X, y, params = self._given
+        splits = [*self._checked_cv_orig.split(X, y, groups=params.get("groups"))]
 
-    def _scores(
-        self, candidates: list[Any], data: Dataset, rows: list[Any], seeds: list[int]
-    ) -> np.ndarray:
-        """Returns accuracies (candidates, folds) on each fold's held-out part."""
-        rows = [[_rows(len(data), part, fold) for part in parts] for fold, parts in enumerate(rows)]
-        trains, tests = (of_one_size(data, parts) for parts in zip(*rows, strict=True))
-        parts: Any = list(zip(trains, tests, strict=True))
-        train, sizes = trains[0], [len(part) for part, _ in rows]
-        ends = [whole_number("max_iter", one.max_iter, 1) for one in candidates]
-        options = Options(folds=len(parts), progress=False, metric=candidates[0].score_name)
-        # mini-batch sizes, and numbers that depend on them, follow the size of each fold
-        of_size = {
-            size: [
-                one._replace(seed=seed)
-                for one, seed in zip(
-                    recipes([one.setting(size) for one in candidates], train, None),
-                    seeds,
-                    strict=True,
+        def evaluate(candidates: Sequence[dict[str, Any]], **more: Sequence[Any]) -> Results:
+            found = trained_ahead(
+                self.estimator,
+                candidates,
+                (X, y, params),
+                splits,
+                is_train_scored=self.return_train_score,
+            )
+            self.studies_ += found.studies
+            if found.remark:
+                warn_caller(f"SweepSearchCV trains candidates one by one: {found.remark}")
+            with ahead(found.networks):
+                results: Results = evaluate_candidates(
+                    candidates, check_cv(splits), more_results=more
                 )
-            ]
-            for size in {*sizes}
-        }
-        prepared = of_size[max(sizes)]
-        options = options.ranked(prepared)
-        plan = _for_seeds(options.plan(prepared, train, max(ends)), seeds)
-        given = [one.setting for one in prepared]
-        study = empty_record(Study, options, parts, plan, epochs=max(ends))
-        feed = Feed(record=study, folds=parts)
-        with open_job(study, options, feed, sum(ends) * len(parts)) as job:
-            fold_recipes = [of_size[size] for size in sizes]
-            train_to_ends(job, job.add(given, prepared, plan, fold_recipes=fold_recipes, ends=ends))
-        self.study_ = study
-        return study.values
+            return results
 
-    @property
-    def _estimator(self) -> Any:
-        return JaxMLPClassifier() if self.estimator is None else self.estimator
+        STRATEGIES[self.method](self, evaluate)
 
-    def _fit_one_by_one(
-        self, estimator: Any, space: Any, n_iter: int, X: Any, y: Any, reasons: set[str]
-    ) -> "SweepSearchCV":
-        """Searches as scikit-learn does, where candidates cannot be lanes."""
-        why = ", ".join(sorted(reasons))
-        warn_caller(f"SweepSearchCV trains its candidates one by one, since some have {why}")
-        search = RandomizedSearchCV(
-            estimator, space, n_iter=n_iter, cv=self.cv, refit=self.refit,
-            random_state=self.random_state,
-        )  # fmt: skip
-        search.fit(X, y)
-        _copy(search, self, [name for name in vars(search) if name.endswith("_")])
-        _copy(search, self, LEARNED if self.refit else ())
-        return self
-
-    @_has_best
-    def predict(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return self.best_estimator_.predict(X)
-
-    @_has_best
-    def predict_proba(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return self.best_estimator_.predict_proba(X)
-
-    @_has_best
-    def score(self, X: Any, y: Any) -> float:
-        """The accuracy of the best estimator, or its r2."""
-        check_is_fitted(self)
-        return float(self.best_estimator_.score(X, y))
-
-    def __sklearn_tags__(self) -> Any:
-        tags, own = super().__sklearn_tags__(), get_tags(self._estimator)
-        tags.estimator_type, tags.input_tags = own.estimator_type, own.input_tags
-        tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
-        tags.target_tags = own.target_tags
-        return tags
+    @staticmethod
+    def _select_best_index(refit: Any, refit_metric: str, results: Results) -> int:
+        """Returns the best candidate; of a halving, of the last rung."""
+        if callable(refit) or "iter" not in results:
+            return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
+        rows = np.flatnonzero(results["iter"] == results["iter"].max())
+        ranks = results[f"rank_test_{refit_metric}"][rows]
+        return int(rows[ranks.argmin()])
 
 
-def _copy(source: Any, target: Any, names: Iterable[str]) -> None:
-    """Copies attributes that are there."""
-    for name in names:
-        if hasattr(source, name):
-            setattr(target, name, getattr(source, name))
+def random(search: Any, evaluate: Evaluate) -> None:
+    """Evaluates candidates of RandomizedSearchCV."""
+    evaluate(_drawn(search))
 
 
-def _no_lane(candidate: Any) -> str:
-    """Returns the option because of which a candidate cannot be a lane, or ""."""
-    usual = {"early_stopping": False, "class_weight": None, "n_networks": 1, "shuffle": True}
-    options = candidate.get_params(deep=False)
-    return next((name for name, value in usual.items() if options.get(name, value) != value), "")
+def grid(search: Any, evaluate: Evaluate) -> None:
+    """Evaluates all combinations."""
+    evaluate([*ParameterGrid(search.param_distributions)])
 
 
-def _candidate(estimator: Any, params: dict[str, Any]) -> Any:
-    """Returns a clone of the estimator with cloned parameters, as in scikit-learn."""
-    return clone(estimator).set_params(**clone(params, safe=False))
+def halving(search: Any, evaluate: Evaluate) -> None:
+    """Evaluates rungs of fewer and fewer candidates, for more and more epochs.
 
-
-def _rows(num_examples: int, part: Any, fold: int) -> np.ndarray:
-    """Returns one part of a split as rows."""
-    try:
-        rows = np.arange(num_examples)[part]
-    except IndexError as error:
+    As HalvingRandomSearchCV with the resource max_iter: the last rung has less than `factor`
+    candidates and at most the `max_iter` epochs of the estimator, and each rung `factor` times the
+    epochs of the one before. A rung trains its candidates from the start.
+    """
+    if not search.factor > 1:
+        raise ValueError(f"factor got {search.factor!r}; expected a number > 1 such as 3")
+    candidates, estimator = _drawn(search), search.estimator
+    is_pipeline = isinstance(estimator, Pipeline)
+    name = f"{estimator.steps[-1][0]}__max_iter" if is_pipeline else "max_iter"
+    if any(name in one for one in candidates):
         raise ValueError(
-            f"cv got a split, number {fold}, whose rows do not fit: {error}; expected row numbers "
-            f"below {num_examples}, or a mask"
-        ) from None
-    if rows.ndim != 1 or not rows.size:
-        raise ValueError(
-            f"cv got a split, number {fold}, with an empty part; expected rows to train on and "
-            "rows to test on"
+            f"param_distributions got {name}; expected others, since a halving sets it"
         )
-    return rows
+    most = whole_number("max_iter", estimator.get_params()[name], 1)
+    num_rungs = 1 + math.floor(math.log(len(candidates), search.factor))
+    least = max(1, math.floor(most / search.factor ** (num_rungs - 1)))
+    num_rungs = min(num_rungs, 1 + math.floor(math.log(most // least, search.factor)))
+    search.n_resources_, search.n_candidates_, search.n_iterations_ = [], [], num_rungs
+    for rung in range(num_rungs):
+        count, epochs = len(candidates), min(most, int(search.factor**rung * least))
+        search.n_resources_.append(epochs)
+        search.n_candidates_.append(count)
+        candidates = [{**one, name: epochs} for one in candidates]
+        results = evaluate(candidates, iter=[rung] * count, n_resources=[epochs] * count)
+        scores = _scores(search, results)[-count:]
+        order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
+        candidates = [candidates[row] for row in order[: math.ceil(count / search.factor)]]
+    search.n_remaining_candidates_ = len(candidates)
 
 
-def _seeds(candidates: list[Any], params: list[dict[str, Any]]) -> list[int]:
-    """Returns each candidate's seed: its own if it is searched, otherwise a common one."""
-    shared: int | None = None
-    seeds = []
-    for one, own in zip(candidates, params, strict=True):
-        if "random_state" in own:
-            seeds.append(seed_of(one.random_state))
-            continue
-        shared = seed_of(one.random_state) if shared is None else shared
-        seeds.append(shared)
-    return seeds
+def _drawn(search: Any) -> list[dict[str, Any]]:
+    count = whole_number("n_iter", search.n_iter, 1)
+    sampler = ParameterSampler(search.param_distributions, count, random_state=search.random_state)
+    return list(sampler)
 
 
-def _for_seeds(plan: Plan, seeds: list[int]) -> Plan:
-    """Returns the plan with chunks no larger than the number of lanes that share a seed."""
-    if len({*seeds}) == 1:
-        return plan
-    programs = []
-    for one in plan.programs:
-        most = max(Counter(seeds[number] for number in one.settings).values())
-        programs.append(replace(one, chunk=min(one.chunk, 1 << (most - 1).bit_length())))
-    return replace(plan, programs=tuple(programs))
+def _scores(search: Any, results: Results) -> np.ndarray:
+    """Returns the mean scores by which candidates are kept."""
+    name = search.refit if isinstance(search.refit, str) else "score"
+    if f"mean_test_{name}" not in results:
+        raise ValueError(
+            f"refit got {search.refit!r}; expected the name of the score by which a halving keeps "
+            "candidates"
+        )
+    scores: np.ndarray = results[f"mean_test_{name}"]
+    return scores
 
 
-def _results(params: list[dict[str, Any]], scores: np.ndarray, seconds: float) -> dict[str, Any]:
-    mean = scores.mean(axis=1)
-    count, zeros = len(params), np.zeros(len(params))
-    worst_last = np.where(np.isfinite(mean), mean, -np.inf)
-    results: dict[str, Any] = {
-        "mean_fit_time": np.full(count, seconds),
-        "std_fit_time": zeros,
-        "mean_score_time": zeros,
-        "std_score_time": zeros,
-    }
-    for name in dict.fromkeys(name for one in params for name in one):
-        values = np.empty(count, object)
-        values[:] = [one.get(name) for one in params]
-        is_missing = [name not in one for one in params]
-        results[f"param_{name}"] = np.ma.MaskedArray(values, mask=is_missing)
-    results["params"] = params
-    for fold, column in enumerate(scores.T):
-        results[f"split{fold}_test_score"] = column
-    results["mean_test_score"], results["std_test_score"] = mean, scores.std(axis=1)
-    results["rank_test_score"] = rankdata(-worst_last, method="min").astype(np.int32)
-    return results
+STRATEGIES: dict[str, Callable[[Any, Evaluate], None]] = {
+    "random": random,
+    "grid": grid,
+    "halving": halving,
+}
+"""The method -> what evaluates its candidates. Add a row to add a method."""

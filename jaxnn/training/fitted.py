@@ -64,7 +64,7 @@ class Fitted:
         targets numbers in the targets' own units, (N,) or (N, K) in float64. If the network's
         outputs for an input are not finite, it is class 0, or NaN, with a warning.
         """
-        outputs, objective = self._outputs(x), self._objective
+        outputs, objective = self.outputs(x), self._objective
         if objective.point is not None:
             points = np.asarray(objective.point(jax.device_put(outputs)))
             points = points.reshape(-1, *self.targets.shape)
@@ -87,7 +87,7 @@ class Fitted:
                 f"predict_proba got a network with the loss {short_name(self.setting['loss'])!r}, "
                 "whose outputs are no probabilities; expected predict"
             )
-        found = _probabilities(labels.probabilities, jax.device_put(self._outputs(x)))
+        found = _probabilities(labels.probabilities, jax.device_put(self.outputs(x)))
         found = np.array(found)
         if self.targets.is_real:
             return found.reshape(-1, *self.targets.shape)
@@ -103,7 +103,7 @@ class Fitted:
         _check_kind(self, data)
         if self._objective.point is not None:
             return rmse(self.predict(data.original), data)
-        return _score(self._objective, self._outputs(data.original), data)
+        return _score(self._objective, self.outputs(data.original), data)
 
     def with_population_statistics(self, data: Dataset) -> "Fitted":
         """Returns the network with batch-norm statistics of the whole training set `data`.
@@ -119,7 +119,12 @@ class Fitted:
     def _objective(self) -> Objective:
         return self.targets.objective(self.setting["loss"])
 
-    def _outputs(self, x: ArrayLike) -> np.ndarray:
+    def outputs(self, x: ArrayLike) -> np.ndarray:
+        """Returns outputs (N, C) for inputs (N, ...).
+
+        They are logits, or predictions of real targets in the unit of training. If they are not
+        finite for an input, they are NaN, with a warning.
+        """
         check_fork("a fitted network")
         x = as_inputs(x, "x")
         if x.shape[1:] != self.input_shape:

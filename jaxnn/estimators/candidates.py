@@ -1,0 +1,154 @@
+"""Candidates of a search, trained together where they can be lanes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn.estimators.lanes import train_together
+from jaxnn.estimators.learning import Arrays, Key, Order
+from jaxnn.estimators.networks import NetworkEstimator
+from jaxnn.estimators.options import seed_of
+from jaxnn.searching.studies import Study
+from jaxnn.system.checks import needs
+from jaxnn.training.fitted import Fitted
+
+with needs("sklearn", "scikit-learn"):
+    import joblib
+    from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.metaestimators import _safe_split
+
+
+class Trained(NamedTuple):
+    """What was trained ahead.
+
+    Attributes:
+      networks: the networks, by the keys of their orders.
+      studies: the study of each group of candidates that were trained together.
+      remark: why some candidates are left to scikit-learn's loop, or "".
+    """
+
+    networks: dict[Key, Fitted]
+    studies: list[Study]
+    remark: str
+
+
+Split = tuple[np.ndarray, np.ndarray]
+"""The rows of a training and a test part."""
+
+
+def trained_ahead(
+    estimator: Any,
+    candidates: Sequence[Mapping[str, Any]],
+    given: tuple[Any, Any, Mapping[str, Any]],
+    splits: Sequence[Split],
+    *,
+    is_train_scored: bool,
+) -> Trained:
+    """Trains candidates on folds, those together that have the same data.
+
+    Args:
+      estimator: an estimator, or a pipeline.
+      candidates: their parameters.
+      given: X, y and further arguments of `fit`.
+      splits: the rows of each fold's training and test part.
+      is_train_scored: whether predictions for training parts will be asked, too.
+
+    Raises:
+      ValueError: bad options of a candidate.
+    """
+    reasons: dict[str, None] = {}
+    groups: dict[str, tuple[Any, list[NetworkEstimator]]] = {}
+    for params in candidates:
+        one = clone(estimator).set_params(**clone(dict(params), safe=False))
+        steps, network = _taken_apart(one)
+        reason = _no_lane(network, given[2], one)
+        if reason:
+            reasons[reason] = None
+            continue
+        key = joblib.hash((steps, _data_options(network)))
+        groups.setdefault(key, (steps, []))[1].append(network)
+    networks: dict[Key, Fitted] = {}
+    studies = []
+    for steps, members in groups.values():
+        folds = [_fold(steps, members, given, split) for split in splits]
+        if len({str(fold.orders[0].data[0].targets) for fold in folds}) > 1:
+            reasons["the training parts of folds have different classes"] = None
+            continue
+        orders = [list(own) for own in zip(*(fold.orders for fold in folds), strict=True)]
+        valid = [fold.valid for fold in folds if fold.valid is not None]
+        inputs = [fold.inputs[: 1 + is_train_scored] for fold in folds]
+        study, found = train_together(orders, valid if len(valid) == len(folds) else None, inputs)
+        networks |= found
+        studies.append(study)
+    return Trained(networks, studies, "; ".join(reasons))
+
+
+class _Fold(NamedTuple):
+    """A fold of candidates that share their data.
+
+    Attributes:
+      orders: what each candidate is trained by.
+      valid: the test part, for validation curves; None if it has unknown classes.
+      inputs: of the test part, and of the training part.
+    """
+
+    orders: list[Order]
+    valid: Arrays | None
+    inputs: list[np.ndarray]
+
+
+def _fold(
+    steps: Any, members: Sequence[NetworkEstimator], given: tuple[Any, Any, Any], split: Split
+) -> _Fold:
+    X, y, params = given
+    train, test = split
+    x_train, y_train = _safe_split(members[0], X, y, train)
+    x_test, y_test = _safe_split(members[0], X, y, test, train)
+    if steps is not None:
+        x_train = steps.fit_transform(x_train, y_train)
+        x_test = steps.transform(x_test)
+    weights = next((one for name, one in params.items() if name.endswith("sample_weight")), None)
+    weights = None if weights is None else np.asarray(weights)[train]
+    # the others have the same options of data
+    material, seed = members[0].material(x_train, y_train, weights)
+    orders = [members[0].order(material, seed)]
+    orders += [one.order(material, seed_of(one.random_state)) for one in members[1:]]
+    return _Fold(
+        orders,
+        members[0].known_part(x_test, y_test),
+        [members[0].inputs_of(x_test), members[0].inputs_of(x_train)],
+    )
+
+
+def _taken_apart(estimator: Any) -> tuple[Any, Any]:
+    """Returns the earlier steps of a pipeline, or None, and the last."""
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        return estimator[:-1], estimator.steps[-1][1]
+    if isinstance(estimator, Pipeline):
+        return None, estimator.steps[-1][1]
+    return None, estimator
+
+
+def _no_lane(network: Any, params: Mapping[str, Any], whole: Any) -> str:
+    """Returns why a candidate cannot be a lane, or ""."""
+    if not isinstance(network, NetworkEstimator):
+        return f"{type(network).__name__} is no network of this package"
+    if network.n_networks != 1:
+        return "n_networks is above 1"
+    if not network.shuffle:
+        return "shuffle is off"
+    if network.early_stopping and network.random_state is None:
+        return "early_stopping came without a random_state"
+    prefix = f"{whole.steps[-1][0]}__" if isinstance(whole, Pipeline) else ""
+    more = [name for name in params if name not in ("groups", f"{prefix}sample_weight")]
+    return f"fit got {', '.join(more)}" if more else ""
+
+
+def _data_options(network: NetworkEstimator) -> tuple[Any, ...]:
+    """Returns the options of which lanes of one study have the same values."""
+    options = network.get_params(deep=False)
+    shared = options["early_stopping"], options.get("class_weight")
+    of_seed = options["validation_fraction"], options["random_state"]
+    return (type(network).__name__, *shared, *(of_seed if options["early_stopping"] else ()))

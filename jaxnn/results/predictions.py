@@ -1,0 +1,77 @@
+"""Predictions of a record's networks in one pass: as lanes, in the programs that trained them."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnn.compiled.networks import Networks
+from jaxnn.data.datasets import Dataset
+from jaxnn.functional.types import Array, Params, State
+from jaxnn.results.records import Record
+from jaxnn.results.trials import Lane
+from jaxnn.settings.traced import traced_columns
+
+MOST_ROWS = 2**20
+"""The most examples times lanes of a compiled call."""
+
+
+def outputs(record: Record, data: Dataset, fold: int = 0) -> Iterator[tuple[Lane, np.ndarray]]:
+    """Yields the outputs (N, C) of every network of a fold, in evaluation mode.
+
+    Those are logits, or predictions of real targets in the unit of training. Networks that are not
+    here, since nothing was trained, are left out.
+
+    Args:
+      record: the record.
+      data: the examples, of which the inputs (N, ...) alone are used.
+      fold: the number of the fold.
+    """
+    count = record.diverged.shape[1] // record.folds
+    repeats = range(fold * count, (fold + 1) * count)
+    treated: dict[str, np.ndarray] = {}
+    lanes: dict[tuple[int, str], list[Lane]] = {}
+    for row, setting in enumerate(record.settings):
+        for repeat in repeats:
+            index = int(record.places[row, repeat, 0])
+            if index >= 0:
+                lanes.setdefault((index, setting["inputs"]), []).append((row, repeat))
+    for (index, inputs), own in lanes.items():
+        if inputs not in treated:
+            treatment = record.treatments[inputs, fold]
+            treated[inputs] = jax.device_get(treatment.treated(data).x)
+        found = _of_chunk(record, index, own, treated[inputs])
+        yield from zip(own, found, strict=True)
+
+
+def _of_chunk(record: Record, index: int, lanes: list[Lane], x: np.ndarray) -> np.ndarray:
+    """Returns the outputs (L, N, C) of some lanes of a chunk."""
+    chunk = record.chunks[index]
+    places = np.array([record.places[lane][1] for lane in lanes])
+    settings = [record.settings[row] for row, _ in lanes]
+    structures = [chunk.networks.lane_data(setting) for setting in settings]
+    stacked = {name: np.stack([one[name] for one in structures]) for name in structures[0]}
+    params, state = jax.tree.map(lambda leaf: leaf[places], (chunk.params, chunk.state))
+    given = jax.device_put((params, state, traced_columns(settings) | stacked))
+    # pieces of one size, of which the last is filled up
+    size = min(len(x), max(1, MOST_ROWS // len(lanes)))
+    pieces = []
+    for start in range(0, len(x), size):
+        rows = np.minimum(np.arange(start, start + size), len(x) - 1)
+        found = jax.device_get(_outputs(chunk.networks, *given, jax.device_put(x[rows])))
+        pieces.append(found[:, : len(x) - start])
+    return np.concatenate(pieces, axis=1)
+
+
+@functools.partial(jax.jit, static_argnames="networks")
+def _outputs(
+    networks: Networks, params: Params, state: State, lane_data: dict[str, Array], x: Array
+) -> Array:
+    def of_one(params: Params, state: State, own: dict[str, Any]) -> Array:
+        model = networks.model(own)
+        numbers = {name: own[name] for name in model.numbers}
+        return model.apply(params, state, x, **numbers)[0]
+
+    return jax.vmap(of_one)(params, state, lane_data)
