@@ -45,6 +45,7 @@ def trained_ahead(
     splits: Sequence[Split],
     *,
     is_train_scored: bool,
+    earlier: Sequence[Study] = (),
 ) -> Trained:
     """Trains candidates on folds, those together that have the same data.
 
@@ -54,6 +55,7 @@ def trained_ahead(
       given: X, y and further arguments of `fit`.
       splits: the rows of each fold's training and test part.
       is_train_scored: whether predictions for training parts will be asked, too.
+      earlier: studies of the same data, whose programs are compiled.
 
     Raises:
       ValueError: bad options of a candidate.
@@ -70,7 +72,8 @@ def trained_ahead(
         key = joblib.hash((steps, _data_options(network)))
         groups.setdefault(key, (steps, []))[1].append(network)
     networks: dict[Key, Fitted] = {}
-    studies = []
+    studies: list[Study] = []
+    known = [one for study in earlier for one in study.plan.programs]
     for steps, members in groups.values():
         folds = [_fold(steps, members, given, split) for split in splits]
         if len({str(fold.orders[0].data[0].targets) for fold in folds}) > 1:
@@ -79,9 +82,11 @@ def trained_ahead(
         orders = [list(own) for own in zip(*(fold.orders for fold in folds), strict=True)]
         valid = [fold.valid for fold in folds if fold.valid is not None]
         inputs = [fold.inputs[: 1 + is_train_scored] for fold in folds]
-        study, found = train_together(orders, valid if len(valid) == len(folds) else None, inputs)
+        is_measured = len(valid) == len(folds)
+        study, found = train_together(orders, valid if is_measured else None, inputs, known)
         networks |= found
         studies.append(study)
+        known += study.plan.programs
     return Trained(networks, studies, "; ".join(reasons))
 
 
@@ -111,15 +116,14 @@ def _fold(
         x_test = steps.transform(x_test)
     weights = next((one for name, one in params.items() if name.endswith("sample_weight")), None)
     weights = None if weights is None else np.asarray(weights)[train]
+    # copies, so that a random state is what it is for the estimator alone
+    first, *others = map(clone, members)
+    material, seed = first.material(x_train, y_train, weights)
     # the others have the same options of data
-    material, seed = members[0].material(x_train, y_train, weights)
-    orders = [members[0].order(material, seed)]
-    orders += [one.order(material, seed_of(one.random_state)) for one in members[1:]]
-    return _Fold(
-        orders,
-        members[0].known_part(x_test, y_test),
-        [members[0].inputs_of(x_test), members[0].inputs_of(x_train)],
-    )
+    orders = [first.order(material, seed)]
+    orders += [one.order(material, seed_of(one.random_state)) for one in others]
+    inputs = [first.inputs_of(x_test), first.inputs_of(x_train)]
+    return _Fold(orders, first.known_part(x_test, y_test), inputs)
 
 
 def _taken_apart(estimator: Any) -> tuple[Any, Any]:

@@ -21,7 +21,7 @@ from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Options
 from jaxnn.estimators.learning import Arrays, Key, Learned, Order, digest
-from jaxnn.planning.plans import Plan
+from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.predictions import outputs
 from jaxnn.searching.studies import Study
 from jaxnn.training.fitted import Ensemble, Fitted
@@ -64,6 +64,7 @@ def train_together(
     orders: Sequence[Sequence[Order]],
     valid: Sequence[Arrays] | None,
     inputs: Sequence[Sequence[np.ndarray]],
+    known: Sequence[PlannedProgram],
 ) -> tuple[Study, dict[Key, Fitted]]:
     """Trains candidates on folds, as lanes.
 
@@ -72,6 +73,7 @@ def train_together(
         data, keep and metric, and all folds have the same targets.
       valid: for each fold, the examples for validation curves, if orders have none themselves.
       inputs: for each fold, inputs (N, F) for which outputs will be asked.
+      known: programs that are compiled.
 
     Returns:
       the study, and the network of each order by its key.
@@ -96,7 +98,7 @@ def train_together(
         pairs = zip(made, seeds, ends, strict=True)
         prepared.append([one._replace(seed=seed, epochs=end) for one, seed, end in pairs])
     largest = int(np.argmax([len(one.data[0]) for one in orders[0]]))
-    plan = options.plan(prepared[largest], folds[largest][0], max(ends))
+    plan = options.plan(prepared[largest], folds[largest][0], max(ends), known=known)
     plan = _for_seeds(plan, [one.seed or 0 for one in prepared[largest]])
     study = empty_record(Study, options, folds, plan, epochs=max(ends))
     with open_job(study, options, Feed(record=study, folds=folds), sum(ends) * num_folds) as job:

@@ -138,6 +138,7 @@ class SweepSearchCV(BaseSearchCV):
                 (X, y, params),
                 splits,
                 is_train_scored=self.return_train_score,
+                earlier=self.studies_,
             )
             self.studies_ += found.studies
             if found.remark:

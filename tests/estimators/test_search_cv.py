@@ -1,24 +1,42 @@
-"""`SweepSearchCV` against scikit-learn's search, and each lane against the estimator alone."""
-
-import warnings
+"""`SweepSearchCV` against scikit-learn's searches, with every network trained ahead as a lane."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import loguniform
 from sklearn.base import clone
-from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold, TimeSeriesSplit
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer, recall_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingRandomSearchCV,
+    RandomizedSearchCV,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from jaxnn.estimators import JaxMLPClassifier, SweepSearchCV
+from jaxnn.estimators import JaxMLPClassifier, JaxMLPRegressor, SweepSearchCV, networks
 
-FAST = JaxMLPClassifier((8,), max_iter=40, learning_rate_init=0.02, random_state=0)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+FAST = JaxMLPClassifier(
+    (8,), max_iter=40, n_iter_no_change=np.inf, learning_rate_init=0.02, random_state=0
+)
+SHORT = clone(FAST).set_params(max_iter=4, n_iter_no_change=2, tol=0.01)
+RATES = {"learning_rate_init": [0.001, 0.02, 0.1]}
 
 
 @pytest.mark.slow
+# of scikit-learn itself, for targets that are NaN
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 @parametrize_with_checks(
-    [SweepSearchCV(FAST, {"learning_rate_init": [0.02, 0.01]}, n_iter=2, cv=2)]
+    [SweepSearchCV(clone(FAST).set_params(max_iter=20), RATES, n_iter=2, cv=2)]
 )
 def test_scikit_learn_accepts_the_search(estimator, check):
     check(estimator)
@@ -31,106 +49,210 @@ def data():
     return x, np.array(["low", "middle", "high"])[(x[:, 0] > -0.5).astype(int) + (x[:, 1] > 4)]
 
 
-def test_a_sweep_is_the_search_of_scikit_learn_in_few_programs(data):
-    """The same candidates, folds and scores; 90 examples in folds of 22 and 23, full batches."""
+@pytest.fixture
+def alone(monkeypatch):
+    """Counts networks that `fit` trains by itself."""
+    count, learn = [0], networks.learn
+
+    def counted(*args, **options):
+        count[0] += 1
+        return learn(*args, **options)
+
+    monkeypatch.setattr(networks, "learn", counted)
+    return count
+
+
+def assert_same(ours, theirs):
+    """All that scikit-learn's search finds, but for times."""
+    assert {*theirs.cv_results_} == {*ours.cv_results_}
+    assert theirs.cv_results_["params"] == ours.cv_results_["params"]
+    for name, values in theirs.cv_results_.items():
+        if "score" in name and "time" not in name:
+            np.testing.assert_allclose(ours.cv_results_[name], values, atol=1e-6, err_msg=name)
+    assert ours.best_index_ == theirs.best_index_
+    assert ours.n_splits_ == theirs.n_splits_
+
+
+class NoScaler(StandardScaler):
+    def transform(self, X):
+        return X
+
+
+OTHERS = {
+    "candidates differ in structure and epochs": (
+        SHORT,
+        {"hidden_layer_sizes": [(4,), (8,)], "max_iter": [2, 4], "alpha": loguniform(1e-3, 1e1)},
+        {},
+    ),
+    "early stopping": (
+        clone(SHORT).set_params(early_stopping=True, validation_fraction=0.3),
+        RATES | {"tol": [0.0, 0.3]},
+        {},
+    ),
+    "folds of different size": (
+        clone(SHORT).set_params(batch_size=16, batch_norm=True, alpha=1.0),
+        RATES,
+        {"cv": TimeSeriesSplit(4)},
+    ),
+    "class weights, several scores and training scores": (
+        SHORT,
+        RATES | {"class_weight": [None, "balanced"]},
+        {
+            "scoring": {
+                "accuracy": "accuracy",
+                "recall": make_scorer(recall_score, average="macro"),
+            },
+            "refit": "recall",
+            "return_train_score": True,
+        },
+    ),
+    "the best by a callable": (
+        SHORT,
+        RATES,
+        {"refit": lambda results: int(results["mean_test_score"].argmin()), "scoring": "f1_macro"},
+    ),
+    "random states": (SHORT, {"random_state": [0, 1, np.random.RandomState(3)]}, {}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", OTHERS)
+def test_it_is_scikit_learns_search(data, alone, case):
     x, y = data
+    estimator, space, options = OTHERS[case]
+    options = {"n_iter": 3, "cv": StratifiedKFold(3), "random_state": 5, **options}
+    ours = SweepSearchCV(estimator, space, **options).fit(x, y)
+    # all but the best one, on all data
+    assert alone[0] == 1
+    theirs = RandomizedSearchCV(estimator, space, **options).fit(x, y)
+    assert_same(ours, theirs)
+    np.testing.assert_allclose(
+        ours.predict_proba(x), theirs.best_estimator_.predict_proba(x), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_candidates_share_programs(data, alone):
+    x, y = data
+    space = {"learning_rate_init": loguniform(1e-3, 1e-1), "hidden_layer_sizes": [(4,), (8,)]}
+    search = SweepSearchCV(SHORT, space, n_iter=6, cv=3, random_state=5).fit(x, y)
+    assert alone[0] == 1
+    assert len(search.study_.plan.programs) < 3
+    assert search.study_.values.shape == (6, 3)
+    # the study measures the same networks on the same test parts
+    scores = [search.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
+    np.testing.assert_allclose(search.study_.values.T, scores, atol=1e-6)
+    again = clone(SHORT).set_params(**search.best_params_).fit(x, y)
+    np.testing.assert_array_equal(search.predict_proba(x), again.predict_proba(x))
+    assert search.classes_.tolist() == ["high", "low", "middle"]
+    assert search.score(x, y) == again.score(x, y)
+
+
+@pytest.mark.slow
+def test_earlier_steps_of_a_pipeline_are_searched_too(data, alone):
+    x, y = data
+    frame = pd.DataFrame(x, columns=["a", "b", "c"])
+    pipeline = make_pipeline(StandardScaler(), SHORT)
     space = {
-        "learning_rate_init": loguniform(1e-3, 1e-1),
-        "hidden_layer_sizes": [(4,), (8,)],
-        "max_iter": [10, 20],
+        "standardscaler__with_mean": [True, False],
+        "standardscaler": [StandardScaler(), NoScaler()],
+        "jaxmlpclassifier__learning_rate_init": [0.02, 0.1],
     }
-    estimator = JaxMLPClassifier(alpha=0, random_state=1, inputs="standardised")
-    options = {"n_iter": 6, "cv": StratifiedKFold(4, shuffle=True, random_state=0)}
-    ours = SweepSearchCV(estimator, space, random_state=5, **options).fit(x, y)
-    theirs = RandomizedSearchCV(estimator, space, random_state=5, **options).fit(x, y)
-    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
-    assert set(ours.cv_results_) == set(theirs.cv_results_)
-    for name in ("mean_test_score", "std_test_score", "split3_test_score"):
+    options = {"n_iter": 5, "cv": StratifiedKFold(3), "random_state": 1}
+    weights = {"jaxmlpclassifier__sample_weight": np.linspace(0.5, 1.5, len(y))}
+    ours = SweepSearchCV(pipeline, space, **options).fit(frame, y, **weights)
+    assert alone[0] == 1
+    assert len(ours.studies_) > 1
+    theirs = RandomizedSearchCV(pipeline, space, **options).fit(frame, y, **weights)
+    for name in ("mean_test_score", "split2_test_score", "rank_test_score"):
         np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], atol=1e-6)
-    assert ours.best_score_ == ours.cv_results_["mean_test_score"].max() > 0.7
-    assert ours.best_params_ == ours.cv_results_["params"][ours.best_index_]
-    assert ours.n_splits_ == 4
-    assert len(ours.study_.plan.programs) < 4 * 6
-    again = JaxMLPClassifier(**estimator.get_params()).set_params(**ours.best_params_).fit(x, y)
-    np.testing.assert_array_equal(ours.predict_proba(x), again.predict_proba(x))
+    assert ours.feature_names_in_.tolist() == ["a", "b", "c"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_size", ["auto", 32])
-def test_each_fold_is_the_estimator_alone_whatever_its_size(data, batch_size):
-    """Time series: folds of 15, 30, ... examples, of which "auto" makes one mini-batch each."""
+def test_a_regressor_is_scored_by_r2_and_groups_stay_together(data, alone):
+    x, _ = data
+    y, groups = x[:, 0] + 0.1 * x[:, 1], np.arange(90) % 7
+    estimator = JaxMLPRegressor(hidden_layer_sizes=(8,), max_iter=5, random_state=0)
+    space = RATES | {"loss": ["squared_error", "huber"]}
+    options = {"n_iter": 4, "cv": GroupKFold(3), "random_state": 1}
+    ours = SweepSearchCV(estimator, space, **options).fit(x, y, groups=groups)
+    assert alone[0] == 1
+    assert_same(ours, RandomizedSearchCV(estimator, space, **options).fit(x, y, groups=groups))
+    theirs = SweepSearchCV(estimator, space, scoring="neg_mean_absolute_error", **options)
+    assert theirs.fit(x, y, groups=groups).best_score_ < 0
+
+
+def test_a_grid_is_scikit_learns(data, alone):
     x, y = data
-    options = {"alpha": 1.0, "batch_size": batch_size, "batch_norm": True, "inputs": "standardised"}
-    estimator = JaxMLPClassifier((4,), max_iter=6, random_state=0, **options)
-    folds = TimeSeriesSplit(5)
-    candidates = {"learning_rate_init": [0.1]}
-    search = SweepSearchCV(estimator, candidates, n_iter=1, cv=folds, refit=False).fit(x, y)
-    for fold, (train, test) in enumerate(folds.split(x)):
-        alone = clone(estimator).set_params(learning_rate_init=0.1).fit(x[train], y[train])
-        costs = search.study_.curves["cost"][0, fold]
-        np.testing.assert_allclose(costs, alone.loss_curve_, rtol=1e-4)
-        assert search.cv_results_[f"split{fold}_test_score"][0] == pytest.approx(
-            alone.score(x[test], y[test]), abs=1e-6
+    space = [RATES, {"activation": ["tanh", "relu"]}]
+    ours = SweepSearchCV(SHORT, space, method="grid", cv=2, refit=False).fit(x, y)
+    assert alone[0] == 0
+    theirs = GridSearchCV(SHORT, space, cv=2, refit=False).fit(x, y)
+    assert_same(ours, theirs)
+    assert not hasattr(ours, "predict")
+
+
+@pytest.mark.slow
+def test_a_halving_is_scikit_learns_with_epochs_as_its_resource(data, alone):
+    x, y = data
+    estimator = clone(SHORT).set_params(max_iter=18, n_iter_no_change=np.inf)
+    space = {"learning_rate_init": loguniform(1e-4, 1e0)}
+    options = {"cv": StratifiedKFold(3), "random_state": 1}
+    ours = SweepSearchCV(estimator, space, method="halving", n_iter=9, **options).fit(x, y)
+    assert alone[0] == 1
+    theirs = HalvingRandomSearchCV(
+        estimator, space, n_candidates=9, resource="max_iter", max_resources=18, min_resources=2,
+        **options,
+    ).fit(x, y)  # fmt: skip
+    assert ours.n_resources_ == theirs.n_resources_ == [2, 6, 18]
+    assert ours.n_candidates_ == theirs.n_candidates_ == [9, 3, 1]
+    assert ours.cv_results_["iter"].tolist() == theirs.cv_results_["iter"].tolist()
+    for name in ("n_resources", "mean_test_score"):
+        np.testing.assert_allclose(
+            ours.cv_results_[name][:9], theirs.cv_results_[name][:9], atol=1e-6
         )
+    assert ours.best_params_["max_iter"] == 18
+    assert ours.cv_results_["iter"][ours.best_index_] == 2
 
 
-# another value of each option, with which a candidate must be another network
-OTHER = {
-    "hidden_layer_sizes": (5,), "activation": "tanh", "solver": "sgd", "alpha": 10.0,
-    "batch_size": 20, "learning_rate_init": 0.1, "max_iter": 3, "random_state": 7,
-    "momentum": 0.5, "beta_1": 0.5, "beta_2": 0.5, "epsilon": 1.0, "dropout": 0.5,
-    "batch_norm": True, "inputs": "standardised",
-}  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OTHER)
-def test_each_option_of_a_candidate_counts(data, name):
+@pytest.mark.parametrize(
+    ("estimator", "space", "why"),
+    [
+        (clone(SHORT).set_params(n_networks=2), RATES, "n_networks is above 1"),
+        (SHORT, {"shuffle": [False]}, "shuffle is off"),
+        (clone(SHORT).set_params(random_state=None, early_stopping=True), RATES, "random_state"),
+        (LogisticRegression(), {"C": [0.1, 1.0]}, "LogisticRegression is no network"),
+    ],
+)
+def test_what_is_no_lane_is_trained_by_itself(data, alone, estimator, space, why):
     x, y = data
-    estimator = JaxMLPClassifier((4,), max_iter=4, random_state=0, alpha=0.1)
-    estimator.set_params(solver="sgd" if name == "momentum" else "adam")
-    own = estimator.get_params()[name]
-    search = SweepSearchCV(estimator, {name: [own, OTHER[name]]}, n_iter=2, cv=2, refit=False)
-    search.fit(x, y)
-    costs = search.study_.curves["cost"]
-    (train, _), _ = StratifiedKFold(2).split(x, y)
-    for number, params in enumerate(search.cv_results_["params"]):
-        alone = clone(estimator).set_params(**params).fit(x[train], y[train]).loss_curve_
-        np.testing.assert_allclose(costs[number, 0][: len(alone)], alone, rtol=1e-4)
-    assert abs(costs[0, 0, 3] - costs[1, 0, 3]) > 1e-5 or name == "max_iter"
+    search = SweepSearchCV(estimator, space, n_iter=1, cv=2, refit=False)
+    with pytest.warns(UserWarning, match=f"trains candidates one by one: .*{why}"):
+        search.fit(x, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.studies_ == []
 
 
-@pytest.mark.slow
-def test_candidates_with_one_random_state_are_drawn_alike(data):
-    """scikit-learn copies what candidates are given; so nobody's generator goes on."""
-    x, y = data
-    generator = np.random.RandomState(3)
-    space = {"random_state": [generator], "learning_rate_init": [0.01, 0.1]}
-    estimator = JaxMLPClassifier((4,), max_iter=3, batch_size=30)
-    search = SweepSearchCV(estimator, space, n_iter=2, cv=StratifiedKFold(2)).fit(x, y)
-    assert generator.randint(2**31 - 1) == np.random.RandomState(3).randint(2**31 - 1)
-    (train, _), _ = StratifiedKFold(2).split(x, y)
-    for number, params in enumerate(search.cv_results_["params"]):
-        seed = np.random.RandomState(3).randint(2**31 - 1)
-        alone = clone(estimator).set_params(**params | {"random_state": seed})
-        costs = search.study_.curves["cost"][number, 0]
-        np.testing.assert_allclose(costs, alone.fit(x[train], y[train]).loss_curve_, rtol=1e-4)
+def test_ten_lines_of_a_newcomer():
+    names = {}
+    code = """
+from sklearn.datasets import load_wine
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from jaxnn.estimators import JaxMLPClassifier, SweepSearchCV
+import pandas as pd
+x, y = load_wine(return_X_y=True, as_frame=True)
+network = JaxMLPClassifier((16,), max_iter=30, random_state=0)
+rates = {"jaxmlpclassifier__learning_rate_init": [0.001, 0.01, 0.1]}
+search = SweepSearchCV(make_pipeline(StandardScaler(), network), rates, n_iter=3).fit(x, y)
+results = pd.DataFrame(search.cv_results_).sort_values("rank_test_score")
+"""
+    exec(code, names)
+    assert names["results"]["mean_test_score"].iloc[0] > 0.95
+    assert names["search"].score(names["x"], names["y"]) > 0.97
 
 
-def test_every_option_is_among_them():
-    assert set(OTHER) == set(JaxMLPClassifier().get_params())
-
-
-def test_it_works_at_the_end_of_a_pipeline(data):
-    x, y = data
-    search = SweepSearchCV(FAST, {"learning_rate_init": [1e-5, 2e-2]}, n_iter=2, cv=3)
-    pipeline = make_pipeline(StandardScaler(), search).fit(x, y)
-    assert pipeline.score(x, y) > 0.8
-    assert search.best_params_ == {"learning_rate_init": 2e-2}
-    assert not hasattr(SweepSearchCV(FAST, {}, refit=False), "predict")
-
-
-@pytest.mark.filterwarnings("ignore:.*diverge")
+@pytest.mark.filterwarnings("ignore:.*(diverge|non-finite|not finite|Scoring failed)")
 def test_a_candidate_that_diverges_is_last(data):
     x, y = data
     space = {"learning_rate_init": [1e30, 2e-2], "solver": ["gd"]}
@@ -140,21 +262,36 @@ def test_a_candidate_that_diverges_is_last(data):
     assert search.best_params_["learning_rate_init"] == 2e-2
 
 
-def test_a_search_without_a_finite_score_trains_nothing_anew(data):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_iter": 0}, "n_iter got 0; expected a whole number >= 1"),
+        ({"param_distributions": {"alpha": [-1.0]}}, "alpha got -1.0; expected a finite"),
+        ({"method": "hyperband"}, "method got 'hyperband'; expected 'random', 'grid' or 'halving'"),
+        ({"method": "halving", "factor": 1}, "factor got 1; expected a number > 1"),
+        (
+            {"method": "halving", "param_distributions": {"max_iter": [3, 4]}},
+            "param_distributions got max_iter; expected others",
+        ),
+        ({"cv": 1}, "The 'cv' parameter of SweepSearchCV must be an int in the range"),
+    ],
+)
+def test_bad_options(data, options, message):
+    given = {"estimator": SHORT, "param_distributions": RATES, "n_iter": 1, "cv": 2, **options}
+    with pytest.raises(ValueError, match=message):
+        SweepSearchCV(**given).fit(*data)
+
+
+def test_n_jobs_changes_nothing(data):
     x, y = data
-    space = {"learning_rate_init": [1e30, 1e31], "solver": ["gd"]}
-    search = SweepSearchCV(clone(FAST).set_params(max_iter=3), space, n_iter=2, cv=2)
-    with pytest.raises(ValueError, match="of each of the 2 candidates a network diverged"):
-        search.fit(1e3 * x, y)
-    assert np.isnan(search.cv_results_["mean_test_score"]).all()
-    assert (search.study_.diverged >= 0).all()
-    assert not hasattr(search, "best_estimator_")
-    with pytest.warns(UserWarning, match=r"test scores are non-finite, .* \[nan, nan\]") as said:
-        search.set_params(refit=False).fit(1e3 * x, y)
-    assert said[0].filename == __file__
+    options = {"n_iter": 1, "cv": 2, "refit": False}
+    one, two = (SweepSearchCV(SHORT, RATES, n_jobs=n, **options).fit(x, y) for n in (None, 2))
+    np.testing.assert_array_equal(
+        one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"]
+    )
 
 
-def test_what_converges_warns_of_nothing(data):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        SweepSearchCV(FAST, {"learning_rate_init": [0.02]}, n_iter=1, cv=2).fit(*data)
+def test_a_network_that_is_still_improving_is_told(data):
+    x, y = data
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(4\) reached"):
+        SweepSearchCV(clone(SHORT).set_params(tol=0), RATES, n_iter=1, cv=2).fit(x, y)
