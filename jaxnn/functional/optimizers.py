@@ -218,6 +218,8 @@ def optimizer(
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer got {name!r}; expected one of {', '.join(OPTIMIZERS)}")
     row = OPTIMIZERS[name]
+    if missing := [one for one in row.uses if one not in {*numbers, "weight_decay"}]:
+        raise ValueError(f"numbers lack {', '.join(missing)}, which {name!r} uses")
     has_decay = "weight_decay" in row.uses and "weight_decay" in numbers
     decay = [add_weight_decay(numbers["weight_decay"])] if has_decay else []
     return optax.chain(row.direction(numbers), *decay, optax.scale_by_learning_rate(learning_rate))

@@ -81,7 +81,7 @@ def test_a_study_is_readable_with_h5py_alone(study, tmp_path):
         np.testing.assert_array_equal(file["curves/valid_cost"][()], study.curves["valid_cost"])
         np.testing.assert_array_equal(file["lanes/epochs_done"][()], study.epochs_done)
         assert file.attrs["metric"] == '"accuracy"'
-        assert file.attrs["format"] == '"jaxnn study 3"'
+        assert file.attrs["format"] == '"jaxnn study 4"'
         rates = [setting["learning_rate"] for setting in study.settings]
         assert file["settings/floats/learning_rate"][()].tolist() == rates
         kinds = json.loads(file.attrs["settings"])

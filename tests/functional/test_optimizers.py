@@ -230,6 +230,12 @@ def test_a_warm_up_comes_before_the_schedule():
     np.testing.assert_allclose(got, [0, 0.05, 0.15, 0.2, 0.2, 0.1, 0.2 / 3], rtol=1e-6)
 
 
+def test_missing_numbers_are_named():
+    with pytest.raises(ValueError, match="numbers lack beta2, epsilon, which 'adam' uses"):
+        optimizer("adam", {"beta1": 0.9}, 0.1)
+    optimizer("adamw", {"beta1": 0.9, "beta2": 0.9, "epsilon": 1e-8}, 0.1)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="optimizer got 'sgd'; expected one of gd, momentum"):
         optimizer("sgd", NUMBERS, 0.1)

@@ -38,7 +38,11 @@ SPACE = {
     "decay_schedule": jaxnn.choice([*DECAY_SCHEDULES]),
     "decay_rate": jaxnn.uniform(0.5, 1),
     "decay_every": jaxnn.uniform(0.5, 2),
+    "decay_power": jaxnn.uniform(0, 1),
     "warmup": jaxnn.uniform(0, 1.5),
+    "patience": jaxnn.randint(1, 9),
+    "min_delta": jaxnn.uniform(0, 0.01),
+    "monitor": jaxnn.choice([None, "cost", "valid_cost"]),
 }
 LOSSES = {
     "classes": ["softmax", "sigmoid"],
