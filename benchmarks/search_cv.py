@@ -20,6 +20,7 @@ Typical output (to come).
 import argparse
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -73,7 +74,7 @@ def compared(name: str, count: int, epochs: int) -> list[str]:
     ours = SweepSearchCV(own, SPACE, **options)
     theirs = RandomizedSearchCV(peer, SPACE, n_jobs=-1, **options)
     jax.clear_caches()
-    first, again, other = (seconds(lambda: one.fit(x, y)) for one in (ours, ours, theirs))
+    first, again, other = (seconds(partial(one.fit, x, y)) for one in (ours, ours, theirs))
     scores = [one.cv_results_["mean_test_score"] for one in (ours, theirs)]
     means = [float(one.mean()) for one in scores]
     return [
