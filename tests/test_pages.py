@@ -44,6 +44,9 @@ def check(names, folder):
         assert "Best validation accuracy" in (folder / "report.html").read_text()
     elif "study" in names:
         assert names["study"].fitted().score(names["test"]) > 0.93
+    elif "lowering" in names:
+        assert len(names["fitted"].curves["cost"]) < 300
+        assert names["fitted"].score(names["test"]) > 0.93
     elif "fitted" in names:
         assert names["fitted"].score(names["test"]) > 0.93
         assert jaxnn.load("digits.h5").score(names["test"]) == names["fitted"].score(names["test"])
