@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxnn.estimators.candidates import trained_ahead
 from jaxnn.estimators.lanes import ahead
+from jaxnn.estimators.options import seed_of
 from jaxnn.searching.studies import Study
 from jaxnn.system.checks import either, needs, whole_number
 from jaxnn.system.terminal import warn_caller
@@ -22,6 +23,9 @@ with needs("sklearn", "scikit-learn"):
 
 Results = Mapping[str, Any]
 """The `cv_results_` of all candidates so far."""
+
+BATCH = 8
+"""Candidates that Optuna proposes at a time."""
 
 Evaluate = Callable[..., Results]
 """Trains and scores candidates; further arguments are columns of the results."""
@@ -44,8 +48,9 @@ class SweepSearchCV(BaseSearchCV):
       param_distributions: name -> list of values, or distribution of SciPy; or a list of such.
       method: "random", "grid" (lists alone, all combinations), or "halving": `n_iter` candidates
         begin with few epochs, the best 1 / factor of them train for factor times as many, until the
-        last ones train for `max_iter` epochs.
-      n_iter: candidates of "random" and "halving".
+        last ones train for `max_iter` epochs. "optuna": what TPE proposes, of lists and SciPy's
+        uniform, loguniform and randint; needs the extra "optuna".
+      n_iter: candidates of all methods but "grid".
       factor: the ratio of two rungs of "halving".
       scoring: None (accuracy or r2), a name, a callable, or a list, tuple or dict of several, as in
         scikit-learn; predictions of all candidates come from one pass.
@@ -204,6 +209,53 @@ def halving(search: Any, evaluate: Evaluate) -> None:
     search.n_remaining_candidates_ = len(candidates)
 
 
+def optuna(search: Any, evaluate: Evaluate) -> None:
+    """Evaluates what Optuna's TPE sampler proposes, BATCH candidates at a time."""
+    with needs("optuna", "Optuna"):
+        from optuna import create_study
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
+
+    given = search.param_distributions
+    spaces = [given] if isinstance(given, Mapping) else list(given)
+    sampler = TPESampler(seed=seed_of(search.random_state) % 2**31, constant_liar=True)
+    study, count = create_study(sampler=sampler, direction="maximize"), 0
+    total = whole_number("n_iter", search.n_iter, 1)
+    while count < total:
+        trials = [study.ask() for _ in range(min(BATCH, total - count))]
+        candidates = [_proposed(trial, spaces) for trial in trials]
+        count += len(trials)
+        scores = _scores(search, evaluate(candidates))[-len(trials) :]
+        for trial, score in zip(trials, scores, strict=True):
+            if np.isfinite(score):
+                study.tell(trial, float(score))
+            else:
+                study.tell(trial, state=TrialState.FAIL)
+
+
+def _proposed(trial: Any, spaces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the candidate of a trial; options of a list are told by their places."""
+    which = trial.suggest_categorical("space", range(len(spaces))) if len(spaces) > 1 else 0
+    found = {}
+    for name, values in spaces[which].items():
+        key = f"{name} of {which}" if which else name
+        if not hasattr(values, "rvs"):
+            found[name] = values[trial.suggest_categorical(key, range(len(values)))]
+            continue
+        kind = getattr(getattr(values, "dist", None), "name", type(values).__name__)
+        if kind not in ("uniform", "loguniform", "reciprocal", "randint"):
+            raise ValueError(
+                f"param_distributions got {name} with {kind}; expected a list, or SciPy's uniform, "
+                "loguniform or randint, which Optuna knows"
+            )
+        low, high = (one.item() for one in map(np.asarray, values.support()))
+        if kind == "randint":
+            found[name] = trial.suggest_int(key, low, high)
+        else:
+            found[name] = trial.suggest_float(key, low, high, log=kind != "uniform")
+    return found
+
+
 def _drawn(search: Any) -> list[dict[str, Any]]:
     count = whole_number("n_iter", search.n_iter, 1)
     sampler = ParameterSampler(search.param_distributions, count, random_state=search.random_state)
@@ -226,5 +278,6 @@ STRATEGIES: dict[str, Callable[[Any, Evaluate], None]] = {
     "random": random,
     "grid": grid,
     "halving": halving,
+    "optuna": optuna,
 }
 """The method -> what evaluates its candidates. Add a row to add a method."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import loguniform
+from scipy.stats import loguniform, norm, randint, uniform
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -215,6 +215,27 @@ def test_a_halving_is_scikit_learns_with_epochs_as_its_resource(data, alone):
     assert ours.cv_results_["iter"][ours.best_index_] == 2
 
 
+@pytest.mark.slow
+def test_optuna_proposes_candidates_of_each_kind(data, alone):
+    x, y = data
+    space = [
+        {"learning_rate_init": loguniform(1e-4, 1e-1), "hidden_layer_sizes": [(4,), (8,)]},
+        {"alpha": uniform(0, 0.1), "batch_size": randint(20, 31)},
+    ]
+    options = {"method": "optuna", "n_iter": 12, "cv": 2, "random_state": 0, "refit": False}
+    search = SweepSearchCV(SHORT, space, **options).fit(x, y)
+    assert alone[0] == 0
+    found = search.cv_results_["params"]
+    assert len(found) == 12
+    assert {tuple(one) for one in found} == {tuple(one) for one in space}
+    assert all(1e-4 <= one.get("learning_rate_init", 1e-3) <= 1e-1 for one in found)
+    assert all(20 <= one.get("batch_size", 20) <= 30 for one in found)
+    again = SweepSearchCV(SHORT, space, **options).fit(x, y)
+    assert again.cv_results_["params"] == found
+    with pytest.raises(ValueError, match="param_distributions got alpha with norm; expected"):
+        SweepSearchCV(SHORT, {"alpha": norm()}, method="optuna", cv=2).fit(x, y)
+
+
 @pytest.mark.parametrize(
     ("estimator", "space", "why"),
     [
@@ -267,7 +288,10 @@ def test_a_candidate_that_diverges_is_last(data):
     [
         ({"n_iter": 0}, "n_iter got 0; expected a whole number >= 1"),
         ({"param_distributions": {"alpha": [-1.0]}}, "alpha got -1.0; expected a finite"),
-        ({"method": "hyperband"}, "method got 'hyperband'; expected 'random', 'grid' or 'halving'"),
+        (
+            {"method": "hyperband"},
+            "method got 'hyperband'; expected 'random', 'grid', 'halving' or 'optuna'",
+        ),
         ({"method": "halving", "factor": 1}, "factor got 1; expected a number > 1"),
         (
             {"method": "halving", "param_distributions": {"max_iter": [3, 4]}},
