@@ -156,12 +156,11 @@ class Watch(NamedTuple):
         waited = jnp.where(is_better, 0, self.waited + 1)
         is_over = waited >= numbers["patience"]
         is_stopped = is_over & ~jnp.asarray(goes_on, bool)
-        is_new = (self.stopped < 0) & is_stopped
         return Watch(
             best=jnp.minimum(loss, self.best),
             waited=jnp.where(is_over, 0, waited),
             plateaus=self.plateaus + (is_over & ~is_stopped),
-            stopped=jnp.where(is_new, epochs, self.stopped),
+            stopped=jnp.where(is_stopped, epochs, self.stopped),
         )
 
 

@@ -234,7 +234,10 @@ def _with_watch(
     curves = dict(zip(program.objective.curves(has_valid), values, strict=True))
     now, epoch = numbers | {"plateaus": train_state.watch.plateaus}, train_state.epoch
     goes_on = program.waits(now, epoch - 1)
-    watch = train_state.watch.updated(curves, numbers, epoch, goes_on)
+    new, old = train_state.watch.updated(curves, numbers, epoch, goes_on), train_state.watch
+    # a network that diverged was not stopped
+    is_trained = train_state.is_trained
+    watch = jax.tree.map(lambda new, old: jnp.where(is_trained, new, old), new, old)
     return train_state._replace(watch=watch)
 
 

@@ -94,7 +94,8 @@ def train_stretch(
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
-                    report(done, f"{COST.name} {curves[COST.name][done - 1]:.4f}")
+                    last = ends[1] if ends[1] > 0 else done
+                    report(done, f"{COST.name} {curves[COST.name][last - 1]:.4f}")
                     seconds, start = seconds + time.perf_counter() - start, time.perf_counter()
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))

@@ -178,6 +178,17 @@ def test_searching_with_patience_is_a_space_with_it(classes):
         jaxnn.search(space | {"monitor": "cost"}, *classes, patience=3, **options)
 
 
+@pytest.mark.filterwarnings("ignore:.*not finite")
+def test_a_network_that_diverges_is_not_stopped(classes):
+    setting = {"optimizer": "gd", "hidden": (8,), "batch_size": 20, "patience": 2}
+    settings = [setting | {"learning_rate": rate} for rate in (1e30, 0.05)]
+    study = jaxnn.sweep(settings, *classes, epochs=EPOCHS, progress=False)
+    assert study.diverged[0, 0] >= 0
+    assert study.stopped[:, 0].tolist()[0] == -1
+    assert study.trials[0].state == "PRUNED"
+    assert jaxnn.fit(settings[0], *classes, epochs=EPOCHS).diverged == study.diverged[0, 0]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
