@@ -94,8 +94,7 @@ def train_stretch(
                     is_ended = hook.interrupt is not None
                     if save is not None:
                         save(train_state, {name: values[:done] for name, values in curves.items()})
-                    last = ends[1] if ends[1] > 0 else done
-                    report(done, f"{COST.name} {curves[COST.name][last - 1]:.4f}")
+                    report(done, f"{COST.name} {_latest(curves[COST.name]):.4f}")
                     seconds, start = seconds + time.perf_counter() - start, time.perf_counter()
                     # later calls take about a quarter of a second
                     per_call = max(1, int(0.25 / seconds_per_epoch[-1]))
@@ -120,6 +119,12 @@ def train_stretch(
             )
             hook.warn()
     return is_ended or is_stopped()
+
+
+def _latest(curve: np.ndarray) -> float:
+    """Returns the last value that is known, or NaN."""
+    known = curve[np.isfinite(curve)]
+    return float(known[-1]) if known.size else np.nan
 
 
 def _one_call(
