@@ -55,16 +55,24 @@ def check_targets(full: Setting, data: Dataset, name: str) -> None:
             "it is a loss of the numbers themselves"
         )
     if objective.point is not None and name == "train":
-        _check_variation(data.original_y if full["targets"] == "standardised" else y, targets)
+        if full["targets"] == "standardised":
+            _check_variation(data.original_y, targets)
+        elif (exact := data.exact_y) is not None:
+            # raw targets may be constant, but not become so by rounding
+            _check_variation(y, targets, is_constant=exact.max(axis=0) == exact.min(axis=0))
     if callable(loss):
         _try_loss(loss, targets, jnp.result_type(float))
 
 
-def _check_variation(y: np.ndarray, targets: Targets) -> None:
-    """Raises ValueError if a real target does not vary, or less than devices can tell from 0."""
+def _check_variation(y: np.ndarray, targets: Targets, is_constant: Any = False) -> None:
+    """Raises ValueError if a real target does not vary, or less than devices can tell from 0.
+
+    Args:
+      is_constant: whether a target may be so, (K,).
+    """
     ranges = np.atleast_1d(y.max(axis=0).astype(np.float64) - y.min(axis=0))
     least = float(jnp.finfo(jnp.result_type(float)).tiny) * 1e6
-    small = np.flatnonzero(ranges < least).tolist()
+    small = np.flatnonzero((ranges < least) & ~np.asarray(is_constant)).tolist()
     if small:
         which = f"target {small[0]} of " if targets.shape else ""
         raise ValueError(

@@ -431,6 +431,9 @@ def test_targets_that_float32_cannot_tell_apart_are_trained_exactly():
         assert abs(fitted.predict(X) - y).max() < 20
         with pytest.raises(ValueError, match=r"do not vary, 1700000000 in all 70 .* of float32"):
             jaxnn.fit({"targets": "raw"}, data, epochs=1)
+        both = jaxnn.Dataset(X, np.stack([np.full(70, 2.5), y], axis=1))
+        with pytest.raises(ValueError, match=r"target 1 of targets that do not vary, 1700000000"):
+            jaxnn.fit({"targets": "raw"}, both, epochs=1)
         tiny = jaxnn.Dataset(X, 1e-41 * X[:, 0])
         with pytest.raises(ValueError, match="expected a range of 1e-32 at least"):
             jaxnn.fit({}, tiny, epochs=1)
@@ -494,3 +497,12 @@ def test_metrics_that_objectives_do_not_have_are_refused():
     settings = [{"loss": "squared"}, {"loss": "absolute"}]
     with pytest.raises(ValueError, match="'cost' for settings with the losses squared, absolute"):
         jaxnn.sweep(settings, SET, 0.3, epochs=1, metric="cost")
+
+
+def test_raw_targets_may_be_constant():
+    fitted = jaxnn.fit(
+        {"targets": "raw", "learning_rate": 0.1}, jaxnn.Dataset(X, np.full(70, 2.5)), epochs=200
+    )
+    np.testing.assert_allclose(fitted.predict(X), 2.5, atol=0.05)
+    # as in scikit-learn
+    assert fitted.curves["r2"][-1] == 0
