@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.estimators.lanes import train_together
+from jaxnn.estimators.lanes import Foreseen, train_together
 from jaxnn.estimators.learning import Arrays, Key, Order
 from jaxnn.estimators.networks import NetworkEstimator
 from jaxnn.estimators.options import seed_of
 from jaxnn.searching.studies import Study
 from jaxnn.system.checks import needs
-from jaxnn.training.fitted import Fitted
 
 with needs("sklearn", "scikit-learn"):
     import joblib
@@ -29,7 +28,7 @@ class Trained(NamedTuple):
       remark: why some candidates are left to scikit-learn's loop, or "".
     """
 
-    networks: dict[Key, Fitted]
+    networks: dict[Key, Foreseen]
     studies: list[Study]
     remark: str
 
@@ -71,7 +70,7 @@ def trained_ahead(
             continue
         key = joblib.hash((steps, _data_options(network)))
         groups.setdefault(key, (steps, []))[1].append(network)
-    networks: dict[Key, Fitted] = {}
+    networks: dict[Key, Foreseen] = {}
     studies: list[Study] = []
     known = [one for study in earlier for one in study.plan.programs]
     for steps, members in groups.values():

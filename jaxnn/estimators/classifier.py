@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.estimators.learning import Arrays
-from jaxnn.estimators.networks import NetworkEstimator
+from jaxnn.estimators.networks import NetworkEstimator, real_dataset
 from jaxnn.functional.metrics import ACCURACY
 from jaxnn.functional.objectives import Targets
 from jaxnn.system.checks import needs
@@ -14,6 +14,7 @@ from jaxnn.system.checks import needs
 with needs("sklearn", "scikit-learn"):
     from sklearn.base import ClassifierMixin
     from sklearn.utils.class_weight import compute_sample_weight
+    from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import (
         _check_partial_fit_first_call,
         check_classification_targets,
@@ -79,6 +80,7 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
 
     _metric = ACCURACY.name
     _typical = Targets(3)
+    _is_multilabel = False
     classes_: np.ndarray
 
     def __init__(
@@ -136,6 +138,7 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
         self.label_smoothing, self.decay_rate = label_smoothing, decay_rate
         self.decay_every, self.warmup = decay_every, warmup
 
+    @available_if(lambda estimator: estimator._may_go_on)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Trains for one epoch on some examples.
 
@@ -217,7 +220,17 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
 
     def _dataset(self, arrays: Arrays) -> Dataset:
         x, labels, weights = arrays
-        return Dataset(x, labels, None if self._is_multilabel else len(self.classes_), weights)
+        if self._is_multilabel:
+            return real_dataset(x, labels, weights)
+        return Dataset(x, labels, len(self.classes_), weights)
+
+    def _strata(self, targets: np.ndarray, num_valid: int) -> np.ndarray | None:
+        if self._is_multilabel:
+            return None
+        counts, least = np.bincount(targets), min(num_valid, len(targets) - num_valid)
+        # scikit-learn never takes shares of more than two classes; of two it insists on them
+        is_possible = counts.min() > 1 and least >= len(counts)
+        return self.classes_[targets] if is_possible or len(counts) == 2 else None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -20,24 +20,24 @@ from jaxnn.engine.devices import train_to_ends
 from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Options
-from jaxnn.estimators.learning import Arrays, Key, Learned, Order, digest
+from jaxnn.estimators.learning import Arrays, Key, Learned, Order, digest, kept_of
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.predictions import outputs
 from jaxnn.searching.studies import Study
 from jaxnn.training.fitted import Ensemble, Fitted
 from jaxnn.training.recipes import recipes
 
-_AHEAD: contextvars.ContextVar[Mapping[Key, Fitted] | None] = contextvars.ContextVar("ahead")
+_AHEAD: contextvars.ContextVar[Mapping[Key, "Foreseen"] | None] = contextvars.ContextVar("ahead")
 
 
-def found_ahead(order: Order) -> Fitted | None:
+def found_ahead(order: Order) -> "Foreseen | None":
     """Returns the network that was trained ahead by an order, if there is one."""
     known = _AHEAD.get(None)
     return known.get(order.key) if known else None
 
 
 @contextlib.contextmanager
-def ahead(networks: Mapping[Key, Fitted]) -> Iterator[None]:
+def ahead(networks: Mapping[Key, "Foreseen"]) -> Iterator[None]:
     """Keeps networks that were trained ahead while scikit-learn asks for them."""
     token = _AHEAD.set(networks)
     try:
@@ -48,9 +48,20 @@ def ahead(networks: Mapping[Key, Fitted]) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Foreseen(Fitted):
-    """A network whose outputs for some inputs are known: digest of the inputs -> outputs."""
+    """A network that was trained ahead.
+
+    Attributes:
+      known: digest of inputs -> its outputs for them.
+      is_stopped: whether it no longer improved.
+    """
 
     known: Mapping[Key, np.ndarray] = dataclasses.field(default_factory=dict)
+    is_stopped: bool = False
+
+    @property
+    def learned(self) -> Learned:
+        """What training would have made."""
+        return Learned(self, self.curves, kept_of(self), self.is_stopped)
 
     def outputs(self, x: Any) -> np.ndarray:
         """Returns known outputs, or computes them."""
@@ -65,7 +76,7 @@ def train_together(
     valid: Sequence[Arrays] | None,
     inputs: Sequence[Sequence[np.ndarray]],
     known: Sequence[PlannedProgram],
-) -> tuple[Study, dict[Key, Fitted]]:
+) -> tuple[Study, dict[Key, Foreseen]]:
     """Trains candidates on folds, as lanes.
 
     Args:
@@ -126,12 +137,13 @@ def learn_several(order: Order, seed: int, count: int) -> Learned:
     with open_job(study, options, feed, count * order.epochs) as job:
         train_to_ends(job, job.add([order.setting], prepared, plan))
     networks = [study.fitted(0, repeat) for repeat in range(count)]
-    return Learned(Ensemble(networks), networks[0].curves, {})
+    is_stopped = bool((study.stopped >= 0).all())
+    return Learned(Ensemble(networks), networks[0].curves, {}, is_stopped)
 
 
 def _by_key(
     study: Study, orders: Sequence[Sequence[Order]], inputs: Sequence[Sequence[np.ndarray]]
-) -> dict[Key, Fitted]:
+) -> dict[Key, Foreseen]:
     """Returns the networks of a study, with their outputs for some inputs, by their orders."""
     known: dict[tuple[int, int], dict[Key, np.ndarray]] = {}
     for fold, asked in enumerate(inputs):
@@ -139,11 +151,13 @@ def _by_key(
             name, data = digest(x), Dataset(x, np.zeros(len(x), int), 2)
             for lane, found in outputs(study, data, fold):
                 known.setdefault(lane, {})[name] = found
-    networks: dict[Key, Fitted] = {}
+    networks: dict[Key, Foreseen] = {}
     for (row, fold), own in known.items():
         fitted = study.fitted(row, fold)
         fields = {one.name: getattr(fitted, one.name) for one in dataclasses.fields(fitted)}
-        networks[orders[row][fold].key] = Foreseen(**fields, known=own)
+        is_stopped = bool(study.stopped[row, fold] >= 0)
+        made = Foreseen(**fields, known=own, is_stopped=is_stopped)
+        networks[orders[row][fold].key] = made
     return networks
 
 

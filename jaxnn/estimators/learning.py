@@ -1,7 +1,7 @@
 """Training for the estimators: one network, which may go on from an earlier one."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -34,12 +34,14 @@ class Learned(NamedTuple):
       fitted: the network, or several.
       curves: name -> (E,); of several networks, those of the first.
       kept: the state, to go on from; nothing of several networks.
+      is_stopped: whether the network, or each of several, no longer improved.
       is_interrupted: whether Ctrl-C ended the training.
     """
 
     fitted: Fitted | Ensemble
     curves: dict[str, np.ndarray]
     kept: Kept
+    is_stopped: bool
     is_interrupted: bool = False
 
 
@@ -55,6 +57,13 @@ class Material(NamedTuple):
     parts: Sequence[Arrays]
     data: Sequence[Dataset]
     key: Key
+
+    @classmethod
+    def of(cls, parts: Sequence[Arrays], made: Callable[[Arrays], Dataset]) -> "Material":
+        """Returns the examples of some arrays, without those of weight 0."""
+        parts = [_counted(*one) for one in parts]
+        key = digest(*(array for part in parts for array in part))
+        return cls(parts, [made(one) for one in parts], key)
 
 
 class Order(NamedTuple):
@@ -89,6 +98,13 @@ class Order(NamedTuple):
         """What tells the network from others: two orders of one key make the same network."""
         rest = sorted(self.setting.items()), self.epochs, self.seed, self.keep, self.metric
         return digest(about=f"{rest} {self.data[0].targets} {self.material.key.hex()}")
+
+
+def _counted(x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> Arrays:
+    if weights is None or (weights > 0).all():
+        return x, targets, weights
+    rows = np.flatnonzero(weights)
+    return x[rows], targets[rows], weights[rows]
 
 
 def digest(*arrays: np.ndarray | None, about: str = "") -> Key:
@@ -149,7 +165,13 @@ def learn(
         keep=found.append,
     )
     state, curves = found[0].train_state, found[0].curves
-    return Learned(fitted_of(setup, recipe, state, curves), curves, _kept(state), is_interrupted)
+    return Learned(
+        fitted_of(setup, recipe, state, curves),
+        curves,
+        _kept(state),
+        is_stopped=int(state.stopped) >= 0,
+        is_interrupted=is_interrupted,
+    )
 
 
 def kept_of(fitted: Fitted) -> Kept:

@@ -1,23 +1,21 @@
 """What classifier and regressor have in common: data, going on, attributes and pickling."""
 
 import math
+import warnings
 from typing import Any, Self
 
 import numpy as np
 
+from jaxnn.data.datasets import Dataset
 from jaxnn.estimators.attributes import FittedNetwork
 from jaxnn.estimators.lanes import found_ahead, learn_several
-from jaxnn.estimators.learning import Arrays, Learned, Material, Order, digest, kept_of, learn
-from jaxnn.estimators.options import flag, seed_of, setting_of, share
-from jaxnn.functional.metrics import COST, METRICS
+from jaxnn.estimators.learning import Arrays, Kept, Learned, Material, Order, learn
+from jaxnn.estimators.options import check_options, seed_of, setting_of
 from jaxnn.functional.objectives import Targets
 from jaxnn.system.arrays import host_array
-from jaxnn.system.checks import check_fits, needs, whole_number
-from jaxnn.system.terminal import warn_caller
-from jaxnn.training.hooks import EpochInfo
+from jaxnn.system.checks import check_fits, needs
 
 with needs("sklearn", "scikit-learn"):
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
     from sklearn.utils.validation import (
         _check_sample_weight,
@@ -39,24 +37,31 @@ class NetworkEstimator(FittedNetwork):
       _encoded(y): returns targets as a `Dataset` has them.
       _weighted(y, weights): returns the weights with those of classes.
       _dataset(arrays): returns the `Dataset` of `Arrays`.
+      _strata(targets, num_valid): returns the classes of encoded targets, of which a validation set
+        of some size gets equal shares; None draws it regardless of them.
     """
 
     _metric: str
     _typical: Targets
     _is_real = False
 
-    def setting(self, num_examples: int, targets: Targets | None = None) -> dict[str, Any]:
+    def setting(
+        self, num_examples: int, targets: Targets | None = None, weight: float = 1.0
+    ) -> dict[str, Any]:
         """Returns the options as a setting of `jaxnn.fit`.
 
         Args:
           num_examples: the size of the training set.
           targets: what its targets are, as `jaxnn.Dataset.targets`; None is three classes, or one
             real target.
+          weight: the mean weight of its examples.
 
         Raises:
           ValueError: naming the bad option.
         """
-        return setting_of(self.get_params(deep=False), num_examples, targets or self._typical)
+        options = self.get_params(deep=False)
+        targets = self._typical if targets is None else targets
+        return setting_of(options, num_examples, targets, metric=self._metric, weight=weight)
 
     def fit(
         self,
@@ -77,31 +82,25 @@ class NetworkEstimator(FittedNetwork):
             the place of the part of X that would be set aside.
 
         Warns:
-          ConvergenceWarning: the network diverged, or was still improving after `max_iter` epochs.
+          ConvergenceWarning: the network diverged, or training ended after `max_iter` epochs.
         """
-        goes_on = flag("warm_start", self.warm_start) and hasattr(self, "fitted_")
+        earlier = self._earlier() if self.warm_start else {}
         material, seed = self.material(
-            X, y, sample_weight, X_val=X_val, y_val=y_val, goes_on=goes_on
+            X, y, sample_weight, X_val=X_val, y_val=y_val, goes_on=bool(earlier)
         )
         order = self.order(material, seed)
-        count = whole_number("n_networks", self.n_networks, 1)
-        is_shuffled = flag("shuffle", self.shuffle)
-        is_usual = count == 1 and is_shuffled and not goes_on
+        is_usual = self.n_networks == 1 and self.shuffle and not earlier
         ready = found_ahead(order) if is_usual else None
         if ready is not None:
-            learned = Learned(ready, ready.curves, kept_of(ready))
-        elif count == 1:
-            known = {name: self._kept[name] for name in ("params", "state")} if goes_on else {}
-            hook = self._say if self.verbose else None
-            learned = learn(order, seed, is_shuffled=is_shuffled, on_epoch=hook, previous=known)
-        elif is_shuffled and not goes_on:
-            learned = learn_several(order, seed, count)
+            learned = ready.learned
+        elif self.n_networks > 1:
+            learned = learn_several(order, seed, int(self.n_networks))
         else:
-            raise ValueError(
-                f"n_networks got {count}; expected 1 with warm_start, or without shuffle"
-            )
-        self._take(learned, order.data[0], goes_on)
-        self._tell(learned, order.epochs)
+            # the optimizer begins anew, as in scikit-learn
+            known = {name: earlier[name] for name in ("params", "state") if name in earlier}
+            learned = self._learned(order, seed, previous=known)
+        self._take(learned, order.data[0], bool(earlier))
+        self._tell(learned)
         return self
 
     def material(
@@ -119,29 +118,37 @@ class NetworkEstimator(FittedNetwork):
         Args:
           X, y, sample_weight, X_val, y_val: as in `fit`.
           goes_on: whether training goes on from an earlier call.
+
+        Raises:
+          ValueError: bad options or examples.
         """
-        x, targets, weights = self._checked(X, y, sample_weight, reset=not goes_on)
-        self._learn(targets, goes_on)
-        arrays = x, self._encoded(targets), self._weighted(targets, weights)
+        check_options(self.get_params(deep=False))
+        if self.n_networks > 1 and (self.warm_start or not self.shuffle):
+            raise ValueError(
+                f"n_networks got {self.n_networks}; expected 1 with warm_start, or without shuffle"
+            )
         seed = seed_of(self.random_state)
+        x, targets, weights = self._checked(X, y, sample_weight, reset=not goes_on)
+        self._learn(targets, goes_on=goes_on)
+        arrays = x, self._encoded(targets), self._weighted(targets, weights)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val got one of the two; expected both, or neither")
         if X_val is not None:
             x, targets, _ = self._checked(X_val, y_val, None, reset=False)
             parts = [arrays, (x, self._encoded(targets), None)]
         else:
-            parts = self._set_aside(arrays, seed)
-        key = digest(*(array for part in parts for array in part))
-        return Material(parts, [self._dataset(one) for one in parts], key), seed
+            parts = self._set_aside(arrays, seed) if self.early_stopping else [arrays]
+        return Material.of(parts, self._dataset), seed
 
     def order(self, material: Material, seed: int) -> Order:
         """Returns what `fit` trains by, from what `material` returned for the same options."""
         train = material.data[0]
+        weight = float(train.host_weights().mean(dtype=np.float64))
         is_any = self.random_state is None and not self.early_stopping
         return Order(
-            setting=self.setting(len(train), train.targets),
+            setting=self.setting(len(train), train.targets, weight),
             material=material,
-            epochs=whole_number("max_iter", self.max_iter, 1),
+            epochs=int(self.max_iter),
             seed=None if is_any else seed,
             keep="best" if self.early_stopping else "last",
             metric=self._metric,
@@ -160,47 +167,70 @@ class NetworkEstimator(FittedNetwork):
         options = {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32)}
         return _dense(validate_data(self, unmasked(X, "X"), reset=False, **options), "X")
 
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether it has `partial_fit`, for which scikit-learn and its users look."""
+        return bool(self.n_networks == 1 and self.solver != "lbfgs")
+
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Trains for one epoch on some examples, with all that is known of earlier ones."""
-        if flag("early_stopping", self.early_stopping):
+        check_options(self.get_params(deep=False))
+        if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        is_first = not hasattr(self, "fitted_")
-        x, y, weights = self._checked(X, y, sample_weight, reset=is_first)
-        data = self._dataset((x, self._encoded(y), self._weighted(y, weights)))
-        setting = self.setting(len(data), data.targets)
-        is_known = setting["inputs"] != "raw" or setting.get("targets") == "standardised"
-        if is_known or self.n_networks != 1:
+        earlier = self._earlier()
+        x, y, weights = self._checked(X, y, sample_weight, reset=not earlier)
+        arrays = x, self._encoded(y), self._weighted(y, weights)
+        material = Material.of([arrays], self._dataset)
+        order = self.order(material, seed_of(self.random_state))
+        setting = {**order.setting, "patience": None}
+        if setting["inputs"] != "raw" or setting.get("targets") == "standardised":
             raise ValueError(
-                "partial_fit came with inputs or targets that are not raw, or with several "
-                "networks; expected the defaults, since statistics of all data are not known"
+                "partial_fit came with inputs or targets that are not raw; expected the defaults, "
+                "since statistics of all data are not known"
             )
-        setting["patience"] = None
         if setting["decay_schedule"] == "plateau":
             setting["decay_schedule"] = "none"
-        seed = seed_of(self.random_state)
-        order = Order(setting, Material([], [data], b""), 1, seed, "last", self._metric)
-        learned = learn(
+        learned = self._learned(
+            order._replace(setting=setting, epochs=1), seed_of(self.random_state),
+            previous=earlier, max_epochs=order.epochs + 1,
+        )  # fmt: skip
+        self._take(learned, order.data[0], bool(earlier))
+        return self
+
+    def _earlier(self) -> Kept:
+        """Returns what training goes on from; nothing before the first call."""
+        kept: Kept = getattr(self, "_kept", {})
+        if hasattr(self, "fitted_") and not kept:
+            raise ValueError(
+                "training cannot go on from several networks; expected an estimator that was "
+                "fitted with n_networks=1, or a new one"
+            )
+        return kept
+
+    def _learned(
+        self, order: Order, seed: int, *, previous: Kept, max_epochs: int | None = None
+    ) -> Learned:
+        """Trains one network, see `learn`."""
+        return learn(
             order,
             seed,
-            is_shuffled=flag("shuffle", self.shuffle),
+            is_shuffled=bool(self.shuffle),
             on_epoch=self._say if self.verbose else None,
-            previous={} if is_first else self._kept,
-            max_epochs=whole_number("max_iter", self.max_iter, 1) + 1,
+            previous=previous,
+            max_epochs=max_epochs,
         )
-        self._take(learned, data, not is_first)
-        return self
 
     def _set_aside(self, arrays: Arrays, seed: int) -> list[Arrays]:
         """Returns the examples to train on, and those that early stopping sets aside."""
-        if not flag("early_stopping", self.early_stopping):
-            return [arrays]
         x, targets, weights = arrays
-        size = share("validation_fraction", self.validation_fraction)
-        classes = targets if targets.dtype.kind == "i" else None
+        num_valid = math.ceil(self.validation_fraction * len(x))
         rows = train_test_split(
-            np.arange(len(x)), test_size=size, random_state=seed, stratify=classes
+            np.arange(len(x)),
+            test_size=self.validation_fraction,
+            random_state=seed,
+            stratify=self._strata(targets, num_valid),
         )
-        if len(rows[1]) < 2:
+        if num_valid < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
@@ -223,7 +253,9 @@ class NetworkEstimator(FittedNetwork):
             y = column_or_1d(y, warn=True)
         weights = None
         if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, x, dtype=np.float64)
+            weights = _check_sample_weight(
+                sample_weight, x, dtype=np.float64, ensure_non_negative=True
+            )
             if not weights.any():
                 raise ValueError("sample_weight got zeros alone; expected an example that counts")
         return _dense(x, "X"), _dense(y, "y"), weights
@@ -233,35 +265,17 @@ class NetworkEstimator(FittedNetwork):
         check_is_fitted(self)
         return self.inputs_of(X)
 
-    def _say(self, info: EpochInfo) -> None:
-        print(f"Iteration {info.epoch}, loss = {info.values[COST.name]:.8f}")
-        score = info.values.get(METRICS[self._metric].valid)
-        if score is not None:
-            print(f"Validation score: {score:f}")
-
-    def _tell(self, learned: Learned, epochs: int) -> None:
-        """Warns of a network that diverged, was interrupted, or was still improving."""
-        steps = [one.diverged for one in self._networks if one.diverged is not None]
-        if steps:
-            warn_caller(
-                f"the network diverged: its cost stopped being finite at step {steps[0]}, and "
-                "training ended there; consider a lower learning_rate_init, or "
-                'inputs="standardised"',
-                category=ConvergenceWarning,
-            )
-        elif learned.is_interrupted:
-            warn_caller("Training interrupted by user.")
-        elif self.n_iter_ == epochs and self._networks[0].setting["patience"] is not None:
-            warn_caller(
-                f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the optimization "
-                "hasn't converged yet.",
-                category=ConvergenceWarning,
-            )
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def real_dataset(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Dataset:
+    """Returns a `Dataset` of numbers or labels, where rows with a single 1 are nothing special."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="y got one-hot floats")
+        return Dataset(x, y, weights=weights)
 
 
 def _dense(x: Any, name: str) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.functional.metrics import ACCURACY, COST, R2
-from jaxnn.functional.objectives import Targets
-from jaxnn.settings.hyperparameters import HYPERPARAMETERS
+from jaxnn.functional.metrics import COST, METRICS
+from jaxnn.functional.objectives import OBJECTIVES, Targets
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, is_real
 from jaxnn.settings.traced import check_representable
 from jaxnn.system.checks import needs, whole_number
 
@@ -55,13 +55,22 @@ LARGEST_PATIENCE = 1e9
 """The epochs for which "adaptive" waits if n_iter_no_change is infinite."""
 
 
-def setting_of(options: Mapping[str, Any], num_examples: int, targets: Targets) -> dict[str, Any]:
+def setting_of(
+    options: Mapping[str, Any],
+    num_examples: int,
+    targets: Targets,
+    *,
+    metric: str,
+    weight: float = 1.0,
+) -> dict[str, Any]:
     """Returns the options of an estimator as a setting of `fit`.
 
     Args:
       options: name -> value, as from `get_params`; those of a setting alone are used.
       num_examples: the size of the training set.
       targets: what its targets are.
+      metric: the name of the metric of validation scores, which a loss must have.
+      weight: the mean weight of its examples.
 
     Raises:
       ValueError: naming the bad option.
@@ -71,17 +80,19 @@ def setting_of(options: Mapping[str, Any], num_examples: int, targets: Targets) 
     setting["batch_size"] = min(setting["batch_size"], num_examples)
     if setting["loss"] == "log_loss":
         setting["loss"] = "sigmoid" if targets.is_real or targets.num_classes == 2 else "softmax"
+    loss = setting["loss"]
+    fine = [name for name, one in OBJECTIVES.items() if metric in one.measures]
+    if isinstance(loss, str) and loss not in fine:
+        allowed = ", ".join(map(repr, fine))
+        raise ValueError(f"loss got {loss!r}, which does not measure {metric}; expected {allowed}")
     for name in ("decay_rate", "targets"):
         if setting.get(name) is None:
             setting.pop(name, None)
     setting |= _of_sgd(options, setting, num_examples)
-    # scikit-learn's gradient is that of a sum over targets, ours of a mean
-    num_targets = math.prod(targets.shape) if setting["loss"] == "squared" else 1
-    setting["l2"] = setting["l2"] / setting["batch_size"] / num_targets
-    if options["solver"] in ("sgd", "gd"):
-        setting["learning_rate"] = setting["learning_rate"] * num_targets
-    metric = R2 if targets.is_real and setting["loss"] != "sigmoid" else ACCURACY
-    setting["monitor"] = metric.valid if options["early_stopping"] else COST.name
+    # scikit-learn divides the penalty by the weights of a mini-batch
+    setting["l2"] = setting["l2"] / setting["batch_size"] / weight
+    setting |= _of_sum(setting, math.prod(targets.shape))
+    setting["monitor"] = METRICS[metric].valid if options["early_stopping"] else COST.name
     for option, name in SETTING_NAMES.items():
         value = setting.get(name)
         if HYPERPARAMETERS[name].is_number and value is not None:
@@ -104,6 +115,21 @@ def _of_sgd(options: Mapping[str, Any], setting: Mapping[str, Any], num: int) ->
         more |= {"decay_rate": float(num), "decay_every": 1.0}
     if options["learning_rate"] == "adaptive":
         more |= {"decay_rate": 0.2, "patience": setting["patience"] or LARGEST_PATIENCE}
+    return more
+
+
+def _of_sum(setting: Mapping[str, Any], num_targets: int) -> dict[str, Any]:
+    """Returns what differs since scikit-learn's gradient is that of a sum over real targets.
+
+    The losses of `fit` are means over them. Labels are summed in both.
+    """
+    loss = setting["loss"]
+    if not isinstance(loss, str) or OBJECTIVES[loss].point is None:
+        return {}
+    scaled = {name: setting[name] for name in ("l2", "epsilon", "clip_norm")}
+    more = {name: value / num_targets for name, value in scaled.items() if value is not None}
+    if setting["optimizer"] in ("gd", "momentum", "nesterov"):
+        more["learning_rate"] = setting["learning_rate"] * num_targets
     return more
 
 
@@ -131,6 +157,8 @@ def _checked(option: str, given: Any) -> Any:
     if not is_fine and not rule.is_valid(value):
         for theirs, ours in words.items():
             allowed = allowed.replace(repr(ours), repr(theirs))
+        if isinstance(given, str) and given == "lbfgs":
+            allowed += "; 'adam' with a higher learning_rate_init comes next to it"
         raise ValueError(f"{option} got {given!r}; expected {allowed}")
     return float(value) if rule.is_number and value is not None else value
 
@@ -146,19 +174,31 @@ def _check_representable(option: str, given: Any, value: float) -> None:
         ) from None
 
 
-def flag(name: str, value: Any) -> bool:
-    """Returns an option that is true or false; raises ValueError if it is neither."""
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} got {value!r}; expected True or False")
-    return bool(value)
+_FLAGS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping")
+_COUNTS = ("max_iter", "max_fun", "n_networks")
 
 
-def share(name: str, value: Any) -> float:
-    """Returns an option that is a share between 0 and 1; raises ValueError if it is none."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not 0 < value < 1:
-        raise ValueError(f"{name} got {value!r}; expected a number between 0 and 1")
-    return float(value)
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raises ValueError for a bad option among those that no setting has."""
+    for name in _FLAGS:
+        _expect(name, options[name], isinstance(options[name], bool | np.bool_), "True or False")
+    for name in _COUNTS:
+        whole_number(name, options[name], 1)
+    share, said, weights = (
+        options.get(name) for name in ("validation_fraction", "verbose", "class_weight")
+    )
+    is_share = share is not None and is_real(share) and 0 < share < 1
+    _expect("validation_fraction", share, is_share, "a number between 0 and 1")
+    is_said = isinstance(said, int | np.integer | np.bool_) and bool(said >= 0)
+    _expect("verbose", said, is_said, "True, False, or a whole number >= 0")
+    is_word = isinstance(weights, str) and weights == "balanced"
+    is_weight = weights is None or is_word or isinstance(weights, Mapping | list)
+    _expect("class_weight", weights, is_weight, "None, 'balanced', or a dict of label -> weight")
+
+
+def _expect(name: str, value: Any, is_fine: bool, allowed: str) -> None:
+    if not is_fine:
+        raise ValueError(f"{name} got {value!r}; expected {allowed}")
 
 
 def seed_of(random_state: Any) -> int:

@@ -6,13 +6,14 @@ import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.estimators.learning import Arrays
-from jaxnn.estimators.networks import NetworkEstimator
+from jaxnn.estimators.networks import NetworkEstimator, real_dataset
 from jaxnn.functional.metrics import R2
 from jaxnn.functional.objectives import Targets
 from jaxnn.system.checks import needs
 
 with needs("sklearn", "scikit-learn"):
     from sklearn.base import RegressorMixin
+    from sklearn.utils.metaestimators import available_if
 
 
 class JaxMLPRegressor(RegressorMixin, NetworkEstimator):
@@ -100,14 +101,19 @@ class JaxMLPRegressor(RegressorMixin, NetworkEstimator):
         self.clip_norm, self.decay_rate = clip_norm, decay_rate
         self.decay_every, self.warmup = decay_every, warmup
 
+    @available_if(lambda estimator: estimator._may_go_on)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Trains for one epoch on some examples."""
         return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predictions (N,), or (N, K)."""
+        """Predictions (N,), or (N, K), in the float type of X; in float64 of standardised targets.
+
+        Those may be too large for a coarse type, such as times since 1970.
+        """
         inputs = self._inputs(X)
-        return self.fitted_.predict(inputs)
+        found, is_raw = self.fitted_.predict(inputs), self._networks[0].target_statistics is None
+        return found.astype(inputs.dtype) if is_raw else found
 
     def _learn(self, y: np.ndarray, goes_on: bool) -> None:
         """Raises ValueError if the number of targets changes where training goes on."""
@@ -122,5 +128,7 @@ class JaxMLPRegressor(RegressorMixin, NetworkEstimator):
         return weights
 
     def _dataset(self, arrays: Arrays) -> Dataset:
-        x, targets, weights = arrays
-        return Dataset(x, targets, weights=weights)
+        return real_dataset(*arrays)
+
+    def _strata(self, targets: np.ndarray, num_valid: int) -> np.ndarray | None:
+        return None
