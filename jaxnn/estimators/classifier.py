@@ -168,6 +168,10 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
         Raises:
           ValueError: the network's outputs for these inputs are not finite.
         """
+        if callable(self._networks[0].setting["loss"]):
+            # whose outputs may be no logits
+            found: np.ndarray = self.classes_[self.fitted_.predict(self._inputs(X))]
+            return found
         probabilities = self.predict_proba(X)
         if not np.isfinite(probabilities).all():
             bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
