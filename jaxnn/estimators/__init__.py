@@ -3,7 +3,8 @@
 What belongs here speaks scikit-learn's language; training and searching belong to other folders.
 
 Files, in reading order: `options` (scikit-learn's options as a setting), `learning` (training that
-may go on), `networks` (what both estimators do), `classifier` (`JaxMLPClassifier`), `regressor`
+may go on), `several` (networks that differ in their seeds), `attributes` (those of a fitted
+estimator), `networks` (what both estimators do), `classifier` (`JaxMLPClassifier`), `regressor`
 (`JaxMLPRegressor`), `search_cv` (`SweepSearchCV`).
 """
 

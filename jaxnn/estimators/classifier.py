@@ -168,11 +168,13 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
         Raises:
           ValueError: the network's outputs for these inputs are not finite.
         """
+        inputs = self._inputs(X)
+        labels: np.ndarray
         if callable(self._networks[0].setting["loss"]):
-            # whose outputs may be no logits
-            found: np.ndarray = self.classes_[self.fitted_.predict(self._inputs(X))]
-            return found
-        probabilities = self.predict_proba(X)
+            # its outputs may be no logits
+            labels = self.classes_[self.fitted_.predict(inputs)]
+            return labels
+        probabilities = self.fitted_.predict_proba(inputs)
         if not np.isfinite(probabilities).all():
             bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
             raise ValueError(
@@ -181,7 +183,7 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
             )
         if self._is_multilabel:
             return (probabilities > 0.5).astype(int)
-        labels: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
+        labels = self.classes_[probabilities.argmax(axis=1)]
         return labels
 
     def _learn(self, y: np.ndarray, goes_on: bool) -> None:

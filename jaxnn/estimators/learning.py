@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxnn.compiled.steps import TrainState
 from jaxnn.data.datasets import Dataset
+from jaxnn.system.arrays import own
 from jaxnn.system.draws import from_words
 from jaxnn.training.fitted import Ensemble, Fitted
 from jaxnn.training.fitting import fitted_of
@@ -204,7 +205,7 @@ def _continued(first: TrainState, previous: Kept) -> TrainState:
                 f"expected {[leaf.shape for leaf in old]}: options of structure must not change "
                 "if training goes on"
             )
-        # not an alias of NumPy's memory, since training donates its input
-        placed = jax.device_put(leaves, may_alias=False)
+        # copies, since training donates its input
+        placed = [own(leaf, like.dtype) for leaf, like in zip(leaves, old, strict=True)]
         changes[name] = jax.tree.unflatten(jax.tree.structure(new), placed)
     return first._replace(**changes)

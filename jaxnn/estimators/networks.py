@@ -256,8 +256,6 @@ class NetworkEstimator(FittedNetwork):
             weights = _check_sample_weight(
                 sample_weight, x, dtype=np.float64, ensure_non_negative=True
             )
-            if not weights.any():
-                raise ValueError("sample_weight got zeros alone; expected an example that counts")
         return _dense(x, "X"), _dense(y, "y"), weights
 
     def _inputs(self, X: Any) -> np.ndarray:

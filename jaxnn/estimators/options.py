@@ -80,11 +80,10 @@ def setting_of(
     setting["batch_size"] = min(setting["batch_size"], num_examples)
     if setting["loss"] == "log_loss":
         setting["loss"] = "sigmoid" if targets.is_real or targets.num_classes == 2 else "softmax"
-    loss = setting["loss"]
     fine = [name for name, one in OBJECTIVES.items() if metric in one.measures]
-    if isinstance(loss, str) and loss not in fine:
-        allowed = ", ".join(map(repr, fine))
-        raise ValueError(f"loss got {loss!r}, which does not measure {metric}; expected {allowed}")
+    if isinstance(setting["loss"], str) and setting["loss"] not in fine:
+        allowed = _in_their_words("loss", ", ".join(map(repr, fine)))
+        raise ValueError(f"loss got {options['loss']!r}; expected one of {allowed}, or a function")
     for name in ("decay_rate", "targets"):
         if setting.get(name) is None:
             setting.pop(name, None)
@@ -155,12 +154,17 @@ def _checked(option: str, given: Any) -> Any:
     elif option in ("decay_rate", "targets"):
         is_fine = value is None
     if not is_fine and not rule.is_valid(value):
-        for theirs, ours in words.items():
-            allowed = allowed.replace(repr(ours), repr(theirs))
+        allowed = _in_their_words(option, allowed)
         if isinstance(given, str) and given == "lbfgs":
             allowed += "; 'adam' with a higher learning_rate_init comes next to it"
         raise ValueError(f"{option} got {given!r}; expected {allowed}")
     return float(value) if rule.is_number and value is not None else value
+
+
+def _in_their_words(option: str, allowed: str) -> str:
+    for theirs, ours in WORDS.get(option, {}).items():
+        allowed = allowed.replace(repr(ours), repr(theirs))
+    return allowed
 
 
 def _check_representable(option: str, given: Any, value: float) -> None:
