@@ -3,9 +3,9 @@
 What belongs here speaks scikit-learn's language; training and searching belong to other folders.
 
 Files, in reading order: `options` (scikit-learn's options as a setting), `learning` (training that
-may go on), `several` (networks that differ in their seeds), `attributes` (those of a fitted
-estimator), `networks` (what both estimators do), `classifier` (`JaxMLPClassifier`), `regressor`
-(`JaxMLPRegressor`), `search_cv` (`SweepSearchCV`).
+may go on), `attributes` (what a fitted estimator shows), `lanes` (networks trained together),
+`networks` (what both estimators do), `classifier` (`JaxMLPClassifier`), `regressor`
+(`JaxMLPRegressor`), `candidates` (those of a search), `search_cv` (`SweepSearchCV`).
 """
 
 from jaxnn.estimators.classifier import JaxMLPClassifier

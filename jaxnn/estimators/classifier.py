@@ -27,10 +27,16 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
 
     Options that MLPClassifier has mean what they mean there, and have its defaults. Differences:
 
-    - solver "lbfgs" is refused, and with it max_fun is not used. `momentum` must be below 1.
-    - Random numbers differ, and biases start at 0.
+    - solver "lbfgs" is refused, and with it max_fun is not used. `momentum` must be below 1, and
+      there must be two classes.
+    - Random numbers differ, and biases start at 0. Weights are in JAX's default float type, float32.
     - `loss_curve_`, and `tol` without `early_stopping`, are without the penalty of `alpha`.
-    - Of equally good epochs, `early_stopping` keeps the one of the lowest validation cost.
+      With a `tol` of 0, an epoch as good as the best is no improvement.
+    - Of equally good epochs, `early_stopping` keeps the one of the lowest validation cost. It sets
+      aside an equal share of three and more classes as well, if they have enough examples.
+    - `warm_start` begins anew to wait for an improvement. `partial_fit` goes on with new orders.
+    - Where the learning rate of "sgd" changes, momentum averages gradients, not steps; "adaptive"
+      ends when the rate divided by 1 - momentum is at most 1e-6.
     - A network that diverged is kept as it was before, with a warning.
 
     Args:
@@ -56,9 +62,9 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
       warm_start: whether `fit` goes on from the weights of the last call.
       class_weight: None, "balanced", or a dict of label -> weight.
       loss: "log_loss" is "sigmoid" for two classes and for labels, else "softmax". It may be one of
-        these, or a function, see `jaxnn.settings`.
+        these, or a function, see `jaxnn.settings`, whose outputs are not taken for probabilities.
       n_networks: so many networks that differ in their seeds are trained at once, as lanes, and
-        their probabilities averaged.
+        their probabilities averaged. Curves are those of the first; none goes on.
       dropout, batch_norm, inputs, init, weight_decay, clip_norm, label_smoothing, decay_rate,
         decay_every, warmup: as in a setting of `jaxnn.fit`; a decay_rate of None is its default.
 
@@ -67,7 +73,8 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
       fitted_: the network, a `jaxnn.Fitted`, or of several a `jaxnn.Ensemble`.
       coefs_, intercepts_: the weights (units in, units out) and biases of each layer.
       loss_curve_: the cost of every epoch; loss_ is the last, best_loss_ the least.
-      validation_scores_, best_validation_score_: accuracies, if there is a validation set.
+      validation_scores_: accuracies, if there is a validation set; best_validation_score_ is the
+        greatest of the last call.
       n_iter_, t_: epochs, and examples seen.
       n_features_in_, feature_names_in_, n_layers_, n_outputs_, out_activation_: as in scikit-learn.
 

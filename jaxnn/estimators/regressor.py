@@ -20,7 +20,8 @@ class JaxMLPRegressor(RegressorMixin, NetworkEstimator):
     """A network of dense layers with the options of scikit-learn's MLPRegressor, and more.
 
     Options that MLPRegressor has mean what they mean there, and have its defaults; for what differs
-    see `JaxMLPClassifier`.
+    see `JaxMLPClassifier`. Of several targets the gradient is that of a sum over them, as in
+    scikit-learn, and the cost a mean.
 
     Args:
       loss: "squared_error", "poisson", "absolute_error", "huber", "quantile", or a function, see
