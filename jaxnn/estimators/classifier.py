@@ -29,7 +29,7 @@ class JaxMLPClassifier(ClassifierMixin, NetworkEstimator):
 
     - solver "lbfgs" is refused, and with it max_fun is not used. `momentum` must be below 1, and
       there must be two classes.
-    - Random numbers differ, and biases start at 0. Weights are in JAX's default float type, float32.
+    - Random numbers differ, and biases start at 0. Weights are float32 unless JAX's x64 is on.
     - `loss_curve_`, and `tol` without `early_stopping`, are without the penalty of `alpha`.
       With a `tol` of 0, an epoch as good as the best is no improvement.
     - Of equally good epochs, `early_stopping` keeps the one of the lowest validation cost. It sets
