@@ -192,12 +192,24 @@ def decayed(setting, now, epochs):
         "exponential": k**t,
         "inverse_sqrt": 1 / np.sqrt(1 + k * t),
         "power": (1 + k * t) ** -setting["decay_power"],
-        # it has not waited long enough in a few epochs
-        "plateau": 1.0,
+        # in a few epochs it has not waited long enough
+        "plateau": k ** (setting["plateaus"][int(now)] if "plateaus" in setting else 0),
         "staircase": k ** np.floor(t),
         "cosine": (1 + np.cos(np.pi * since / last)) / 2,
     }
     return setting["learning_rate"] * factor[setting["decay_schedule"]]
+
+
+def plateaus(costs, patience):
+    """For each epoch, how often before it `patience` epochs in a row were not the best so far."""
+    best, waited, count, found = np.inf, 0, 0, []
+    for cost in costs:
+        found.append(count)
+        waited = 0 if cost < best else waited + 1
+        best = min(best, cost)
+        if waited == patience:
+            waited, count = 0, count + 1
+    return found
 
 
 def order_of(order_seed, epoch, num_examples):
