@@ -24,14 +24,15 @@ NAMES = (
 
 @pytest.fixture
 def cached_in():
-    """Sets the folder of the cache, or None for no cache, and forgets what was compiled."""
+    """Sets the folder of the cache, or None for no cache; all is put back after the test."""
     before = {name: getattr(jax.config, name) for name in NAMES}
+    quick = "jax_disable_most_optimizations"
+    before[quick] = jax.config.read(quick)
 
     def use(values):
         for name, value in values.items():
             jax.config.update(name, value)
         compilation_cache.reset_cache()
-        jax.clear_caches()
 
     yield lambda folder: use(dict(zip(NAMES, (folder is not None, folder, 0.0), strict=True)))
     use(before)
@@ -57,6 +58,7 @@ def test_bits_with_and_without_the_cache_are_equal(cached_in, hits, tmp_path):
 
     def train(folder):
         cached_in(folder)
+        jax.clear_caches()
         hits.clear()
         study = jaxnn.sweep(SETTINGS, corners(60), 0.25, epochs=5, seeds=2, chunk=2)
         assert len(study.plan.programs) == 1
@@ -74,14 +76,13 @@ def test_bits_with_and_without_the_cache_are_equal(cached_in, hits, tmp_path):
 
 def test_programs_compiled_otherwise_are_others(cached_in, hits, tmp_path):
     """The programs of quick runs, which round differently, are not those of the others."""
+    # another function each time, which has to be compiled
     f = lambda: jax.jit(lambda x: jax.numpy.tanh(x @ x.T).sum())(np.eye(3, dtype=np.float32))
     cached_in(str(tmp_path))
     for is_fast in (True, False):
         jax.config.update("jax_disable_most_optimizations", is_fast)
-        jax.clear_caches()
         f()
     assert hits == []
-    jax.clear_caches()
     f()
     assert len(hits) >= 1
 
