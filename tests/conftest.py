@@ -40,11 +40,11 @@ pytest.register_assert_rewrite("helpers")
 hypothesis.settings.register_profile("dev", max_examples=30, derandomize=True, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=500, derandomize=True, deadline=None)
 
-# folders whose tests compare numbers; some runs ask for them on programs compiled as users' are
-_NUMBERS = {"compiled", "data", "functional", "searching", "training"}
+# folders whose tests all compare numbers; in others, those that do have the marker
+_NUMBERS = {"compiled", "functional"}
 
 # most of the time is compiling: this takes a third of it, and makes slower code that rounds
-# otherwise. Where slow tests are asked for, all programs are compiled as users' are
+# otherwise. Where tests of numbers are asked for, or all, programs are compiled as users' are
 _QUICK = {
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "XLA_FLAGS": "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
@@ -56,9 +56,10 @@ _LEFT_OUT = pytest.StashKey[int]()
 
 def pytest_configure(config):
     config.stash[_LEFT_OUT] = 0
-    is_short = config.option.markexpr == "not slow"
-    hypothesis.settings.load_profile("dev" if is_short else "ci")
-    if is_short and not os.environ.keys() & _QUICK.keys():
+    asked = config.option.markexpr
+    hypothesis.settings.load_profile("dev" if asked == "not slow" else "ci")
+    are_quick = asked and "numbers" not in asked.replace("not numbers", "")
+    if are_quick and not os.environ.keys() & _QUICK.keys():
         # for the processes that tests start as well; flags of XLA are read with the first program,
         # but JAX has read its own variables already
         os.environ.update(_QUICK)

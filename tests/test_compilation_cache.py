@@ -53,6 +53,7 @@ def hits():
 
 
 @pytest.mark.slow
+@pytest.mark.numbers
 def test_bits_with_and_without_the_cache_are_equal(cached_in, hits, tmp_path):
     """A mixed sweep without a cache, with an empty one, and with what that one has left."""
 

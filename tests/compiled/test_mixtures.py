@@ -146,7 +146,7 @@ def test_a_lane_of_a_mixed_program_is_the_network_that_fit_trains():
         data = make_data()
         study = sweep(candidates, *data, epochs=67, seeds=2, seed=5, chunk=4, order_seed=3)
         assert len(study.plan.programs) == 1
-        for number, repeat in ((0, 0), (1, 1), (2, 0), (3, 1)):
+        for number, repeat in ((0, 0), (2, 1)):
             alone = fit(candidates[number], *data, epochs=67, seed=5 + repeat, order_seed=3)
             assert_lane_is_solo(study, number, repeat, alone, 1e-9)
 
@@ -323,8 +323,8 @@ def test_a_foreign_model_mixes_what_is_not_its_own():
     data = make_data()
     study = sweep(candidates, *data, epochs=5, model=model)
     assert len(study.plan.programs) == 1
-    for number, candidate in enumerate(candidates):
-        alone = fit(candidate, *data, epochs=5, model=model)
+    for number in (1, 2):
+        alone = fit(candidates[number], *data, epochs=5, model=model)
         assert_lane_is_solo(study, number, 0, alone, 1e-5)
 
 
@@ -338,9 +338,10 @@ def test_weights_of_examples_count_in_a_mixed_program_too(keep):
     candidates = [{**one, "batch_size": 16, "learning_rate": 0.05} for one in MIXED]
     study = sweep(candidates, train, valid, epochs=8, keep=keep)
     assert len(study.plan.programs) == 1
-    for number, setting in enumerate(candidates):
+    # both have batch norm
+    for number in (0, 3):
         done = int(study.kept_epochs[number, 0]) + 1
-        alone = fit(setting, train, valid, epochs=done)
+        alone = fit(candidates[number], train, valid, epochs=done)
         lane = study.fitted(number)
         same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
         jax.tree.map(same, (lane.params, lane.state), (alone.params, alone.state))

@@ -11,6 +11,8 @@ from jaxnn import Dataset
 from jaxnn.data.batches import EPOCHS_PER_CALL, Schedule, without_unfinished
 from jaxnn.data.splits import of_one_size
 
+pytestmark = pytest.mark.numbers
+
 X = np.random.default_rng(0).normal(size=(60, 4))
 LABELS = (X[:, 0] > 0) * 1
 REAL = np.arange(60) % 3 != 1

@@ -9,6 +9,8 @@ import jaxnn
 from jaxnn import Dataset, Model, fit, mlp, sweep
 from jaxnn.data.inputs import row_space, treatment
 
+pytestmark = pytest.mark.numbers
+
 
 def make_data(num_examples=30, num_features=60, seed=0):
     rng = np.random.default_rng(seed)
@@ -20,7 +22,7 @@ def make_data(num_examples=30, num_features=60, seed=0):
 @pytest.mark.parametrize(
     ("setting", "inputs"),
     [
-        ({"optimizer": "gd", "learning_rate": 0.1}, "centred"),
+        pytest.param({"optimizer": "gd", "learning_rate": 0.1}, "centred", marks=pytest.mark.slow),
         ({"optimizer": "momentum", "learning_rate": 0.1, "l2": 0.01, "batch_norm": True}, "raw"),
         pytest.param(
             {"optimizer": "gd", "learning_rate": 0.05, "hidden": (), "l2": 0.1},
@@ -91,8 +93,8 @@ def test_a_lane_is_the_network_trained_alone_in_the_row_space(inputs):
             {**shared, "hidden": (3, 4), "optimizer": "rmsprop", "activation": "tanh"},
         ]
         study = sweep(candidates, train, valid, epochs=20, seeds=2, seed=1, row_space=True)
-        for number, setting in enumerate(candidates):
-            alone = fit(setting, train, valid, epochs=20, seed=2, row_space=True)
+        for number in (1, 2):
+            alone = fit(candidates[number], train, valid, epochs=20, seed=2, row_space=True)
             assert_lane_is_solo(study, number, 1, alone, 1e-9)
             np.testing.assert_array_equal(
                 study.fitted(number, 1).predict(valid.x), alone.predict(valid.x)

@@ -168,6 +168,7 @@ def job(tmp_path, cache):
 
 
 @pytest.mark.slow
+@pytest.mark.numbers
 def test_two_processes_make_the_study_of_one(job, tmp_path):
     _, said = job("same", 2)
     for name, whole in (("sweep", sweep()), ("halving", halving()), ("more", halving(**MORE))):

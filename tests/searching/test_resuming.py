@@ -64,6 +64,7 @@ def searches():
 
 
 @pytest.mark.slow
+@pytest.mark.numbers
 @pytest.mark.parametrize("name", searches())
 def test_a_killed_search_ends_with_the_bits_of_the_unbroken_one(
     name, data, tmp_path, kill_after, monkeypatch

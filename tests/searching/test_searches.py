@@ -44,6 +44,7 @@ def halved():
     return search(MIXED, TRAIN, VALID, min_epochs=2, factor=2, chunk=2, seeds=2, **OPTIONS)
 
 
+@pytest.mark.numbers
 def test_a_survivor_has_the_bits_of_the_network_trained_in_one_go(halved):
     """Weights, moments, statistics, dropout, decay and epoch go on where they were."""
     whole = search(MIXED, TRAIN, VALID, method="sobol", chunk=2, seeds=2, **OPTIONS)
@@ -90,6 +91,7 @@ def halved_by_step():
     return search(BY_STEP, TRAIN, VALID, min_epochs=2, factor=2, chunk=2, **OPTIONS)
 
 
+@pytest.mark.numbers
 def test_a_rung_has_the_schedule_of_the_whole_search(halved_by_step):
     """Cosine falls to 0 at max_epochs, also in a setting that is stopped long before."""
     halved, epochs = halved_by_step, OPTIONS["max_epochs"]
@@ -111,7 +113,7 @@ def test_a_rung_has_the_schedule_of_the_whole_search(halved_by_step):
     assert abs(found / short - 1).max() > 1e-3
 
 
-@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize("keep", [pytest.param("last", marks=pytest.mark.slow), "best"])
 def test_a_refit_has_the_schedule_of_its_search(keep):
     """It ends where the kept network did, before the schedule has come to 0."""
     epochs = OPTIONS["max_epochs"]
@@ -204,6 +206,7 @@ def test_the_same_call_gives_the_same_study(method):
         assert all(domain.low <= s["learning_rate"] <= domain.high for s in first.given[3:6])
 
 
+@pytest.mark.numbers
 def test_folds_hold_out_each_example_once_and_are_what_fit_trains():
     """45 examples in four folds: training parts of 34 or 33, the shorter filled up."""
     data = curved(45)
@@ -266,6 +269,7 @@ def test_patience_ends_a_network_that_is_stuck():
     assert study.refit(DATA, progress=False).curves["cost"].shape == (expected[best],)
 
 
+@pytest.mark.numbers
 def test_refit_is_fit_on_all_data():
     study = search(SPACE, TRAIN, VALID, method="sobol", keep="best", chunk=4, **OPTIONS)
     epochs = study.kept_epochs[study.best_trial.number, 0] + 1
@@ -285,7 +289,7 @@ def test_refit_is_fit_on_all_data():
     )
 
 
-@pytest.mark.parametrize("space", [SPACE, MIXED])
+@pytest.mark.parametrize("space", [pytest.param(SPACE, marks=pytest.mark.slow), MIXED])
 def test_a_refit_on_all_examples_compiles_nothing(space):
     everything = TRAIN + VALID
     study = search(space, TRAIN, VALID, method="sobol", chunk=2, **OPTIONS)

@@ -88,6 +88,7 @@ def test_a_network_that_diverges_is_marked_under_the_search_for_nans_too():
     assert np.isnan(fitted.curves["cost"]).all()
 
 
+@pytest.mark.numbers
 @pytest.mark.parametrize(
     "implementation", ["rbg", pytest.param("unsafe_rbg", marks=pytest.mark.slow)]
 )

@@ -17,6 +17,8 @@ import jaxnn
 from jaxnn import Dataset, Model, fit, mlp
 from jaxnn.data.batches import EPOCHS_PER_CALL
 
+pytestmark = pytest.mark.numbers
+
 
 @pytest.fixture
 def data():
