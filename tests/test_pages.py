@@ -55,6 +55,8 @@ def check(names, folder):
 
 
 @pytest.mark.slow
+# as of scikit-learn's own networks after a few epochs
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer. Maximum iterations")
 @pytest.mark.parametrize("blocks", stories())
 def test_the_code_of_a_page_runs(blocks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -71,7 +71,7 @@ class SweepSearchCV(BaseSearchCV):
     >>> from jaxnn.estimators import JaxMLPClassifier
     >>> x = np.random.default_rng(0).normal(size=(80, 2))
     >>> space = {"learning_rate_init": [1e-4, 1e-3, 1e-2, 1e-1]}
-    >>> estimator = JaxMLPClassifier((8,), max_iter=20, n_iter_no_change=np.inf, random_state=0)
+    >>> estimator = JaxMLPClassifier((8,), max_iter=500, tol=1e-3, random_state=0)
     >>> search = SweepSearchCV(estimator, space, n_iter=4, cv=2).fit(x, x[:, 0] > 0)
     >>> search.best_params_["learning_rate_init"] > 1e-3, len(search.cv_results_["params"])
     (True, 4)
