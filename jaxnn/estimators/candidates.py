@@ -8,7 +8,7 @@ import numpy as np
 from jaxnn.estimators.lanes import Foreseen, train_together
 from jaxnn.estimators.learning import Arrays, Key, Order
 from jaxnn.estimators.networks import NetworkEstimator
-from jaxnn.estimators.options import seed_of
+from jaxnn.estimators.options import check_options, seed_of
 from jaxnn.searching.studies import Study
 from jaxnn.system.checks import needs
 
@@ -57,16 +57,18 @@ def trained_ahead(
       earlier: studies of the same data, whose programs are compiled.
 
     Raises:
-      ValueError: bad options of a candidate.
+      ValueError: bad data.
     """
     reasons: dict[str, None] = {}
     groups: dict[str, tuple[Any, list[NetworkEstimator]]] = {}
     for params in candidates:
         one = clone(estimator).set_params(**clone(dict(params), safe=False))
         steps, network = _taken_apart(one)
-        reason = _no_lane(network, given[2], one)
-        if reason:
+        if reason := _no_lane(network, given[2], one):
             reasons[reason] = None
+            continue
+        if not _is_fine(network):
+            # fit says what is wrong, and error_score what follows
             continue
         key = joblib.hash((steps, _data_options(network)))
         groups.setdefault(key, (steps, []))[1].append(network)
@@ -147,6 +149,16 @@ def _no_lane(network: Any, params: Mapping[str, Any], whole: Any) -> str:
     prefix = f"{whole.steps[-1][0]}__" if isinstance(whole, Pipeline) else ""
     more = [name for name in params if name not in ("groups", f"{prefix}sample_weight")]
     return f"fit got {', '.join(more)}" if more else ""
+
+
+def _is_fine(network: NetworkEstimator) -> bool:
+    """Whether all options are allowed, as far as that does not depend on the data."""
+    try:
+        check_options(network.get_params(deep=False))
+        network.setting(2)
+    except ValueError:
+        return False
+    return True
 
 
 def _data_options(network: NetworkEstimator) -> tuple[Any, ...]:

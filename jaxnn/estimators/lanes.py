@@ -21,6 +21,7 @@ from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Options
 from jaxnn.estimators.learning import Arrays, Key, Learned, Order, digest, kept_of
+from jaxnn.estimators.options import seed_of
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.predictions import outputs
 from jaxnn.searching.studies import Study
@@ -97,7 +98,8 @@ def train_together(
     if valid is not None:
         held_out = of_one_size(valid, first.data[0].num_classes)
     folds = list(zip(trains, held_out, strict=True))
-    shared = next((one[0].seed for one in orders if one[0].seed is not None), 0)
+    # of candidates that any seed will do for
+    shared = seed_of(None)
     options = Options(folds=num_folds, keep=first.keep, metric=first.metric, progress=False)
     ends = [one[0].epochs for one in orders]
     # mini-batch sizes, and numbers that depend on them, follow the size of each fold

@@ -304,6 +304,26 @@ def test_bad_options(data, options, message):
         SweepSearchCV(**given).fit(*data)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:.*non-finite")
+def test_a_candidate_that_cannot_be_fitted_has_the_error_score(data, alone):
+    x, y = data
+    space = {"alpha": [0.1, -1.0, 1.0]}
+    options = {"method": "grid", "cv": 2, "refit": False}
+    search = SweepSearchCV(SHORT, space, **options).fit(x, y)
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True, False]
+    assert alone[0] == 0
+    with pytest.raises(ValueError, match=r"^alpha got -1.0; expected"):
+        SweepSearchCV(SHORT, space, error_score="raise", **options).fit(x, y)
+
+
+def test_without_a_random_state_networks_differ_from_call_to_call(data):
+    x, y = data
+    anyone = clone(FAST).set_params(random_state=None, max_iter=2)
+    options = {"method": "grid", "cv": 2, "refit": False}
+    one, two = (SweepSearchCV(anyone, {"alpha": [0.1]}, **options).fit(x, y) for _ in range(2))
+    assert one.study_.curves["cost"][0, 0, 0] != two.study_.curves["cost"][0, 0, 0]
+
+
 def test_n_jobs_changes_nothing(data):
     x, y = data
     options = {"n_iter": 1, "cv": 2, "refit": False, "random_state": 0}
