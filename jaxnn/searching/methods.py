@@ -71,9 +71,12 @@ def coarse_to_fine(arena: Arena) -> None:
 
 def ask_optuna(arena: Arena) -> None:
     """Trains batches of settings that a sampler of Optuna proposes."""
+    # the sampler knows the space as it was given, without the patience of the call
+    stops = ("patience", "monitor") if arena.budget.patience is not None else ()
+    more = {name: arena.space[name] for name in stops}
 
     def train(settings: Sequence[dict[str, Any]]) -> list[int]:
-        rows = arena.add(settings)
+        rows = arena.add([one | more for one in settings])
         arena.train(rows, arena.budget.max_epochs)
         return rows
 

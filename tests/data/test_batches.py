@@ -67,10 +67,15 @@ def test_what_a_call_is_given_stays_small():
 
 def test_curves_end_with_the_epoch_of_the_step_that_diverged():
     curves = np.ones((3, 4))
-    ends = without_unfinished(curves, np.array([-1, 10, 14]), first_epoch=2, num_steps=5)
+    at = lambda diverged, stopped: (np.array(diverged), np.array(stopped))
+    of = {"first_epoch": 2, "num_steps": 5}
+    ends = without_unfinished(curves, at([-1, 10, 14], [-1, -1, -1]), **of)
     np.testing.assert_array_equal(np.isnan(ends).sum(1), [0, 4, 4])
-    ends = without_unfinished(curves, np.array([-1, 15, 24]), first_epoch=2, num_steps=5)
+    ends = without_unfinished(curves, at([-1, 15, 24], [-1, -1, -1]), **of)
     np.testing.assert_array_equal(np.isnan(ends).sum(1), [0, 3, 2])
+    # after two, three and five of the epochs 2 to 5
+    ends = without_unfinished(curves, at([-1, -1, -1], [2, 3, 5]), **of)
+    np.testing.assert_array_equal(np.isnan(ends).sum(1), [4, 3, 1])
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -174,6 +174,10 @@ def test_searching_with_patience_is_a_space_with_it(classes):
     other = jaxnn.search(space | own, *classes, **options)
     assert_same(study, other)
     np.testing.assert_array_equal(study.stopped, other.stopped)
+    asked = jaxnn.search(space, *classes, patience=3, **options | {"method": "optuna"})
+    alone = jaxnn.fit(asked.given[0], *classes, epochs=20)
+    assert len(alone.curves["cost"]) == asked.trials[0].epochs
+    assert (asked.stopped > 0).any()
     with pytest.raises(ValueError, match="patience came with 'monitor' in the space"):
         jaxnn.search(space | {"monitor": "cost"}, *classes, patience=3, **options)
 
