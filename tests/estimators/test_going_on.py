@@ -13,7 +13,10 @@ from sklearn.base import clone
 
 from jaxnn.estimators import JaxMLPClassifier, JaxMLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(60, 3))

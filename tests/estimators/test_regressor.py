@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPRegressor
 import jaxnn
 from jaxnn.estimators import JaxMLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Maximum iterations")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*Maximum iterations")]
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(80, 3))

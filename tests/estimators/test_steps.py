@@ -10,7 +10,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from jaxnn.estimators import JaxMLPClassifier, JaxMLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))

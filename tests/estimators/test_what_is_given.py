@@ -9,7 +9,7 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from jaxnn.estimators import JaxMLPClassifier, JaxMLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*Maximum iterations")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*Maximum iterations")]
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(50, 4)) * (RNG.uniform(size=(50, 4)) > 0.4)
