@@ -38,14 +38,15 @@ class TrainState(NamedTuple):
     watch: Watch | None = None
 
     @property
-    def stopped(self) -> Array:
-        """The number of epochs after which `patience` ran out, or -1."""
-        return jnp.full_like(self.diverged, -1) if self.watch is None else self.watch.stopped
+    def ends(self) -> tuple[Any, Any]:
+        """Where training ended: the step of divergence, and the epoch of being stopped, or -1."""
+        return self.diverged, -1 if self.watch is None else self.watch.stopped
 
     @property
     def is_trained(self) -> Array:
         """Whether the next step changes the network: it has not diverged, and was not stopped."""
-        return (self.diverged < 0) & (self.stopped < 0)
+        is_fine = self.diverged < 0
+        return is_fine if self.watch is None else is_fine & (self.watch.stopped < 0)
 
 
 def _zeros(train_state: TrainState, *shape: int) -> Array:

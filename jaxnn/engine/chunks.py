@@ -93,9 +93,10 @@ def train_chunk(stretch: Stretch, chunk: Chunk) -> None:
             with job.lock:
                 job.saver.training.update(chunk.lanes)
         # fetched first: slicing on the host compiles nothing
-        new, ends = jax.device_get((new, (states.diverged, states.stopped)))
+        new, ends = jax.device_get((new, states.ends))
         chunk.group.is_compiled.set()
-        diverged, stopped = ends = ends[0][: len(chunk.lanes)], ends[1][: len(chunk.lanes)]
+        each = np.broadcast_arrays(*ends)
+        diverged, stopped = ends = each[0][: len(chunk.lanes)], each[1][: len(chunk.lanes)]
         new = new[: len(chunk.lanes), :, :num_epochs]
         of_curves = diverged[:, None], stopped[:, None]
         curves = _by_name(job, chunk, without_unfinished(new, of_curves, done, schedule.num_steps))

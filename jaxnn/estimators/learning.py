@@ -170,7 +170,7 @@ def learn(
         fitted_of(setup, recipe, state, curves),
         curves,
         _kept(state),
-        is_stopped=int(state.stopped) >= 0,
+        is_stopped=int(state.ends[1]) >= 0,
         is_interrupted=is_interrupted,
     )
 

@@ -144,7 +144,7 @@ def _one_call(
         setup.program(recipe), train_state, numbers, setup.examples, batches
     )
     # fetched first: slicing on the host compiles nothing
-    new, ends = jax.device_get((new, (train_state.diverged, train_state.stopped)))
+    new, ends = jax.device_get((new, train_state.ends))
     new = without_unfinished(new[:, :num_epochs], ends, epoch, schedule.num_steps)
     diverged, stopped = map(int, ends)
     curves = dict(zip(setup.curve_names(recipe), new, strict=True))

@@ -198,6 +198,7 @@ def test_two_processes_make_the_study_of_one(job, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.numbers
 def test_a_lost_process_ends_the_job_and_fewer_go_on(job, tmp_path):
     codes, _ = job("killed", 3)
     assert codes[1] == -signal.SIGKILL
@@ -251,6 +252,7 @@ def test_what_one_process_gets_wrong_is_said_by_all(job):
 
 
 @pytest.mark.slow
+@pytest.mark.numbers
 def test_a_signal_to_one_process_ends_all_and_the_same_call_goes_on(job, tmp_path):
     _, said = job("interrupted", 2)
     assert all("interrupted: training was interrupted" in out for out in said)
