@@ -1,6 +1,7 @@
 """How long do candidates x folds take in scikit-learn's way, and as lanes?
 
-    python benchmarks/search_cv.py              (extra `sklearn`; ten minutes)
+    python benchmarks/search_cv.py              (extra `sklearn`; two minutes for all but the last
+                                                 set, which takes more than seven)
     python benchmarks/search_cv.py --quick
     python benchmarks/search_cv.py --problems digits wine
 
@@ -15,7 +16,7 @@ make_classification with 20,000 examples of 50 features. All training stops wher
 more; networks that start elsewhere may stop elsewhere.
 
 Typical output (two cores of an AMD EPYC with AVX-512, JAX 0.10.2, scikit-learn 1.9.1; the drawn
-examples were not yet run):
+examples were not yet run to the end):
 
     |  | ours, s | again | scikit-learn, s | ratio | mean scores | correlation |
     | --- | --- | --- | --- | --- | --- | --- |
