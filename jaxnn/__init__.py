@@ -56,7 +56,7 @@ from jaxnn.searching.studies import Study
 from jaxnn.searching.sweeps import sweep
 from jaxnn.searching.zooming import zoom
 from jaxnn.settings import spaces
-from jaxnn.settings.domains import (
+from jaxnn.settings.distributions import (
     choice,
     lograndint,
     loguniform,

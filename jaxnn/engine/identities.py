@@ -20,7 +20,7 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.options import Call
 from jaxnn.functional.types import Model, as_model
 from jaxnn.planning.plans import Plan
-from jaxnn.settings.domains import Choice, Domain, Range
+from jaxnn.settings.domains import Domain, Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, checked
 from jaxnn.system.checks import brief
 from jaxnn.system.draws import new_key
@@ -125,10 +125,16 @@ def _values_of(call: Call, free: Sequence[str] = ()) -> dict[str, Any]:
 def call_of_values(call: Call) -> dict[str, Any]:
     """Returns, as JSON, everything that the values of a search's settings depend on."""
     given = call.arguments
-    space = {name: _as_trained(name, one) for name, one in given["space"].items()}
+    space = _space_as_trained(given["space"])
     model = {"has_model": given["model"] is not None, "model": _shape_of(given["model"])}
     found = {**model, **_values_of(Call(call.function, {**given, "space": space}), _FREE)}
     return cast(dict[str, Any], json.loads(json.dumps(found)))
+
+
+def _space_as_trained(space: Any) -> Any:
+    if not isinstance(space, Mapping):
+        return [*map(_space_as_trained, space)]
+    return {name: _as_trained(name, one) for name, one in space.items()}
 
 
 def _as_trained(name: str, value: Any) -> Any:
@@ -136,11 +142,12 @@ def _as_trained(name: str, value: Any) -> Any:
     if isinstance(value, Range):
         kind = int if value.is_whole else float
         return dataclasses.replace(value, low=kind(value.low), high=kind(value.high))
-    if isinstance(value, Choice):
-        return Choice(tuple(_as_trained(name, option) for option in value.options))
     if isinstance(value, Domain):
-        # layers, whose numbers are whole ones already
-        return value
+        # numbers of layers are whole ones already
+        if not hasattr(value, "options"):
+            return value
+        trained = tuple(_as_trained(name, option) for option in value.options)
+        return dataclasses.replace(cast(Any, value), options=trained)
     rule = HYPERPARAMETERS.get(name)
     return value if rule is None else checked(name, value, rule)
 

@@ -70,7 +70,7 @@ def check_study(study: Record, setting_numbers: np.ndarray | None) -> None:
             raise ValueError(f"it holds the rung {brief(rung)}; expected its settings and epochs")
     if study.space is not None:
         study.space = checked_space(study.space)
-        unknown = {*study.space} - {*(study.settings or [study.space])[0]}
+        unknown = {*study.space} - {*(study.settings[0] if study.settings else study.space)}
         if functions_in(study.space):
             # a number of a function is in its settings alone, of which there may be none yet
             unknown = set()

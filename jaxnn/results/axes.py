@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxnn.settings.domains import Axis, Domain
-from jaxnn.settings.hyperparameters import is_used
-from jaxnn.settings.sampling import Space, span
+from jaxnn.settings.domains import Axis, Choice, Domain, Range
+from jaxnn.settings.hyperparameters import HYPERPARAMETERS, is_used
+from jaxnn.system.functions import name_of
 
 Full = Mapping[str, Any]
 """A setting with all defaults."""
+
+Space = Mapping[str, Any]
+"""Name of a hyperparameter -> its domain, or a fixed value."""
 
 
 class StudyAxis(NamedTuple):
@@ -28,6 +31,11 @@ class StudyAxis(NamedTuple):
     def is_count(self) -> bool:
         """Whether its values count layers or units."""
         return self.domain is not None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether tables and plots show it."""
+        return self.domain is None or self.domain.shows_axes
 
     def _split(self, setting: Full) -> Full:
         return setting if self.domain is None else self.domain.split(self.key, setting[self.key])
@@ -59,7 +67,7 @@ def axes_in(space: Space) -> Iterator[tuple[StudyAxis, Axis]]:
 
 def _key_of(name: str, settings: Sequence[Full], space: Space | None) -> str | None:
     """Returns the hyperparameter that has this name, or an axis of this name."""
-    owners = {one.name: one.key for one, _ in axes_in(space or {})}
+    owners = {one.name: one.key for one, _ in axes_in(space or {}) if one.is_shown}
     # only settings with a function have its numbers
     return name if any(name in one for one in settings) else owners.get(name)
 
@@ -77,6 +85,8 @@ def domain_of(name: str, settings: Sequence[Full], space: Space | None) -> Domai
 def parts_of(name: str, settings: Sequence[Full], space: Space | None) -> list[StudyAxis]:
     """Returns the axes of a hyperparameter that do not have its name; [] if some do not fit."""
     domain: Any = (space or {}).get(name)
+    if not isinstance(domain, Domain) or not domain.shows_axes:
+        return []
     found = [one for one, _ in axes_in({name: domain}) if one.domain is not None]
     return found if found and domain.holds(name, {one[name] for one in settings}) else []
 
@@ -112,3 +122,30 @@ def varied_axes(
         for one in found
         if one.domain is None or len({one.value(setting, _ABSENT) for setting in settings}) > 1
     ]
+
+
+def _order(value: Any) -> Any:
+    """A sort key of values of one hyperparameter."""
+    if isinstance(value, tuple):
+        return len(value), value
+    # functions beside names
+    return name_of(value) if callable(value) else value
+
+
+def span(name: str, values: Sequence[Any], domain: Any = None) -> Domain:
+    """Returns a domain that contains the given values: `domain`, if all of them lie in it."""
+    # layers that are fixed have no axis, and alternatives are not shown by theirs
+    is_shown = isinstance(domain, Domain) and domain.shows_axes and domain.axes(name)
+    if is_shown and domain.holds(name, values):
+        return domain
+    has_none = None in values
+    values = sorted({value for value in values if value is not None}, key=_order)
+    if has_none:
+        return Choice((None, *values))
+    rule = HYPERPARAMETERS.get(name)
+    if not (rule is None or rule.is_number) or len(values) == 1:
+        return Choice(tuple(values))
+    low, high = values[0], values[-1]
+    if rule is not None and rule.is_decay and low >= 0.5:
+        return Range(low, high, "reverse log")
+    return Range(low, high, "log" if low > 0 and high / low >= 30 else "linear")

@@ -31,7 +31,7 @@ class Record:
 
     Attributes:
       given, settings: each setting as it was given, and with all defaults.
-      space: the space that the settings were sampled from, or None.
+      space: the space that the settings were sampled from, or None; a list of spaces is an `AnyOf`.
       model: the user's pair of functions, or the function that makes it; None is `mlp`.
       metric: the metric on the validation set that ranks the settings.
       plan: which settings share a program.
@@ -58,7 +58,7 @@ class Record:
 
     given: Annotated[list[Mapping[str, Any]], many(an(dict), kind=list)]
     settings: Annotated[list[dict[str, Any]], many(an(dict), kind=list)]
-    space: Annotated[Mapping[str, Any] | None, maybe(an(dict))] = None
+    space: Annotated[Mapping[str, Any] | None, maybe(an(Mapping))] = None
     model: Model | ModelFn | None
     metric: Annotated[str, key_of(METRICS)]
     plan: Annotated[Plan, an(Plan)]

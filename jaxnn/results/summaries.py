@@ -8,6 +8,7 @@ from rich.table import Table
 
 from jaxnn.results.axes import axes_in
 from jaxnn.results.records import Record
+from jaxnn.settings.alternatives import AnyOf
 from jaxnn.settings.domains import Range
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.functions import short_name
@@ -89,8 +90,16 @@ def at_edge(study: Record) -> dict[str, float]:
     if study.space is None:
         return {}
     best = study.ranked[: max(3, len(study.given) // 10)]
+    space = study.space
+    if isinstance(space, AnyOf):
+        # each space of a list has edges of its own
+        places = [space.place(study.given[number]) for number in best]
+        if not places or places[0] is None:
+            return {}
+        best = best[[place == places[0] for place in places]]
+        space = space.spaces[places[0]]
     found = {}
-    for one, axis in axes_in(study.space):
+    for one, axis in axes_in(space):
         users = [n for n in best if one.is_used(study.settings[n])]
         if not isinstance(axis, Range) or len(users) < 3 or users[0] != best[0]:
             continue
@@ -99,12 +108,13 @@ def at_edge(study: Record) -> dict[str, float]:
         edge = float(positions[0] > 0.5)
         distance = abs(positions - edge)
         beyond = axis.value(edge + (0.05 if edge else -0.05))
-        rule = HYPERPARAMETERS.get(one.name)
+        is_part = one.domain is not None and one.is_shown
+        rule = None if is_part else HYPERPARAMETERS.get(one.key)
         may_widen = rule is None or rule.is_valid(beyond)
         if one.domain is not None:
-            may_widen = one.domain.allows(one.name, beyond)
+            may_widen = may_widen and one.domain.allows(one.name, beyond)
         if distance[0] < 0.05 and distance.mean() < 1 / 3 and may_widen:
-            found[one.name] = axis.high if edge else axis.low
+            found[one.name if is_part else one.key] = axis.high if edge else axis.low
     return found
 
 

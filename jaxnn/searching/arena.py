@@ -1,6 +1,6 @@
 """The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from jaxnn.results.records import Record
 from jaxnn.results.trials import Rung
 from jaxnn.searching.budgets import Budget
 from jaxnn.settings.hyperparameters import Setting
-from jaxnn.settings.sampling import Settings, Space, functions_in
+from jaxnn.settings.sampling import Settings, functions_in
 from jaxnn.training.recipes import Recipe, recipes
 
 
@@ -38,7 +38,14 @@ class Arena:
     """
 
     def __init__(
-        self, job: Job, options: Options, *, space: Space, budget: Budget, drawn: Drawn, begun: Any
+        self,
+        job: Job,
+        options: Options,
+        *,
+        space: Mapping[str, Any],
+        budget: Budget,
+        drawn: Drawn,
+        begun: Any,
     ):
         self.job, self.space, self.budget, self.begun = job, space, budget, begun
         self._options, self._drawn = options, drawn

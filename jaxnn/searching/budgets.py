@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxnn.functional.metrics import METRICS
 from jaxnn.functional.objectives import Targets
-from jaxnn.settings.sampling import Space
+from jaxnn.settings.alternatives import AnyOf
 from jaxnn.system.checks import brief, whole_number
 
 
@@ -44,7 +44,9 @@ class Budget:
         for name in ("rounds", "batch"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
 
-    def monitored(self, space: Space, metric: str | None, targets: Targets) -> Space:
+    def monitored(
+        self, space: Mapping[str, Any], metric: str | None, targets: Targets
+    ) -> Mapping[str, Any]:
         """Returns the space in which all settings have the patience of the call.
 
         Raises:
@@ -57,7 +59,10 @@ class Budget:
                 raise ValueError(f"patience came with {name!r} in the space; expected one of them")
         first = targets.objective(targets.default_loss).metrics[0]
         monitor = METRICS[metric or first].valid
-        return {**space, "patience": self.patience, "monitor": monitor}
+        stops = {"patience": self.patience, "monitor": monitor}
+        if isinstance(space, AnyOf):
+            return AnyOf(tuple({**one, **stops} for one in space.spaces))
+        return {**space, **stops}
 
     @classmethod
     def among(cls, arguments: Mapping[str, Any]) -> "Budget":

@@ -1,5 +1,6 @@
 """`search`: looks for the best setting of a space by one of several methods."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxnn.data.datasets import Dataset
@@ -79,7 +80,7 @@ def search(
     job of several processes, see `connect`, all processes make the call together.
 
     Args:
-      space: name -> domain or fixed value, as for `sample`.
+      space: name -> domain or fixed value, or a list of such spaces, as for `sample`.
       train, valid: as for `sweep`; with folds, valid is None.
       method: see the table.
       num_settings: the number of settings; in a storage, over all processes and calls of that name.
@@ -159,7 +160,7 @@ def search(
 
 
 def _drawn(
-    how: Method, space: Space, budget: Budget, options: Options, train: Dataset
+    how: Method, space: Mapping[str, Any], budget: Budget, options: Options, train: Dataset
 ) -> tuple[Drawn, Rungs]:
     """Returns what is drawn before the search begins, and how much of it is trained."""
     # settings drawn later come from the same space: enough samples show which programs it needs

@@ -1,18 +1,20 @@
 """`zoom`: the part of a space where a study's best settings lie, for coarse-to-fine search."""
 
 import math
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from jaxnn.results.records import Record
+from jaxnn.settings.alternatives import AnyOf
 from jaxnn.settings.domains import Axis, Choice, Domain, Range
-from jaxnn.settings.sampling import Space, functions_in
+from jaxnn.settings.sampling import Space, checked_space, functions_in
 from jaxnn.system.functions import named
 
 
-def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
+def zoom(space: Space, study: Record, top: float = 0.1) -> Any:
     """Returns the part of a space where a study's best settings lie.
 
     If the best k settings lie at positions a to b of a range, on its scale from 0 to 1, the new
@@ -20,10 +22,11 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
     of k uniform draws. It never exceeds the old range; the summary of a study says which ranges to
     widen. A choice keeps the options of the best settings, in their order. Fixed values stay. A
     range of whole numbers may shrink to a single one, which is then fixed. Of `layers` each axis is
-    zoomed by itself; one that fewer than two of the best settings use stays as it was.
+    zoomed by itself; one that fewer than two of the best settings use stays as it was. Of a list of
+    spaces, those of the best settings are left, each zoomed around its own.
 
     Args:
-      space: name -> domain or fixed value.
+      space: name -> domain or fixed value, or a list of such spaces.
       study: a sweep of settings from that space.
       top: the share of settings that count as best, in (0, 1]; at least two settings count.
 
@@ -48,8 +51,25 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
             f"zoom got a study in which {len(study.ranked)} of {len(study.settings)} settings have "
             "a value; expected two at least"
         )
-    has_functions = bool(functions_in(space))
-    best = [study.settings[n] for n in study.ranked[: max(2, math.ceil(top * len(study.settings)))]]
+    rows = study.ranked[: max(2, math.ceil(top * len(study.settings)))].tolist()
+    return _zoomed_space(checked_space(space), study, rows)
+
+
+def _zoomed_space(space: Mapping[str, Any], study: Record, rows: list[int]) -> Mapping[str, Any]:
+    """Returns the part of a space around settings that were drawn from it."""
+    if isinstance(space, AnyOf):
+        of_each: dict[int, list[int]] = {}
+        for row in rows:
+            if (place := space.place(study.given[row])) is not None:
+                of_each.setdefault(place, []).append(row)
+        left = [_zoomed_space(space.spaces[one], study, of_each[one]) for one in sorted(of_each)]
+        if not left:
+            raise ValueError(
+                "zoom got a study whose best settings are of none of the spaces; expected one of "
+                "settings from them"
+            )
+        return left[0] if len(left) == 1 else AnyOf(tuple(left))
+    has_functions, best = bool(functions_in(space)), [study.settings[row] for row in rows]
     zoomed = {}
     for name, domain in space.items():
         if isinstance(domain, Domain):
@@ -62,7 +82,7 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> dict[str, Any]:
                 values = [one[axis] for one in used if axis in one]
                 is_known = len(values) > 1
                 axes[axis] = _zoomed(axis, old, values, len(study.settings)) if is_known else old
-            domain = domain.replaced(axes)
+            domain = domain.replaced(name, axes)
         zoomed[name] = domain
     return zoomed
 

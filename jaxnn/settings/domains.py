@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from numbers import Real
 from typing import Any
 
@@ -50,28 +50,36 @@ def _bound(value: Any, is_whole: bool) -> float:
     return number
 
 
+Draw = Callable[[str, "Axis"], Any]
+"""Returns a value of an axis, given the axis and its name."""
+
+
 class Domain:
     """What a hyperparameter is drawn from, along one or more axes.
 
     An axis is a Range or a Choice. These are their own only axis, which has the hyperparameter's
-    name. `jaxnn.layers` has several: the setting keeps the one value that they are joined to, while
-    sampling, zooming, Optuna, tables and plots take each axis by itself.
+    name. Others, such as `jaxnn.layers`, have several: the setting keeps the one value that they
+    are joined to, while sampling, zooming and Optuna take each axis by itself.
+
+    Attributes:
+      shows_axes: whether tables and plots show its axes, not only the value of all.
     """
+
+    shows_axes = True
 
     def axes(self: Any, name: str) -> dict[str, "Axis"]:
         """Returns name -> axis of the hyperparameter `name`."""
         return {name: self}
 
-    def join(self, values: Mapping[str, Any]) -> Any:
-        """Returns the hyperparameter's value for values of all axes that it uses."""
-        (value,) = values.values()
-        return value
+    def drawn(self: Any, name: str, draw: Draw) -> Any:
+        """Returns the hyperparameter's value, from a draw of each axis that it uses."""
+        return draw(name, self)
 
     def split(self, name: str, value: Any) -> dict[str, Any]:
         """Returns axis -> value for the axes that a value of the hyperparameter uses."""
         return {name: value}
 
-    def replaced(self, axes: Mapping[str, Any]) -> Any:
+    def replaced(self, name: str, axes: Mapping[str, Any]) -> Any:
         """Returns a domain with other axes, or a plain value for each axis that is to be fixed."""
         (axis,) = axes.values()
         return axis
@@ -82,12 +90,12 @@ class Domain:
 
     def holds(self, name: str, values: Collection[Any]) -> bool:
         """Whether all these values of the hyperparameter can be drawn."""
-        axes = self.axes(name)
-        return all(
-            self.join(found) == value and all(axes[one].contains(found[one]) for one in found)
-            for value in values
-            for found in [self.split(name, value)]
-        )
+        return all(self._has(name, value) for value in values)
+
+    def _has(self, name: str, value: Any) -> bool:
+        axes, found = self.axes(name), self.split(name, value)
+        is_inside = all(axes[axis].contains(own) for axis, own in found.items())
+        return is_inside and bool(self.drawn(name, lambda axis, _: found.get(axis)) == value)
 
 
 @recorded()
@@ -157,10 +165,11 @@ class Range(Domain):
         return (_SCALES[self.scale][0](value) - first) / (last - first)
 
     def contains(self, value: Any) -> bool:
-        return bool(self.low <= value <= self.high)
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        return is_number and bool(self.low <= value <= self.high)
 
     def holds(self, name: str, values: Collection[Any]) -> bool:
-        return self.contains(min(values)) and self.contains(max(values))
+        return all(map(self.contains, values))
 
 
 @recorded()
@@ -201,68 +210,3 @@ class Choice(Domain):
 
 
 Axis = Range | Choice
-
-
-def uniform(low: float, high: float) -> Range:
-    """Returns the range of numbers from low to high, evenly spread.
-
-    >>> uniform(0.0, 0.5).value(0.5)
-    0.25
-    """
-    return Range(low, high)
-
-
-def loguniform(low: float, high: float) -> Range:
-    """Returns the range of 10^r with r evenly spread, such as for a learning rate.
-
-    Values between 0.0001 and 0.001 are as likely as values between 0.1 and 1. The bounds are
-    values, not exponents.
-
-    >>> loguniform(1e-4, 1e0).value(0.5)
-    0.01
-    """
-    return Range(low, high, "log")
-
-
-def reverseloguniform(low: float, high: float) -> Range:
-    """Returns the range of 1 - 10^r with r evenly spread, such as for momentum.
-
-    Values between 0.9 and 0.99 are as likely as values between 0.99 and 0.999. It is the course's
-    scale for beta, on which the averaging window 1 / (1 - beta) is spread logarithmically. The
-    bounds are values in [0, 1).
-
-    >>> reverseloguniform(0.9, 0.999).value(0.5)
-    0.99
-    """
-    return Range(low, high, "reverse log")
-
-
-def randint(low: int, high: int) -> Range:
-    """Returns the range of whole numbers from low to high, both included.
-
-    >>> [randint(1, 3).value(position) for position in (0.0, 0.5, 1.0)]
-    [1, 2, 3]
-    """
-    return Range(low, high, "linear", is_whole=True)
-
-
-def lograndint(low: int, high: int) -> Range:
-    """Returns the range of whole numbers from low to high, both included, on a logarithmic scale.
-
-    The number n has the weight log((n + 1/2) / (n - 1/2)).
-
-    >>> lograndint(1, 100).value(0.5)
-    7
-    """
-    return Range(low, high, "log", is_whole=True)
-
-
-def choice(options: Sequence[Any]) -> Choice:
-    """Returns a choice among options, all equally likely.
-
-    >>> choice([16, 32, 64]).value(0.5)
-    32
-    """
-    if isinstance(options, str) or not isinstance(options, Sequence) or len(options) == 0:
-        raise ValueError(f"choice got {brief(options)}; expected a list of at least one option")
-    return Choice(tuple(options))

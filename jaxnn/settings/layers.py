@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxnn.disk.encoding import recorded
 from jaxnn.functional.models import MOST_LAYERS
-from jaxnn.settings.domains import Axis, Choice, Domain, Range
+from jaxnn.settings.domains import Axis, Choice, Domain, Draw, Range
 from jaxnn.system.checks import brief, one_of, whole_number
 
 Part = int | Range | Choice
@@ -102,9 +102,11 @@ class Layers(Domain):
     def axes(self, name: str) -> dict[str, Axis]:
         return self._axes
 
-    def join(self, values: Mapping[str, Any]) -> tuple[int, ...]:
-        depth = values.get("depth", self.depth)
-        units: list[Any] = [values.get(name, part) for name, part in self._units.items()]
+    def drawn(self, name: str, draw: Draw) -> tuple[int, ...]:
+        parts = {"depth": self.depth, **self._units}
+        depth, *units = (
+            draw(axis, part) if isinstance(part, Axis) else part for axis, part in parts.items()
+        )
         return SHAPES[self.shape].hidden(depth, units, self.outputs) if depth else ()
 
     def split(self, name: str, value: Sequence[int]) -> dict[str, int]:
@@ -114,7 +116,7 @@ class Layers(Domain):
     def allows(self, axis: str, value: Any) -> bool:
         return _is_whole(value, *(_DEPTHS if axis == "depth" else _UNITS))
 
-    def replaced(self, axes: Mapping[str, Any]) -> "Layers":
+    def replaced(self, name: str, axes: Mapping[str, Any]) -> "Layers":
         if axes == self._axes:
             return self
         depth = axes.get("depth", self.depth)
@@ -201,7 +203,8 @@ def layers(
     >>> space = {"hidden": layers(depth=randint(1, 3), units=lograndint(16, 256))}
     >>> [setting["hidden"] for setting in sample(space, 4)]
     [(232, 172), (32, 61), (108, 101, 179), (17,)]
-    >>> layers(3, 64, "funnel").join({}), layers(4, 100, "funnel", outputs=10).join({})
-    ((64, 43, 22), (100, 78, 56, 34))
+    >>> funnels = layers(3, 64, "funnel"), layers(4, 100, "funnel", outputs=10)
+    >>> [sample({"hidden": one}, 1)[0]["hidden"] for one in funnels]
+    [(64, 43, 22), (100, 78, 56, 34)]
     """
     return Layers(depth, units, shape, outputs)

@@ -7,7 +7,7 @@ has at most all training examples: with few, `lcbench() | {"batch_size": logrand
 
 from typing import Any
 
-from jaxnn.settings.domains import (
+from jaxnn.settings.distributions import (
     choice,
     lograndint,
     loguniform,

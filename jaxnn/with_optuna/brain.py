@@ -26,7 +26,7 @@ from jaxnn.with_optuna.exporting import to_optuna as to_optuna
 from jaxnn.with_optuna.leases import Leases
 from jaxnn.with_optuna.ledgers import CALL, Ledger, has_ended, owners
 from jaxnn.with_optuna.parameters import Parameter as Parameter
-from jaxnn.with_optuna.parameters import check_parameters, parameters, setting_of
+from jaxnn.with_optuna.parameters import Parameters, check_parameters
 from jaxnn.with_optuna.storages import import_optuna, open_study, refused_or
 from jaxnn.with_optuna.workers import Result, Worker, samplers_in
 
@@ -74,8 +74,7 @@ class OptunaSearch:
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 # a batch is asked before any value is told: the liar makes its settings differ
                 sampler = optuna.samplers.TPESampler(seed=arguments["seed"], constant_liar=True)
-        self._space, self._parameters = space, parameters(space)
-        self._distributions = {one.name: one.distribution for one in self._parameters.values()}
+        self._parameters = Parameters(space)
         self._is_shared, self._call = arguments["storage"] is not None, ""
         direction = METRICS[arguments["metric"]].direction
         self._study = open_study(arguments["storage"], name, sampler, direction)
@@ -91,7 +90,7 @@ class OptunaSearch:
         if then is not None:
             compare_calls(name, then, now)
         trials = asked(lambda: self._study.get_trials(deepcopy=False))
-        check_parameters(trials, self._distributions, name)
+        check_parameters(trials, self._parameters, name)
         if then is None:
             asked(lambda: self._study.set_user_attr(_BEGUN, now))
 
@@ -114,7 +113,7 @@ class OptunaSearch:
             leases = Leases(storage.plain, self._study._study_id, *heeds)
             worker = Worker(
                 self._study,
-                self._distributions,
+                self._parameters,
                 num_settings,
                 name=leases.worker,
                 is_dead=leases.is_dead,
@@ -140,7 +139,7 @@ class OptunaSearch:
                     job.monitor.show("waiting for other processes")
                     leases.pause()
                     continue
-                settings = [self._setting(trial) for trial in asked]
+                settings = [self._parameters.setting(trial.params) for trial in asked]
                 with self._rescued(job):
                     self._check_settings(worker, job, asked, settings)
                     leases.hold(asked)
@@ -194,9 +193,6 @@ class OptunaSearch:
                 worker.give_up(trial, f"{error}")
                 raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None
 
-    def _setting(self, trial: Any) -> dict[str, Any]:
-        return setting_of(self._space, self._parameters, trial.params)
-
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
         """Tells the results of settings; returns how many other workers had taken over."""
         study, results = job.record, []
@@ -225,7 +221,8 @@ class OptunaSearch:
             if owners(best) != {name}:
                 text += f" One of theirs, trial {best.number}, has the best value, {best.value:.4f}"
                 if best.user_attrs.get(CALL) == self._call:
-                    return f"{text}: {self._again(self._setting(best))} trains that network again."
+                    again = self._again(self._parameters.setting(best.params))
+                    return f"{text}: {again} trains that network again."
                 # such as a trial of an earlier version
                 text += f", with {best.params}; how it was trained is not recorded."
         return text

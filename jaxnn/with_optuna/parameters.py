@@ -1,10 +1,11 @@
 """Domains as parameters of Optuna, conversion of their values, and checks of a study's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jaxnn.settings.alternatives import axes_in, split_by
 from jaxnn.settings.domains import Axis, Choice
-from jaxnn.settings.sampling import Space, axes_of, joined
+from jaxnn.settings.sampling import Space, checked_space, drawn_setting
 from jaxnn.system.functions import name_of
 from jaxnn.with_optuna.ledgers import WORKER
 from jaxnn.with_optuna.storages import import_optuna
@@ -38,6 +39,14 @@ class Parameter:
                 domain.low, domain.high, log=domain.scale == "log"
             )
 
+    def suggested(self, trial: Any) -> Any:
+        """Returns the value of Optuna that the sampler suggests to a trial."""
+        found = self.distribution
+        if isinstance(self._domain, Choice):
+            return trial.suggest_categorical(self.name, found.choices)
+        suggest = trial.suggest_int if self._domain.is_whole else trial.suggest_float
+        return suggest(self.name, found.low, found.high, log=found.log)
+
     def from_optuna(self, value: Any) -> Any:
         """Returns the hyperparameter's value for a value of Optuna."""
         if isinstance(self._domain, Choice):
@@ -65,25 +74,77 @@ def _label(option: Any) -> Any:
     return option if option is None or isinstance(option, bool | int | float | str) else str(option)
 
 
-def parameters(space: Space) -> dict[str, Parameter]:
-    """Returns axis -> parameter, for each axis of a space."""
-    return {name: Parameter(name, axis) for name, axis in axes_of(space).items()}
+class Parameters:
+    """The axes of a space as parameters of Optuna.
+
+    A trial has those that its setting uses: of a list of spaces, those of one.
+    """
+
+    def __init__(self, space: Space):
+        self._space = checked_space(space)
+        axes = axes_in(self._space)
+        self._of_axis = {name: Parameter(name, axis) for name, axis in axes.items()}
+
+    @property
+    def distributions(self) -> dict[str, Any]:
+        """Parameter -> distribution, for all that there are."""
+        return {one.name: one.distribution for one in self._of_axis.values()}
+
+    def suggest(self, trial: Any) -> None:
+        """Lets the sampler suggest a setting to a trial."""
+        self._walk(lambda one: one.suggested(trial))
+
+    def setting(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the setting of a trial's parameters; raises KeyError if one is missing."""
+        return self._walk(lambda one: params[one.name])
+
+    def used(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns parameter -> distribution, for those that a trial's setting uses.
+
+        Raises:
+          KeyError: one is missing.
+        """
+        found = list[Parameter]()
+
+        def value(one: Parameter) -> Any:
+            found.append(one)
+            return params[one.name]
+
+        self._walk(value)
+        return {one.name: one.distribution for one in found}
+
+    def missing(self, params: Mapping[str, Any]) -> list[str]:
+        """Returns the first parameter that a trial's setting lacks; [] if it lacks none."""
+        try:
+            self.setting(params)
+        except KeyError as error:
+            return [*error.args]
+        return []
+
+    def of(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns parameter -> value, for a setting that the space has."""
+        return {
+            self._of_axis[axis].name: self._of_axis[axis].to_optuna(value)
+            for axis, value in split_by(self._space, setting).items()
+        }
+
+    def _walk(self, value: Callable[[Parameter], Any]) -> dict[str, Any]:
+        """Returns the setting of which each parameter has a value of Optuna."""
+
+        def draw(axis: str, _: Axis) -> Any:
+            one = self._of_axis[axis]
+            return one.from_optuna(value(one))
+
+        return drawn_setting(self._space, draw)
 
 
-def setting_of(
-    space: Space, ours: Mapping[str, Parameter], params: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Returns the setting of a trial, given the space, its parameters and their values."""
-    return joined(space, {axis: one.from_optuna(params[one.name]) for axis, one in ours.items()})
-
-
-def check_parameters(trials: Sequence[Any], distributions: Mapping[str, Any], name: str) -> None:
+def check_parameters(trials: Sequence[Any], ours: Parameters, name: str) -> None:
     """Raises ValueError if a study's trials have other parameters than the space.
 
     Parameters may differ in kind or options, or be more or fewer. Trials that a user added by hand
     only inform the sampler, and need not have all parameters.
     """
-    optuna = import_optuna()
+    optuna, distributions = import_optuna(), ours.distributions
     for trial in trials:
         for parameter in trial.distributions.keys() & distributions.keys():
             before, now = trial.distributions[parameter], distributions[parameter]
@@ -96,11 +157,11 @@ def check_parameters(trials: Sequence[Any], distributions: Mapping[str, Any], na
                 ) from error
         more = trial.params.keys() - distributions.keys()
         # a trial that is being taken or was never trained gets the others later
-        fewer = distributions.keys() - trial.params.keys() if trial.values else set()
+        fewer = ours.missing(trial.params) if trial.values and not more else []
         if WORKER in trial.user_attrs and (more or fewer):
             raise ValueError(
                 f"name got {name!r}, a study whose settings "
-                + (f"have {sorted(more)}, too" if more else f"lack {sorted(fewer)}")
+                + (f"have {sorted(more)}, too" if more else f"lack {fewer}")
                 + f": trial {trial.number} has {sorted(trial.params)}; expected the space that it "
                 "was begun with, or another name"
             )

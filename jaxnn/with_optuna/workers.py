@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from jaxnn.with_optuna.ledgers import CALL, ENDED, RETRY_OF, TAKER, WORKER, Ledger, owners
+from jaxnn.with_optuna.parameters import Parameters
 from jaxnn.with_optuna.storages import import_optuna, quiet
 
 
@@ -38,7 +39,7 @@ class Worker:
 
     Args:
       study: the study of Optuna.
-      distributions: parameter -> distribution.
+      parameters: what a trial has, by the space.
       num_settings: settings of the study, over all its workers.
       name: the name of this worker.
       is_dead: tells whether another worker is dead.
@@ -51,7 +52,7 @@ class Worker:
     def __init__(
         self,
         study: Any,
-        distributions: Mapping[str, Any],
+        parameters: Parameters,
         num_settings: int,
         *,
         name: str,
@@ -62,7 +63,7 @@ class Worker:
         self._optuna, self._states = optuna, optuna.trial.TrialState
         self._finished = optuna.exceptions.UpdateFinishedTrialError
         self._study, self._storage = study, study._storage
-        self._distributions, self._num_settings = dict(distributions), num_settings
+        self._parameters, self._num_settings = parameters, num_settings
         self.name, self._is_dead, self._call = name, is_dead, call
         self._drawn_before: dict[str, Any] = {}
         self.has_stopped = False
@@ -167,7 +168,7 @@ class Worker:
 
     def _insert(self, trials: Sequence[Any], left: Sequence[Any], num_new: int) -> None:
         fixed = [{**one.system_attrs.get("fixed_params", {}), **one.params} for one in left]
-        is_whole = [self._distributions.keys() <= trial.params.keys() for trial in left]
+        is_whole = [not self._parameters.missing(trial.params) for trial in left]
         drawn = self._draw(
             trials,
             [one for one, whole in zip(fixed, is_whole, strict=True) if not whole] + [{}] * num_new,
@@ -202,7 +203,7 @@ class Worker:
                 return
             storage.set_trial_user_attr(number, WORKER, self.name)
             storage.set_trial_user_attr(number, CALL, self._call)
-            for name, distribution in self._distributions.items():
+            for name, distribution in self._parameters.used(params).items():
                 value = distribution.to_internal_repr(params[name])
                 storage.set_trial_param(number, name, value, distribution)
 
@@ -228,7 +229,8 @@ class Worker:
                 mirror.enqueue_trial(dict(some))
             elif self.has_stopped:
                 break
-            asked = mirror.ask(self._distributions)
+            asked = mirror.ask()
+            self._parameters.suggest(asked)
             trial = memory.get_trial(asked._trial_id)
             if not some and self._is_repeated(trial, mirror.get_trials(deepcopy=False)):
                 break

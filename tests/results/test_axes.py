@@ -181,3 +181,44 @@ def test_a_number_of_the_model_is_no_axis():
     rows = study.to_dicts()
     assert [row["params_depth"] for row in rows] == [0.5] * 4
     assert rows[1]["params_units_1"] == 4
+
+
+ADAM = {"optimizer": "adam", "learning_rate": loguniform(1e-4, 1e-2)}
+MOMENTUM = {"optimizer": "momentum", "learning_rate": loguniform(1e-2, 1e0)}
+
+
+def test_settings_of_several_spaces_share_the_columns_and_axes_of_their_names():
+    settings = sample([ADAM, MOMENTUM], 16)
+    study = make_study(settings, np.linspace(0.9, 0.2, 16))
+    assert [one.name for one in study.axes] == ["optimizer", "learning_rate"]
+    axis, rates = study.domain("learning_rate"), [one["learning_rate"] for one in settings]
+    assert (axis.low, axis.high, axis.scale) == (min(rates), max(rates), "log")
+    assert study.to_dataframe()["params_learning_rate"].tolist() == rates
+    jaxnn.plot_slice(study, ["learning_rate"])
+
+
+def test_options_that_are_ranges_lie_on_one_axis_with_the_others():
+    space = {"dropout": choice([0.0, jaxnn.uniform(0.1, 0.5)])}
+    study = make_study(sample(space, 16), np.linspace(0.9, 0.2, 16))
+    assert [one.name for one in study.axes] == ["dropout"]
+    assert study.domain("dropout").low == 0.0
+    assert [name for name in study.to_dicts()[0] if name.startswith("params")] == ["params_dropout"]
+
+
+def test_each_space_has_edges_of_its_own():
+    """Momentum is best at 0.01, which lies in the middle of all rates and at its own edge."""
+    settings = sample([ADAM, MOMENTUM], 64)
+    distance = lambda one: (one["optimizer"] == "adam") + one["learning_rate"]
+    order = sorted(range(64), key=lambda n: distance(settings[n]))
+    values = np.empty(64)
+    values[order] = np.linspace(0.9, 0.1, 64)
+    assert at_edge(make_study(settings, values)) == {"learning_rate": 0.01}
+
+
+def test_an_option_that_is_a_range_has_an_edge():
+    space = {"dropout": choice([0.0, jaxnn.uniform(0.1, 0.5)])}
+    settings = sample(space, 64)
+    order = sorted(range(64), key=lambda n: -settings[n]["dropout"])
+    values = np.empty(64)
+    values[order] = np.linspace(0.9, 0.1, 64)
+    assert at_edge(make_study(settings, values)) == {"dropout": 0.5}

@@ -128,7 +128,10 @@ def test_sobol_fills_every_parameter_more_evenly_than_chance():
         (lambda: choice([]), r"choice got \[\]; expected a list of at least one option"),
         (lambda: choice("relu"), "choice got 'relu'; expected a list"),
         (lambda: sample({}, 0), "n got 0; expected a whole number >= 1"),
-        (lambda: sample([1], 2), r"space got \[1\]; expected a dict"),
+        (
+            lambda: sample([1], 2),
+            "space got 1; expected a dict, name -> domain or value, or a list",
+        ),
         (
             lambda: sample({}, 2, method="lhs"),
             "method got 'lhs'; expected 'sobol', 'random' or 'grid'",

@@ -11,9 +11,9 @@ from helpers.data import corners
 
 import jaxnn
 from jaxnn import sample, spaces
+from jaxnn.settings.alternatives import axes_in
 from jaxnn.settings.domains import Choice, Domain, Range
 from jaxnn.settings.hyperparameters import complete
-from jaxnn.settings.sampling import axes_of
 
 PUBLISHED = {
     "lcbench": lambda: spaces.lcbench(outputs=3),
@@ -60,12 +60,12 @@ def drawn(name, n=4000):
         {axis: v for key, one in parts.items() for axis, v in one.split(key, setting[key]).items()}
         for setting in settings
     ]
-    return {axis: [row[axis] for row in rows if axis in row] for axis in axes_of(space)}
+    return {axis: [row[axis] for row in rows if axis in row] for axis in axes_in(space)}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_ranges_are_the_published_ones(name):
-    axes = axes_of(PUBLISHED[name]())
+    axes = axes_in(PUBLISHED[name]())
     assert axes.keys() == RANGES[name].keys()
     for axis, expected in RANGES[name].items():
         if isinstance(axes[axis], Choice):
@@ -141,7 +141,8 @@ def test_the_funnel_of_lcbench():
     """Four layers of weights from 100 units to 10 classes: 100, 70, 40 and 10."""
     domain = spaces.lcbench(outputs=10)["hidden"]
     for num_layers, hidden in {1: (), 2: (100,), 4: (100, 70, 40), 5: (100, 78, 56, 34)}.items():
-        assert domain.join({"depth": num_layers - 1, "units": 100}) == hidden
+        found = {"depth": num_layers - 1, "units": 100}
+        assert domain.drawn("hidden", lambda axis, _, found=found: found[axis]) == hidden
     assert spaces.lcbench()["hidden"].outputs == 1
     with pytest.raises(ValueError, match="outputs got 0; expected a whole number >= 1"):
         spaces.lcbench(0)
@@ -153,7 +154,7 @@ def test_the_layers_of_the_others():
 
 
 def test_fc_net_as_a_grid_has_all_whose_layers_are_alike():
-    options = [len(axis.options) for axis in axes_of(spaces.fcnet()).values()]
+    options = [len(axis.options) for axis in axes_in(spaces.fcnet()).values()]
     assert math.prod(options) == 10_368 == 62_208 // 2 // 3
 
 

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jaxnn.settings.distributions import uniform
 from jaxnn.with_optuna.ledgers import ENDED, RETRY_OF, WORKER, Ledger, has_ended, owners
+from jaxnn.with_optuna.parameters import Parameters
 from jaxnn.with_optuna.workers import Result, Worker
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 STATE = optuna.trial.TrialState
-RATE = {"rate": optuna.distributions.FloatDistribution(0.0, 1.0)}
+RATE = Parameters({"rate": uniform(0.0, 1.0)})
 
 
 def trial(number, state, worker=None, retry_of=None, **attrs):
@@ -24,7 +26,7 @@ def trial(number, state, worker=None, retry_of=None, **attrs):
         state=STATE[state],
         value=1.0 if state == "COMPLETE" else None,
         params={"rate": 0.5},
-        distributions=RATE,
+        distributions=RATE.distributions,
         user_attrs=attrs,
     )
     found.number = number

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 import jaxnn
 from jaxnn import choice, layers, lograndint, loguniform, randint, sample, search, to_optuna
 from jaxnn.settings.sampling import Settings
-from jaxnn.with_optuna.parameters import parameters
+from jaxnn.with_optuna.parameters import Parameters
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 SPACE = {
@@ -24,17 +24,17 @@ AXES = ["learning_rate", "depth", "units_1", "units_2"]
 
 
 def test_each_axis_is_a_parameter_in_order():
-    found = {name: one.distribution for name, one in parameters(SPACE).items()}
+    found = Parameters(SPACE).distributions
     assert [*found] == AXES
     assert found["depth"] == IntDistribution(0, 2)
     assert found["units_1"] == found["units_2"] == UNITS
     each = {"hidden": layers(choice([1, 2]), (64, choice([8, 16])))}
-    assert {name: one.distribution for name, one in parameters(each).items()} == {
+    assert Parameters(each).distributions == {
         "depth": CategoricalDistribution([1, 2]),
         "units_2": CategoricalDistribution([8, 16]),
     }
     brick = {"hidden": layers(2, lograndint(2, 6), "brick")}
-    assert {name: one.distribution for name, one in parameters(brick).items()} == {"units": UNITS}
+    assert Parameters(brick).distributions == {"units": UNITS}
 
 
 @pytest.fixture(scope="module")
