@@ -44,9 +44,11 @@ from jaxnn.functional.models import mlp
 from jaxnn.functional.normalization import batch_norm, init_batch_norm, population_statistics
 from jaxnn.functional.optimizers import decayed_learning_rate, optimizer
 from jaxnn.functional.types import Model
+from jaxnn.methods.zooming import zoom
 from jaxnn.planning.costs import Rates
 from jaxnn.planning.joining import plan
 from jaxnn.planning.plans import Plan
+from jaxnn.results.pareto import plot_pareto
 from jaxnn.results.plots import plot_learning_curves, plot_rungs, plot_slice
 from jaxnn.results.uncertainty import Comparison
 from jaxnn.searching.loading import load
@@ -54,7 +56,6 @@ from jaxnn.searching.resuming import resume
 from jaxnn.searching.searches import search
 from jaxnn.searching.studies import Study
 from jaxnn.searching.sweeps import sweep
-from jaxnn.searching.zooming import zoom
 from jaxnn.settings import spaces
 from jaxnn.settings.distributions import (
     choice,
@@ -121,6 +122,7 @@ __all__ = [
     "optimizer",
     "plan",
     "plot_learning_curves",
+    "plot_pareto",
     "plot_rungs",
     "plot_slice",
     "poisson_loss",

@@ -113,6 +113,7 @@ ON_THE_HOST = {
         "plan",
         "sweep",
         "plot_learning_curves",
+        "plot_pareto",
         "plot_rungs",
         "plot_slice",
         "stratified_folds",

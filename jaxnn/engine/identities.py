@@ -127,7 +127,7 @@ def call_of_values(call: Call) -> dict[str, Any]:
     given = call.arguments
     space = _space_as_trained(given["space"])
     model = {"has_model": given["model"] is not None, "model": _shape_of(given["model"])}
-    found = {**model, **_values_of(Call(call.function, {**given, "space": space}), _FREE)}
+    found = {**model, **_values_of(call.replaced(space=space), _FREE)}
     return cast(dict[str, Any], json.loads(json.dumps(found)))
 
 

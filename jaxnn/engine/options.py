@@ -192,6 +192,10 @@ class Call:
         """The options in the arguments; raises ValueError if one is bad."""
         return Options.among(self.arguments)
 
+    def replaced(self, **arguments: Any) -> "Call":
+        """Returns the call with other values of some arguments."""
+        return Call(self.function, {**self.arguments, **arguments})
+
     def text(self, **shown: Any) -> str:
         """Returns the call as text; `shown` replaces the values of some arguments."""
         return call_text(self.function, {**self.arguments, **shown})

@@ -183,10 +183,10 @@ def plot_slice(study: Record, params: Sequence[str] | None = None) -> "Figure":
 
 
 def plot_rungs(study: Record) -> "Figure":
-    """Plots the rungs of a halving: learning curves as far as each setting was trained.
+    """Plots the rungs of a halving or of Hyperband: learning curves as far as they were trained.
 
     A light curve ends where its setting was dropped; the best setting is red. The number above a
-    rung counts the settings that were trained to it.
+    rung counts the settings that were trained to it, in all brackets.
     """
     _check_has_settings("plot_rungs", study)
     if not study.rungs:
@@ -196,11 +196,14 @@ def plot_rungs(study: Record) -> "Figure":
     axes = figure.subplots()
     epochs = np.arange(1, values.shape[1] + 1)
     alpha = float(np.clip(25 / len(values), 0.1, 0.7))
-    last = study.rungs[-1]
+    counts: dict[int, int] = {}
+    for rung in study.rungs:
+        counts[rung.epochs] = counts.get(rung.epochs, 0) + len(rung.entered)
+    last = {number for rung in study.rungs if rung.entered == rung.kept for number in rung.kept}
     for number, curve in enumerate(values):
-        color = MEDIAN if number in last.kept else "0.6"
+        color = MEDIAN if number in last else "0.6"
         axes.plot(epochs, curve, color=color, alpha=alpha if color == "0.6" else 0.8, linewidth=0.9)
-    at = [rung.epochs for rung in study.rungs]
+    at = [*counts]
     for number in range(len(values)):
         end = int(study.dropped[number])
         if end:
@@ -210,10 +213,10 @@ def plot_rungs(study: Record) -> "Figure":
         text = f"best: setting {best}, {study.best_trial.value:.3g}"
         axes.plot(epochs, values[best], color=BEST, linewidth=2.2, label=text)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
-    for rung in study.rungs:
-        axes.axvline(rung.epochs, color="0.7", linewidth=0.8, linestyle="--")
+    for epoch, count in counts.items():
+        axes.axvline(epoch, color="0.7", linewidth=0.8, linestyle="--")
         axes.annotate(
-            f"{len(rung.entered):,}", (rung.epochs, 1), (0, 3), ha="center", fontsize=9,
+            f"{count:,}", (epoch, 1), (0, 3), ha="center", fontsize=9,
             xycoords=("data", "axes fraction"), textcoords="offset points", color="0.3",
         )  # fmt: skip
     finite = values[np.isfinite(values)]

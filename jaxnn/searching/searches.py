@@ -1,6 +1,6 @@
 """`search`: looks for the best setting of a space by one of several methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxnn.data.datasets import Dataset
@@ -9,16 +9,20 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Call, Options, entry, hold_out_note
+from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
+from jaxnn.methods.arena import Arena, Drawn
+from jaxnn.methods.budgets import Budget, Rungs
+from jaxnn.methods.drawing import Source
+from jaxnn.methods.table import METHODS, PROBES, Method
 from jaxnn.planning.plans import functions_of
-from jaxnn.searching.arena import Arena, Drawn
-from jaxnn.searching.budgets import Budget
-from jaxnn.searching.methods import METHODS, PROBES, Method, Rungs
+from jaxnn.results.records import Record
 from jaxnn.searching.studies import Study
-from jaxnn.settings.sampling import Space, checked_space, functions_in, sample
+from jaxnn.settings.alternatives import with_fixed
+from jaxnn.settings.hyperparameters import Setting
+from jaxnn.settings.sampling import Settings, Space, checked_space, functions_in
 from jaxnn.system.checks import check_fork, one_of
 from jaxnn.system.processes import Hosts, all_hosts
 from jaxnn.training.hooks import OnEpoch
@@ -43,6 +47,8 @@ def search(
     sampler: Any = None,
     storage: Any = None,
     name: str | None = None,
+    first: Sequence[Setting] | Record = (),
+    limit: Mapping[str, float] | None = None,
     folds: int = 1,
     seeds: int = 1,
     patience: int | None = None,
@@ -71,6 +77,8 @@ def search(
     | "halving" | num_settings for min_epochs. The best 1 / factor of them, by the mean over the \
       last third of these epochs, continue to factor x as many epochs, and so on; the last ones \
       train to max_epochs |
+    | "hyperband" | several halvings, the first of which begins with the fewest epochs, the last \
+      with all: one halving drops settings that learn slowly at first |
     | "optuna" | `batch` settings at a time, which a sampler of Optuna proposes and whose values \
       it is told, until there are num_settings; needs the extra "optuna" |
 
@@ -95,6 +103,13 @@ def search(
       name: the name of Optuna's study. An existing one is continued, with the arguments that it was
         started with: only num_settings, batch, sampler and chunk may differ. A sampler that ends
         the study, such as Optuna's grid sampler, ends the search.
+      first: known settings, which every method trains among the first (Optuna as enqueued trials);
+        they count among num_settings, but beside a grid. Names that one lacks have the value that
+        the space fixes, or their default. Or a study, of which the best settings that lie in the
+        space are taken, at most a quarter of num_settings.
+      limit: the most that a network may have of "parameters", "multiply_adds" (of a prediction for
+        one example) or "megabytes" (of parameters). Settings over it are drawn again; those that
+        Optuna proposes are pruned untrained.
       folds: folds of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.
@@ -119,7 +134,8 @@ def search(
         training; its `study` holds what was trained.
 
     Sources: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012;
-    Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving).
+    Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving); Li et
+    al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, JMLR 18, 2018.
 
     >>> import numpy as np
     >>> from jaxnn import loguniform
@@ -132,22 +148,21 @@ def search(
     check_fork("search")
     hosts = all_hosts()
     with hosts.raised_together("the arguments of search"):
-        text, options = call.text(storage=shown(storage)), call.options
-        one_of("method", method, METHODS)
-        how = METHODS[method]
-        budget = Budget.among(call.arguments)
-        _check_storage(storage, directory, hosts)
+        options, budget = call.options, Budget.among(call.arguments)
+        how = _method(call, hosts)
         parts = options.parts(train, valid)
-        space = budget.monitored(checked_space(space), options.metric, parts[0][0].targets)
-        drawn, rungs = _drawn(how, space, budget, options, parts[0][0])
-        options = options.ranked(drawn.recipes)
+        drawn, rungs = _drawn(how, call, budget, parts[0][0])
+        space, options = drawn.settings.space, options.ranked(drawn.recipes)
+        # a directory or a storage holds settings, where the call may have a study
+        call = call.replaced(first=drawn.known) if drawn.known else call
+        text = call.text(storage=shown(storage))
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, drawn.plan, hosts)
         if commits.finished:
             functions = functions_in(space) | functions_of(drawn.plan)
             return Study.of(whole_record(commits.finished, options.model, functions))
-        begun = how.begin(Call(call.function, {**call.arguments, "metric": options.metric}))
+        begun = how.begin(call.replaced(metric=options.metric))
         study = empty_record(
             Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=space, call=text
         )
@@ -155,34 +170,41 @@ def search(
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))
-            how.run(Arena(job, options, space=space, budget=budget, drawn=drawn, begun=begun))
+            how.run(Arena(job, options, budget=budget, drawn=drawn, begun=begun))
     return study
 
 
-def _drawn(
-    how: Method, space: Mapping[str, Any], budget: Budget, options: Options, train: Dataset
-) -> tuple[Drawn, Rungs]:
+def _drawn(how: Method, call: Call, budget: Budget, train: Dataset) -> tuple[Drawn, Rungs]:
     """Returns what is drawn before the search begins, and how much of it is trained."""
+    options, space = call.options, checked_space(call.arguments["space"])
+    source = Source(limit=budget.limit or {}, train=train, model=options.model)
+    known = source.known(call.arguments["first"], space, budget.num_settings)
+    stops = budget.stops(space, options.metric, train.targets)
+    space = with_fixed(space, stops)
     # settings drawn later come from the same space: enough samples show which programs it needs
     count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
-    first = sample(space, count, budget.seed, method=how.draw)
-    prepared = recipes(first, train, options.model, budget.max_epochs)
+    num_drawn = count if how.draw == "grid" else count - len(known)
+    further = source.draw(space, num_drawn, budget.seed, how.draw) if num_drawn else []
+    settings = Settings([*(one | stops for one in known), *further], space)
+    prepared = recipes(settings, train, options.model, budget.max_epochs)
     # a grid may have fewer settings
-    rungs = [(min(count, len(first)), epochs) for count, epochs in how.rungs(budget)]
+    rungs = [(min(count, len(settings)), epochs) for count, epochs in how.rungs(budget)]
     shares = [(count / len(prepared), epochs) for count, epochs in rungs]
     plan = options.plan(prepared, train, budget.max_epochs, rungs=shares)
-    return Drawn(first, prepared, plan), rungs
+    return Drawn(settings, prepared, plan, known=known, stops=stops, source=source), rungs
 
 
-def _check_storage(storage: Any, directory: StrPath | None, hosts: Hosts) -> None:
-    if storage is None:
-        return
-    if directory is not None:
+def _method(call: Call, hosts: Hosts) -> Method:
+    """Returns the method of a call; raises ValueError if it is unknown, or not for a storage."""
+    method, storage, directory = (call.arguments[n] for n in ("method", "storage", "directory"))
+    one_of("method", method, METHODS)
+    if storage is not None and directory is not None:
         raise ValueError(
             "directory came with a storage, in which Optuna keeps the study; expected one of them"
         )
-    if hosts.count > 1:
+    if storage is not None and hosts.count > 1:
         raise ValueError(
             f"storage came in a job of {hosts.count} processes of JAX, which train the lanes of "
             "one search together; expected None, or processes that are independent"
         )
+    return METHODS[method]

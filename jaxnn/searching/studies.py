@@ -15,9 +15,11 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
 from jaxnn.results import uncertainty
+from jaxnn.results.pareto import pareto
 from jaxnn.results.records import Record
 from jaxnn.results.reports import report
 from jaxnn.results.summaries import summary
+from jaxnn.results.trials import Trial
 from jaxnn.results.uncertainty import Comparison
 from jaxnn.system.arrays import own
 from jaxnn.system.checks import whole_number
@@ -171,6 +173,18 @@ class Study(Record):
     @property
     def best_value(self) -> float:
         return self.best_trial.value
+
+    def pareto(self, size: str = "parameters") -> list[Trial]:
+        """Returns the settings that none beats in both value and size, smallest network first.
+
+        Args:
+          size: "parameters", "multiply_adds" of a prediction for one example, or "megabytes" of
+            parameters.
+
+        Raises:
+          ValueError: the size is unknown, or the study was loaded without its model.
+        """
+        return pareto(self, size)
 
     def compare(self, first: int, second: int) -> Comparison:
         """Tests whether two settings differ, by a paired t-test.

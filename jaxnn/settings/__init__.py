@@ -1,8 +1,9 @@
 """Hyperparameters: their names, defaults and ranges, and how settings are drawn from a space.
 
 Programs, plans and search methods do not belong here. Files, in reading order: `hyperparameters`
-(the table), `domains` (ranges and choices), `layers` (how many hidden layers, and how many units
-each), `sampling` (`sample`), `spaces` (the course's space, and published ones).
+(the table), `domains` (ranges and choices), `distributions` (the functions that make them),
+`layers` (how many hidden layers, and how many units each), `alternatives` (one of several spaces),
+`sampling` (`sample`), `spaces` (the course's space, and published ones).
 
 ## Traced or structure
 

@@ -187,6 +187,13 @@ def drawn_from(space: Mapping[str, Any], draw: Draw) -> dict[str, Any]:
     }
 
 
+def with_fixed(space: Mapping[str, Any], fixed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a space of whose settings all have some values."""
+    if isinstance(space, AnyOf):
+        return AnyOf(tuple({**one, **fixed} for one in space.spaces))
+    return {**space, **fixed}
+
+
 def split_by(space: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
     """Returns axis -> value, for each axis of a space that a setting uses."""
     if isinstance(space, AnyOf):

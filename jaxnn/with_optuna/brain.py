@@ -100,8 +100,15 @@ class OptunaSearch:
         num_settings: int,
         batch: int,
         train_settings: Callable[[Sequence[dict[str, Any]]], list[int]],
+        *,
+        known: Sequence[Mapping[str, Any]],
+        allows: Callable[[Sequence[dict[str, Any]]], list[bool]],
     ) -> None:
         """Asks for a batch, trains it in one sweep and tells its values, until all settings ended.
+
+        Args:
+          known: settings to train first.
+          allows: tells which settings may be trained; others are pruned at once.
 
         Raises:
           TrainingInterrupted: the sampler or the storage failed; `study` holds what was trained.
@@ -127,6 +134,9 @@ class OptunaSearch:
                         # workers with the same seed would draw the same settings
                         self._study.sampler.reseed_rng()
             stack.callback(worker.leave)
+            with self._rescued(job):
+                for setting in known:
+                    self._study.enqueue_trial(self._parameters.of(setting), skip_if_exists=True)
             num_refused = 0
             # with a storage a signal counts at once; in a job, when all processes know of it
             is_over = job.is_interrupted if self._is_shared else lambda: job.is_over
@@ -139,10 +149,11 @@ class OptunaSearch:
                     job.monitor.show("waiting for other processes")
                     leases.pause()
                     continue
-                settings = [self._parameters.setting(trial.params) for trial in asked]
                 with self._rescued(job):
-                    self._check_settings(worker, job, asked, settings)
+                    asked, settings = self._allowed(worker, job, asked, allows)
                     leases.hold(asked)
+                if not asked:
+                    continue
                 numbers = train_settings(settings)
                 with self._rescued(job):
                     was_lost = job.team.is_lost()
@@ -153,15 +164,18 @@ class OptunaSearch:
             if num_refused:
                 job.note(f"{counted(num_refused, 'setting')} had gone to other processes.")
             with self._rescued(job):
-                ledger = worker.ledger()
-                if len(ledger.lasts) < num_settings and worker.has_stopped:
-                    ended = counted(len(ledger.lasts), "setting")
-                    job.note(
-                        f"The sampler ended the search after {ended}; num_settings was "
-                        f"{num_settings:,}."
-                    )
-                if self._is_shared:
-                    job.note(self._share(ledger, worker.name))
+                self._tell_end(worker, job, num_settings)
+
+    def _tell_end(self, worker: Worker, job: Job, num_settings: int) -> None:
+        """Notes that the sampler has ended the search, and what other processes have trained."""
+        ledger = worker.ledger()
+        if len(ledger.lasts) < num_settings and worker.has_stopped:
+            ended = counted(len(ledger.lasts), "setting")
+            job.note(
+                f"The sampler ended the search after {ended}; num_settings was {num_settings:,}."
+            )
+        if self._is_shared:
+            job.note(self._share(ledger, worker.name))
 
     @contextlib.contextmanager
     def _rescued(self, job: Job) -> Iterator[None]:
@@ -182,16 +196,29 @@ class OptunaSearch:
                 "storage that works"
             ) from error
 
-    def _check_settings(
-        self, worker: Worker, job: Job, asked: Sequence[Any], settings: Sequence[dict[str, Any]]
-    ) -> None:
-        """Raises ValueError if a setting cannot be trained, and gives that setting up."""
+    def _allowed(
+        self,
+        worker: Worker,
+        job: Job,
+        asked: Sequence[Any],
+        allows: Callable[[Sequence[dict[str, Any]]], list[bool]],
+    ) -> tuple[list[Any], list[dict[str, Any]]]:
+        """Returns the trials to train, with their settings; those that are not allowed are pruned.
+
+        Raises:
+          ValueError: a setting cannot be trained; it is given up.
+        """
+        settings = [self._parameters.setting(trial.params) for trial in asked]
         for trial, setting in zip(asked, settings, strict=True):
             try:
                 recipe(setting, job.feed.train, job.record.model, job.record.num_epochs)
             except ValueError as error:
                 worker.give_up(trial, f"{error}")
                 raise ValueError(f"trial {trial.number} cannot be trained: {error}") from None
+        triples = [*zip(asked, settings, allows(settings), strict=True)]
+        worker.tell([Result(trial, None) for trial, _, is_fine in triples if not is_fine])
+        fine = [(trial, setting) for trial, setting, is_fine in triples if is_fine]
+        return [trial for trial, _ in fine], [setting for _, setting in fine]
 
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:
         """Tells the results of settings; returns how many other workers had taken over."""

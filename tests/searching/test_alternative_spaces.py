@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 import jaxnn
 from jaxnn import choice, loguniform, reverseloguniform, uniform
-from jaxnn.searching.methods import METHODS
+from jaxnn.methods.table import METHODS
 from jaxnn.settings.alternatives import has
 from jaxnn.settings.sampling import checked_space
 

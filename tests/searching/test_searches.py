@@ -15,8 +15,9 @@ from jaxnn import Dataset, fit, sample, search, stratified_folds
 from jaxnn.compiled import lanes
 from jaxnn.engine import chunks
 from jaxnn.engine.options import Options
+from jaxnn.methods.rungs import halving_steps
+from jaxnn.methods.table import METHODS, Method
 from jaxnn.planning.joining import plan_recipes
-from jaxnn.searching.methods import METHODS, Method, halving_steps
 from jaxnn.training.recipes import recipes
 
 OPTIONS = {"num_settings": 9, "max_epochs": 8, "progress": False}

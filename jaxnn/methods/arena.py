@@ -1,6 +1,6 @@
 """The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,21 +9,34 @@ from jaxnn.engine.devices import train_up_to
 from jaxnn.engine.jobs import Job
 from jaxnn.engine.options import Options
 from jaxnn.engine.team import of_first, plan_of_first
+from jaxnn.methods.budgets import Budget
+from jaxnn.methods.drawing import Source
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Rung
-from jaxnn.searching.budgets import Budget
 from jaxnn.settings.hyperparameters import Setting
-from jaxnn.settings.sampling import Settings, functions_in
+from jaxnn.settings.sampling import Settings, Space, functions_in
 from jaxnn.training.recipes import Recipe, recipes
 
 
 class Drawn(NamedTuple):
-    """Settings drawn before the search began, and the plan for them."""
+    """Settings drawn before the search began, and the plan for them.
+
+    Attributes:
+      settings: the settings, known ones first.
+      recipes: their recipes.
+      plan: their plan.
+      known: known settings, which every method trains among the first, without `stops`.
+      stops: what the patience of the call fixes in all settings.
+      source: draws further settings.
+    """
 
     settings: Settings
     recipes: list[Recipe]
     plan: Plan
+    known: list[dict[str, Any]]
+    stops: dict[str, Any]
+    source: Source
 
 
 class Arena:
@@ -34,6 +47,7 @@ class Arena:
       job: the job that trains; a user's method needs it only for messages.
       space: the space that settings are drawn from.
       budget: how much to train.
+      known, stops: see `Drawn`.
       begun: what `Method.begin` returned.
     """
 
@@ -42,13 +56,14 @@ class Arena:
         job: Job,
         options: Options,
         *,
-        space: Mapping[str, Any],
         budget: Budget,
         drawn: Drawn,
         begun: Any,
     ):
-        self.job, self.space, self.budget, self.begun = job, space, budget, begun
+        self.job, self.budget, self.begun = job, budget, begun
+        self.space = drawn.settings.space
         self._options, self._drawn = options, drawn
+        self.known, self.stops = drawn.known, drawn.stops
         self._known: list[PlannedProgram] = [*drawn.plan.programs]
         self._done: dict[int, int] = {}
 
@@ -62,8 +77,15 @@ class Arena:
 
     def add_drawn(self) -> list[int]:
         """Adds the settings drawn before the search began; returns their rows."""
-        settings, prepared, plan = self._drawn
-        return self.job.add(settings, prepared, plan)
+        return self.job.add(self._drawn.settings, self._drawn.recipes, self._drawn.plan)
+
+    def draw(self, space: Space, count: int, seed: int) -> Settings:
+        """Draws settings from a space, within the limit of the search."""
+        return self._drawn.source.draw(space, count, seed)
+
+    def allows(self, settings: Sequence[Setting]) -> list[bool]:
+        """Returns whether each setting is within the limit of the search."""
+        return self._drawn.source.allows(settings)
 
     def add(self, settings: Sequence[Setting]) -> list[int]:
         """Adds further settings, to existing programs where they fit; returns their rows."""

@@ -8,8 +8,11 @@ from typing import Any
 
 from jaxnn.functional.metrics import METRICS
 from jaxnn.functional.objectives import Targets
-from jaxnn.settings.alternatives import AnyOf
 from jaxnn.system.checks import brief, whole_number
+from jaxnn.training.sizes import SIZES
+
+Rungs = list[tuple[float, int]]
+"""(number of settings, further epochs) of each stretch of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Budget:
     rounds: int
     batch: int
     patience: int | None
+    limit: Mapping[str, float] | None
     seed: int
 
     def __post_init__(self) -> None:
@@ -43,26 +47,33 @@ class Budget:
             object.__setattr__(self, "patience", whole_number("patience", self.patience, 1))
         for name in ("rounds", "batch"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+        self._check_limit()
 
-    def monitored(
+    def _check_limit(self) -> None:
+        limit = {} if self.limit is None else self.limit
+        is_fine = isinstance(limit, Mapping) and limit.keys() <= SIZES.keys()
+        if not is_fine or not all(isinstance(most, Real) and most > 0 for most in limit.values()):
+            raise ValueError(
+                f"limit got {brief(limit)}; expected a dict, one of {', '.join(SIZES)} -> the most "
+                'that is allowed, such as {"parameters": 50_000}'
+            )
+        object.__setattr__(self, "limit", dict(limit))
+
+    def stops(
         self, space: Mapping[str, Any], metric: str | None, targets: Targets
-    ) -> Mapping[str, Any]:
-        """Returns the space in which all settings have the patience of the call.
+    ) -> dict[str, Any]:
+        """Returns what the patience of the call fixes in all settings.
 
         Raises:
           ValueError: the space has a patience of its own.
         """
         if self.patience is None:
-            return space
+            return {}
         for name in ("patience", "monitor"):
             if name in space:
                 raise ValueError(f"patience came with {name!r} in the space; expected one of them")
         first = targets.objective(targets.default_loss).metrics[0]
-        monitor = METRICS[metric or first].valid
-        stops = {"patience": self.patience, "monitor": monitor}
-        if isinstance(space, AnyOf):
-            return AnyOf(tuple({**one, **stops} for one in space.spaces))
-        return {**space, **stops}
+        return {"patience": self.patience, "monitor": METRICS[metric or first].valid}
 
     @classmethod
     def among(cls, arguments: Mapping[str, Any]) -> "Budget":
