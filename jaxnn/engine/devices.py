@@ -77,7 +77,7 @@ def _train_everywhere(stretch: Stretch) -> None:
     """
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
-        devices = devices * max(1, _num_cores() // len(devices))
+        devices = devices * max(1, num_cores() // len(devices))
     is_x64 = jnp.result_type(float) == np.float64
 
     def work(device: jax.Device) -> None:
@@ -99,7 +99,7 @@ def _train_everywhere(stretch: Stretch) -> None:
                 threads.shutdown()
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Returns the number of cores that this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

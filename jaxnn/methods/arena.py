@@ -1,5 +1,6 @@
 """The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -49,6 +50,8 @@ class Arena:
       budget: how much to train.
       known, stops: see `Drawn`.
       begun: what `Method.begin` returned.
+
+    `began` is when the call began, by `time.perf_counter`.
     """
 
     def __init__(
@@ -59,9 +62,11 @@ class Arena:
         budget: Budget,
         drawn: Drawn,
         begun: Any,
+        began: float = 0.0,
     ):
         self.job, self.budget, self.begun = job, budget, begun
         self.space = drawn.settings.space
+        self._began, self._seconds_each = began, 0.0
         self._options, self._drawn = options, drawn
         self.known, self.stops = drawn.known, drawn.stops
         self._known: list[PlannedProgram] = [*drawn.plan.programs]
@@ -74,6 +79,26 @@ class Arena:
     def is_called_off(self) -> bool:
         """Whether to stop now, for example after an interrupt."""
         return self.job.is_called_off()
+
+    def is_late(self, count: int, epochs: int) -> bool:
+        """Whether training so many settings for so many epochs would end after the seconds.
+
+        They are expected to take as long, for each, as the stretch of training before. Something is
+        trained in any case.
+        """
+        if self.budget.seconds is None or not self._done:
+            return False
+        left = self.budget.seconds - (time.perf_counter() - self._began)
+        return self._seconds_each * count * epochs > left
+
+    def finish(self, rows: Sequence[int]) -> None:
+        """Ends the training of settings where they are, since the seconds are over."""
+        done = self._done[rows[0]]
+        self.record.ends[[*rows]] = done
+        self.job.note(
+            f"The search ended after epoch {done} of {self.budget.max_epochs}: "
+            f"its {self.budget.seconds:g} seconds would not hold the next rung."
+        )
 
     def add_drawn(self) -> list[int]:
         """Adds the settings drawn before the search began; returns their rows."""
@@ -108,7 +133,8 @@ class Arena:
         Networks that diverged, or that `patience` stopped, are not trained.
         """
         record, patience = self.record, self.budget.patience
-        done = min(self._done.get(row, 0) for row in rows)
+        first = done = min(self._done.get(row, 0) for row in rows)
+        start, compiling = time.perf_counter(), record.compile_seconds
         while done < until and not self.is_called_off():
             # stopped lanes free their places in the chunk
             lanes = [
@@ -121,6 +147,8 @@ class Arena:
                 goes_on = done < record.num_epochs
                 train_up_to(self.job, lanes, done, goes_on=goes_on, stage=stage)
         self._done |= dict.fromkeys(rows, done)
+        seconds = time.perf_counter() - start - (record.compile_seconds - compiling)
+        self._seconds_each = max(seconds, 0.0) / (len(rows) * max(1, until - first))
 
     def keep(self, rows: Sequence[int], count: int) -> list[int]:
         """Returns the best `count` of settings that were trained equally long; drops the others.

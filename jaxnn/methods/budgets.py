@@ -1,5 +1,6 @@
 """The budget of a search: the number of settings and epochs."""
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -32,6 +33,7 @@ class Budget:
     patience: int | None
     limit: Mapping[str, float] | None
     seed: int
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_settings", "max_epochs", "min_epochs"):
@@ -59,6 +61,16 @@ class Budget:
             )
         object.__setattr__(self, "limit", dict(limit))
 
+    @property
+    def note(self) -> str:
+        """What a search of some seconds trains, or ""."""
+        if self.seconds is None:
+            return ""
+        return (
+            f"In {self.seconds:g} seconds: {self.num_settings:,} settings, from {self.min_epochs} "
+            f"to {self.max_epochs} epochs."
+        )
+
     def stops(
         self, space: Mapping[str, Any], metric: str | None, targets: Targets
     ) -> dict[str, Any]:
@@ -79,3 +91,9 @@ class Budget:
     def among(cls, arguments: Mapping[str, Any]) -> "Budget":
         """Returns the budget from a function's arguments, which have the same names."""
         return cls(**{field.name: arguments[field.name] for field in fields(cls)})
+
+
+def check_seconds(seconds: Any) -> None:
+    """Raises ValueError unless it is a positive, finite number."""
+    if not isinstance(seconds, Real) or not 0 < float(seconds) < math.inf:
+        raise ValueError(f"seconds got {brief(seconds)}; expected a number > 0 such as 60")

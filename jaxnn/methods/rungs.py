@@ -24,7 +24,10 @@ def hyperband(arena: Arena) -> None:
     """
     rows, every = arena.add_drawn(), brackets(arena.budget)
     for number, steps in enumerate(every, 1):
-        count = steps[0][0]
+        count, until = steps[0]
+        if number > 1 and arena.is_late(count, until):
+            arena.job.note(f"The seconds held {number - 1} of {len(every)} brackets.")
+            return
         climb(arena, rows[:count], steps, f"bracket {number} of {len(every)}, ")
         rows = rows[count:]
         if arena.is_called_off():
@@ -33,15 +36,20 @@ def hyperband(arena: Arena) -> None:
 
 def climb(arena: Arena, rows: Sequence[int], steps: Steps, where: str = "") -> None:
     """Trains settings rung by rung."""
+    done = 0
     for step, (count, until) in enumerate(steps):
+        if step and arena.is_late(count, until - done):
+            arena.finish(rows)
+            break
         if step:
             rows = arena.keep(rows, count)
         stage = f"rung {step + 1} of {len(steps)}" if len(steps) > 1 else "training"
         arena.train(rows, until, where + stage)
+        done = until
         if arena.is_called_off():
             return
     if len(steps) > 1 or where:
-        arena.record.rungs.append(Rung(until, tuple(rows), tuple(rows)))
+        arena.record.rungs.append(Rung(done, tuple(rows), tuple(rows)))
 
 
 def halving_steps(num_settings: int, min_epochs: float, max_epochs: int, factor: float) -> Steps:

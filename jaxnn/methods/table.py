@@ -15,9 +15,6 @@ from jaxnn.methods.rungs import halving, hyperband, in_brackets, in_halves
 from jaxnn.methods.zooming import zoom
 from jaxnn.with_optuna.brain import OptunaSearch
 
-PROBES = 256
-"""Settings that the plan is made for while the true ones are not known yet."""
-
 
 class Method(NamedTuple):
     """A search method.
@@ -49,14 +46,14 @@ def coarse_to_fine(arena: Arena) -> None:
     edges = [round(budget.num_settings * step / budget.rounds) for step in range(budget.rounds + 1)]
     part, known = arena.space, [one | arena.stops for one in arena.known]
     for step in range(budget.rounds):
-        if arena.is_called_off():
+        count = edges[step + 1] - edges[step]
+        if arena.is_called_off() or (step and arena.is_late(count, budget.max_epochs)):
             return
         if step:
             # half a setting less, so that rounding up cannot add one
             top = (max(2, math.ceil(TOP * edges[1])) - 0.5) / len(record.given)
             enough = len(record.ranked) > 1
             part = zoom(arena.space, record, min(1.0, top)) if enough else arena.space
-        count = edges[step + 1] - edges[step]
         own, known = known[:count], known[count:]
         if len(own) < count:
             own = [*own, *arena.draw(part, count - len(own), budget.seed + step)]
@@ -79,6 +76,7 @@ def ask_optuna(arena: Arena) -> None:
         train,
         known=arena.known,
         allows=arena.allows,
+        is_late=lambda: arena.is_late(arena.budget.batch, arena.budget.max_epochs),
     )
 
 

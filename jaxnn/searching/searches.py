@@ -1,5 +1,6 @@
 """`search`: looks for the best setting of a space by one of several methods."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,24 +10,23 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Call, entry, hold_out_note
+from jaxnn.engine.options import Call, Folds, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.methods.arena import Arena, Drawn
 from jaxnn.methods.budgets import Budget, Rungs
-from jaxnn.methods.drawing import Source
-from jaxnn.methods.table import METHODS, PROBES, Method
+from jaxnn.methods.starting import drawn_first
+from jaxnn.methods.table import METHODS, Method
+from jaxnn.methods.timing import with_counts
 from jaxnn.planning.plans import functions_of
 from jaxnn.results.records import Record
 from jaxnn.searching.studies import Study
-from jaxnn.settings.alternatives import with_fixed
 from jaxnn.settings.hyperparameters import Setting
-from jaxnn.settings.sampling import Settings, Space, checked_space, functions_in
+from jaxnn.settings.sampling import Space, functions_in
 from jaxnn.system.checks import check_fork, one_of
 from jaxnn.system.processes import Hosts, all_hosts
 from jaxnn.training.hooks import OnEpoch
-from jaxnn.training.recipes import recipes
 from jaxnn.with_optuna.urls import shown
 
 
@@ -38,9 +38,10 @@ def search(
     valid: Dataset | float | None = None,
     *,
     method: str = "halving",
-    num_settings: int = 64,
-    max_epochs: int,
-    min_epochs: int = 1,
+    num_settings: int | None = None,
+    max_epochs: int | None = None,
+    min_epochs: int | None = None,
+    seconds: float | None = None,
     factor: float = 3,
     rounds: int = 3,
     batch: int = 32,
@@ -91,9 +92,16 @@ def search(
       space: name -> domain or fixed value, or a list of such spaces, as for `sample`.
       train, valid: as for `sweep`; with folds, valid is None.
       method: see the table.
-      num_settings: the number of settings; in a storage, over all processes and calls of that name.
-      max_epochs: epochs of a setting that is trained to the end.
-      min_epochs: epochs of the first rung of a halving.
+      num_settings: the number of settings, by default 64; in a storage, over all processes and
+        calls of that name.
+      max_epochs: epochs of a setting that is trained to the end; needed without `seconds`.
+      min_epochs: epochs of the first rung of a halving, by default 1.
+      seconds: the time that the call may take, with compiling. Of the three numbers above, those
+        that are None are chosen so that the plan is expected to fit: first by its rates, then by a
+        program that is compiled and trained for some epochs. A note of the study says what was
+        chosen; a call with these numbers gives the same bits. At the end of a rung, round or batch
+        the search ends early if the next one is expected to take too long. Not for a storage or a
+        job of several processes.
       factor: ratio of the epochs of two rungs of a halving.
       rounds: rounds of coarse_to_fine.
       batch: settings that Optuna's sampler proposes at a time.
@@ -146,52 +154,41 @@ def search(
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
     check_fork("search")
-    hosts = all_hosts()
+    hosts, began = all_hosts(), time.perf_counter()
     with hosts.raised_together("the arguments of search"):
-        options, budget = call.options, Budget.among(call.arguments)
-        how = _method(call, hosts)
+        options, how = call.options, _method(call, hosts)
         parts = options.parts(train, valid)
-        drawn, rungs = _drawn(how, call, budget, parts[0][0])
-        space, options = drawn.settings.space, options.ranked(drawn.recipes)
-        # a directory or a storage holds settings, where the call may have a study
-        call = call.replaced(first=drawn.known) if drawn.known else call
+        call, budget, drawn, rungs = _started(call, how, parts, began)
+        options, checked = options.ranked(drawn.recipes), drawn.settings.space
         text = call.text(storage=shown(storage))
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, drawn.plan, hosts)
         if commits.finished:
-            functions = functions_in(space) | functions_of(drawn.plan)
+            functions = functions_in(checked) | functions_of(drawn.plan)
             return Study.of(whole_record(commits.finished, options.model, functions))
         begun = how.begin(call.replaced(metric=options.metric))
         study = empty_record(
-            Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=space, call=text
+            Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=checked, call=text
         )
         work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))
-            how.run(Arena(job, options, budget=budget, drawn=drawn, begun=begun))
+            job.note(budget.note)
+            how.run(Arena(job, options, budget=budget, drawn=drawn, begun=begun, began=began))
     return study
 
 
-def _drawn(how: Method, call: Call, budget: Budget, train: Dataset) -> tuple[Drawn, Rungs]:
-    """Returns what is drawn before the search begins, and how much of it is trained."""
-    options, space = call.options, checked_space(call.arguments["space"])
-    source = Source(limit=budget.limit or {}, train=train, model=options.model)
-    known = source.known(call.arguments["first"], space, budget.num_settings)
-    stops = budget.stops(space, options.metric, train.targets)
-    space = with_fixed(space, stops)
-    # settings drawn later come from the same space: enough samples show which programs it needs
-    count = max(budget.num_settings, 0 if how.is_drawn_at_once else PROBES)
-    num_drawn = count if how.draw == "grid" else count - len(known)
-    further = source.draw(space, num_drawn, budget.seed, how.draw) if num_drawn else []
-    settings = Settings([*(one | stops for one in known), *further], space)
-    prepared = recipes(settings, train, options.model, budget.max_epochs)
-    # a grid may have fewer settings
-    rungs = [(min(count, len(settings)), epochs) for count, epochs in how.rungs(budget)]
-    shares = [(count / len(prepared), epochs) for count, epochs in rungs]
-    plan = options.plan(prepared, train, budget.max_epochs, rungs=shares)
-    return Drawn(settings, prepared, plan, known=known, stops=stops, source=source), rungs
+def _started(
+    call: Call, how: Method, parts: Folds, began: float
+) -> tuple[Call, Budget, Drawn, Rungs]:
+    """Returns the call with all that it left open, and what it draws first."""
+    call = with_counts(call, how, parts, began)
+    budget = Budget.among(call.arguments)
+    drawn, rungs = drawn_first(how, call, budget, parts[0][0])
+    # a directory or a storage holds settings, where the call may have a study
+    return call.replaced(first=drawn.known) if drawn.known else call, budget, drawn, rungs
 
 
 def _method(call: Call, hosts: Hosts) -> Method:
@@ -201,6 +198,11 @@ def _method(call: Call, hosts: Hosts) -> Method:
     if storage is not None and directory is not None:
         raise ValueError(
             "directory came with a storage, in which Optuna keeps the study; expected one of them"
+        )
+    if call.arguments["seconds"] is not None and (storage is not None or hosts.count > 1):
+        raise ValueError(
+            "seconds came with a storage or in a job of several processes, each with a clock of "
+            "its own; expected num_settings and max_epochs"
         )
     if storage is not None and hosts.count > 1:
         raise ValueError(

@@ -1,0 +1,191 @@
+"""Budgets in seconds: what is chosen, and where a search ends early; no clock decides a test."""
+
+import re
+
+import numpy as np
+import optuna
+import pytest
+from helpers.searches import TRAIN, VALID, curves_of
+
+import jaxnn
+from jaxnn import loguniform, randint
+from jaxnn.methods import timing
+from jaxnn.methods.table import METHODS
+from jaxnn.methods.timing import Pace
+
+SPACE = {
+    "learning_rate": loguniform(1e-3, 1e0),
+    "hidden": jaxnn.layers(randint(1, 2), randint(2, 6)),
+    "batch_size": 20,
+}
+
+
+NOTE = r"In 3 seconds: (\d+) settings, from (\d+) to (\d+) epochs\."
+
+
+class Clock:
+    """A clock that stands still, so that no search ends early."""
+
+    def perf_counter(self):
+        return 0.0
+
+
+@pytest.fixture
+def pace(monkeypatch):
+    """A machine of a known speed, in place of a measured one."""
+    known = {"pace": Pace(1.0, 1.0)}
+
+    def measure(trial):
+        trial._pace = known["pace"]
+
+    monkeypatch.setattr(timing._Trial, "measure", measure)
+    for module in ("methods.timing", "methods.arena", "searching.searches"):
+        monkeypatch.setattr(f"jaxnn.{module}.time", Clock())
+    return known
+
+
+@pytest.fixture
+def chosen(pace, monkeypatch):
+    """Returns (settings, epochs, epochs of the first rung) that are chosen; nothing is trained."""
+
+    class Chosen(Exception):
+        pass
+
+    def begin(how, call, *rest):
+        raise Chosen([call.arguments[name] for name in timing.Counts._fields])
+
+    def choose(seconds, train=TRAIN, **options):
+        monkeypatch.setattr("jaxnn.searching.searches.drawn_first", begin)
+        with pytest.raises(Chosen) as found:
+            jaxnn.search(SPACE, train, 0.25, seconds=seconds, **options)
+        return timing.Counts(*found.value.args[0])
+
+    choose.pace = pace
+    return choose
+
+
+def work(counts):
+    return counts.num_settings * counts.max_epochs
+
+
+def test_more_seconds_hold_more_settings_and_epochs(chosen):
+    chosen.pace["pace"] = Pace(900.0, 1.0)
+    found = [chosen(seconds) for seconds in (3, 6, 20, 60)]
+    assert [work(one) for one in found] == sorted(work(one) for one in found)
+    assert found[0].num_settings < found[1].num_settings < found[2].num_settings
+    assert found[0].max_epochs < found[1].max_epochs < found[2].max_epochs
+    assert all(1 <= one.min_epochs <= one.max_epochs for one in found)
+
+
+def test_a_slower_machine_and_more_examples_train_less(chosen):
+    rows = np.resize(np.arange(len(TRAIN)), 4000)
+    large, found = jaxnn.Dataset(TRAIN.x[rows], TRAIN.y[rows]), []
+    for speed, train in ((30, TRAIN), (900, TRAIN), (900, large)):
+        chosen.pace["pace"] = Pace(speed, 1.0)
+        found.append(work(chosen(20, train)))
+    assert found[0] > found[1] > found[2]
+
+
+def test_what_is_expected_to_take_longer_than_the_seconds_is_not_chosen(chosen):
+    """Compiling takes about two seconds, at its usual pace."""
+    chosen.pace["pace"] = Pace(1e-9, 1.0)
+    most = chosen(20)
+    chosen.pace["pace"] = Pace(1e-9, 3.0)
+    with pytest.raises(ValueError, match="seconds got 4; expected more"):
+        jaxnn.search(SPACE, TRAIN, 0.25, seconds=4)
+    assert chosen(20) == most
+
+
+def test_what_is_given_is_kept(chosen):
+    assert chosen(20, num_settings=9).num_settings == 9
+    assert chosen(20, max_epochs=7).max_epochs == 7
+    assert chosen(20, min_epochs=2).min_epochs == 2
+    assert chosen(20, num_settings=9, max_epochs=7) == (9, 7, 1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_call_with_the_chosen_numbers_has_the_same_bits(method, pace):
+    options = {"method": method, "progress": False}
+    if method == "grid":
+        # it may have fewer than are asked
+        options["num_settings"] = 16
+    study = jaxnn.search(SPACE, TRAIN, VALID, seconds=3, **options)
+    (note,) = [one for one in study.notes if one.startswith("In 3 seconds: ")]
+    count, least, most = map(int, re.fullmatch(NOTE, note).groups())
+    assert most == study.num_epochs
+    assert count == len(study.given) or method == "grid"
+    numbers = {"num_settings": count, "max_epochs": most, "min_epochs": least}
+    again = jaxnn.search(SPACE, TRAIN, VALID, **options | numbers)
+    assert again.given == study.given
+    np.testing.assert_array_equal(curves_of(again), curves_of(study))
+
+
+def test_a_measured_machine_trains_something():
+    """The only test in which the true clock chooses: whatever it says is right."""
+    study = jaxnn.search(SPACE, TRAIN, VALID, seconds=20, progress=False)
+    assert study.ranked.size
+    assert any(one.startswith("In 20 seconds: ") for one in study.notes)
+
+
+COUNTS = {"num_settings": 12, "max_epochs": 9, "progress": False}
+
+
+def test_a_halving_that_is_late_ends_after_its_rung(tmp_path):
+    study = jaxnn.search(SPACE, TRAIN, VALID, seconds=1e-9, **COUNTS)
+    assert [(one.epochs, len(one.entered)) for one in study.rungs] == [(1, 12)]
+    assert (study.ends == 1).all()
+    assert len(study.ranked) == 12
+    assert any("ended after epoch 1 of 9: its 1e-09 seconds would not" in n for n in study.notes)
+    alone = jaxnn.fit(study.best_params, TRAIN, VALID, epochs=1)
+    assert alone.curves["valid_cost"][-1] == pytest.approx(study.best_trial.cost, rel=1e-3)
+    assert len(study.refit(TRAIN).curves["cost"]) == 1
+    study.save(tmp_path / "study.h5")
+    assert jaxnn.load(tmp_path / "study.h5").best_value == study.best_value
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "trained"),
+    [("hyperband", {}, 7), ("coarse_to_fine", {}, 4), ("optuna", {"batch": 3}, 3)],
+)
+def test_later_brackets_rounds_and_batches_are_left_out(method, options, trained):
+    study = jaxnn.search(SPACE, TRAIN, VALID, method=method, seconds=1e-9, **COUNTS, **options)
+    assert (study.epochs_done[:, 0] > 0).sum() == trained
+    assert study.ranked.size
+
+
+def test_a_directory_that_was_begun_keeps_its_numbers(pace, tmp_path):
+    options = {"seconds": 3, "directory": tmp_path / "search", "progress": False}
+    study = jaxnn.search(SPACE, TRAIN, VALID, **options)
+    pace["pace"] = Pace(1e3, 0.1)
+    for again in (
+        jaxnn.search(SPACE, TRAIN, VALID, **options),
+        jaxnn.resume(tmp_path / "search", TRAIN, VALID),
+    ):
+        assert again.given == study.given
+        np.testing.assert_array_equal(curves_of(again), curves_of(study))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "max_epochs got None; expected a whole number, or seconds such as 60"),
+        ({"seconds": 0}, "seconds got 0; expected a number > 0"),
+        ({"seconds": "60"}, "seconds got '60'; expected a number > 0"),
+        ({"seconds": float("inf")}, "seconds got inf; expected a number > 0"),
+        ({"seconds": 0, "num_settings": 2, "max_epochs": 2}, "seconds got 0; expected a number"),
+        (
+            {"seconds": 60, "method": "optuna", "storage": optuna.storages.InMemoryStorage()},
+            "seconds came with a storage or in a job of several processes",
+        ),
+    ],
+)
+def test_bad_seconds_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        jaxnn.search(SPACE, TRAIN, VALID, **options)
+
+
+def test_seconds_that_hold_no_program_are_refused(pace):
+    with pytest.raises(
+        ValueError, match=r"seconds got 0\.1; expected more: 4 settings and 1 epochs"
+    ):
+        jaxnn.search(SPACE, TRAIN, VALID, seconds=0.1)
