@@ -167,3 +167,26 @@ def _data_options(network: NetworkEstimator) -> tuple[Any, ...]:
     shared = options["early_stopping"], options.get("class_weight")
     of_seed = options["validation_fraction"], options["random_state"]
     return (type(network).__name__, *shared, *(of_seed if options["early_stopping"] else ()))
+
+
+def proposed(trial: Any, spaces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the candidate of one of Optuna's trials, where options of a list are places in it."""
+    which = trial.suggest_categorical("space", range(len(spaces))) if len(spaces) > 1 else 0
+    found = {}
+    for name, values in spaces[which].items():
+        key = f"{name} of {which}" if which else name
+        if not hasattr(values, "rvs"):
+            found[name] = values[trial.suggest_categorical(key, range(len(values)))]
+            continue
+        kind = getattr(getattr(values, "dist", None), "name", type(values).__name__)
+        if kind not in ("uniform", "loguniform", "reciprocal", "randint"):
+            raise ValueError(
+                f"param_distributions got {name} with {kind}; expected a list, or SciPy's uniform, "
+                "loguniform or randint, which Optuna knows"
+            )
+        low, high = (one.item() for one in map(np.asarray, values.support()))
+        if kind == "randint":
+            found[name] = trial.suggest_int(key, low, high)
+        else:
+            found[name] = trial.suggest_float(key, low, high, log=kind != "uniform")
+    return found

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from jaxnn.estimators.candidates import trained_ahead
+from jaxnn.estimators.candidates import proposed, trained_ahead
 from jaxnn.estimators.lanes import ahead
 from jaxnn.estimators.options import seed_of
 from jaxnn.searching.studies import Study
@@ -52,6 +52,8 @@ class SweepSearchCV(BaseSearchCV):
         uniform, loguniform and randint; needs the extra "optuna".
       n_iter: candidates of all methods but "grid".
       factor: the ratio of two rungs of "halving".
+      min_resources: epochs of its first rung: "exhaust" is as many as let the last one reach
+        `max_iter`, "smallest" is 1.
       scoring: None (accuracy or r2), a name, a callable, or a list, tuple or dict of several, as in
         scikit-learn; predictions of all candidates come from one pass.
       refit: whether to train the best candidate again on all data; with several scores the name of
@@ -64,7 +66,8 @@ class SweepSearchCV(BaseSearchCV):
     Attributes:
       cv_results_, best_index_, best_params_, best_score_, best_estimator_, scorer_, n_splits_,
         refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_: as in scikit-learn.
-      n_candidates_, n_resources_, n_iterations_: of the rungs of "halving", as there.
+      n_candidates_, n_resources_, n_iterations_, n_required_iterations_, n_possible_iterations_,
+        n_remaining_candidates_, min_resources_, max_resources_: of "halving", as there.
       studies_: the `jaxnn.Study` of the candidates of each rung and each choice of earlier steps;
         study_ is the last one.
 
@@ -85,6 +88,7 @@ class SweepSearchCV(BaseSearchCV):
         method: str = "random",
         n_iter: int = 10,
         factor: float = 3,
+        min_resources: int | str = "exhaust",
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: Any = True,
@@ -108,6 +112,7 @@ class SweepSearchCV(BaseSearchCV):
         self.method = method
         self.n_iter = n_iter
         self.factor = factor
+        self.min_resources = min_resources
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
@@ -156,6 +161,12 @@ class SweepSearchCV(BaseSearchCV):
 
         STRATEGIES[self.method](self, evaluate)
 
+    def _resource(self) -> tuple[str, int]:
+        """Returns the parameter that a halving raises, and its largest value."""
+        is_pipeline = isinstance(self.estimator, Pipeline)
+        name = f"{self.estimator.steps[-1][0]}__max_iter" if is_pipeline else "max_iter"
+        return name, whole_number(name, self.estimator.get_params()[name], 1)
+
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: str, results: Results) -> int:
         """Returns the best candidate; of a halving, of the last rung."""
@@ -185,27 +196,34 @@ def halving(search: Any, evaluate: Evaluate) -> None:
     """
     if not search.factor > 1:
         raise ValueError(f"factor got {search.factor!r}; expected a number > 1 such as 3")
-    candidates, estimator = _drawn(search), search.estimator
-    is_pipeline = isinstance(estimator, Pipeline)
-    name = f"{estimator.steps[-1][0]}__max_iter" if is_pipeline else "max_iter"
+    candidates, factor = _drawn(search), search.factor
+    name, most = search._resource()
     if any(name in one for one in candidates):
         raise ValueError(
             f"param_distributions got {name}; expected others, since a halving sets it"
         )
-    most = whole_number("max_iter", estimator.get_params()[name], 1)
-    num_rungs = 1 + math.floor(math.log(len(candidates), search.factor))
-    least = max(1, math.floor(most / search.factor ** (num_rungs - 1)))
-    num_rungs = min(num_rungs, 1 + math.floor(math.log(most // least, search.factor)))
-    search.n_resources_, search.n_candidates_, search.n_iterations_ = [], [], num_rungs
-    for rung in range(num_rungs):
-        count, epochs = len(candidates), min(most, int(search.factor**rung * least))
+    required = 1 + math.floor(math.log(len(candidates), factor))
+    least: float = 1
+    if search.min_resources == "exhaust":
+        least = max(1, most // factor ** (required - 1))
+    elif search.min_resources != "smallest":
+        least = whole_number("min_resources", search.min_resources, 1)
+    if least > most:
+        raise ValueError(f"min_resources got {least}; expected at most {name}, which is {most}")
+    possible = 1 + math.floor(math.log(most // least, factor))
+    search.min_resources_, search.max_resources_ = least, most
+    search.n_required_iterations_, search.n_possible_iterations_ = required, possible
+    search.n_iterations_ = min(possible, required)
+    search.n_resources_, search.n_candidates_ = [], []
+    for rung in range(search.n_iterations_):
+        count, epochs = len(candidates), min(most, int(factor**rung * least))
         search.n_resources_.append(epochs)
         search.n_candidates_.append(count)
         candidates = [{**one, name: epochs} for one in candidates]
         results = evaluate(candidates, iter=[rung] * count, n_resources=[epochs] * count)
         scores = _scores(search, results)[-count:]
         order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
-        candidates = [candidates[row] for row in order[: math.ceil(count / search.factor)]]
+        candidates = [candidates[row] for row in order[: math.ceil(count / factor)]]
     search.n_remaining_candidates_ = len(candidates)
 
 
@@ -223,7 +241,7 @@ def optuna(search: Any, evaluate: Evaluate) -> None:
     total = whole_number("n_iter", search.n_iter, 1)
     while count < total:
         trials = [study.ask() for _ in range(min(BATCH, total - count))]
-        candidates = [_proposed(trial, spaces) for trial in trials]
+        candidates = [proposed(trial, spaces) for trial in trials]
         count += len(trials)
         scores = _scores(search, evaluate(candidates))[-len(trials) :]
         for trial, score in zip(trials, scores, strict=True):
@@ -231,29 +249,6 @@ def optuna(search: Any, evaluate: Evaluate) -> None:
                 study.tell(trial, float(score))
             else:
                 study.tell(trial, state=TrialState.FAIL)
-
-
-def _proposed(trial: Any, spaces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the candidate of a trial; options of a list are told by their places."""
-    which = trial.suggest_categorical("space", range(len(spaces))) if len(spaces) > 1 else 0
-    found = {}
-    for name, values in spaces[which].items():
-        key = f"{name} of {which}" if which else name
-        if not hasattr(values, "rvs"):
-            found[name] = values[trial.suggest_categorical(key, range(len(values)))]
-            continue
-        kind = getattr(getattr(values, "dist", None), "name", type(values).__name__)
-        if kind not in ("uniform", "loguniform", "reciprocal", "randint"):
-            raise ValueError(
-                f"param_distributions got {name} with {kind}; expected a list, or SciPy's uniform, "
-                "loguniform or randint, which Optuna knows"
-            )
-        low, high = (one.item() for one in map(np.asarray, values.support()))
-        if kind == "randint":
-            found[name] = trial.suggest_int(key, low, high)
-        else:
-            found[name] = trial.suggest_float(key, low, high, log=kind != "uniform")
-    return found
 
 
 def _drawn(search: Any) -> list[dict[str, Any]]:

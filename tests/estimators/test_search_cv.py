@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import loguniform, norm, randint, uniform
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
@@ -213,6 +213,57 @@ def test_a_halving_is_scikit_learns_with_epochs_as_its_resource(data, alone):
     assert ours.cv_results_["iter"][ours.best_index_] == 2
 
 
+class Stub(ClassifierMixin, BaseEstimator):
+    """Trains nothing, and is as good as it is said to be."""
+
+    def __init__(self, max_iter=1, quality=0):
+        self.max_iter, self.quality = max_iter, quality
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def score(self, X, y):
+        return self.quality + self.max_iter / 1e6
+
+
+@pytest.mark.filterwarnings("ignore:SweepSearchCV trains candidates one by one")
+@pytest.mark.parametrize(
+    ("n_iter", "factor", "max_iter", "min_resources"),
+    [
+        (9, 3, 18, "exhaust"),
+        (9, 3, 18, "smallest"),
+        (9, 3, 18, 4),
+        (9, 3, 18, 18),
+        (10, 3, 100, "exhaust"),
+        (27, 3, 243, "exhaust"),
+        (27, 3, 5, "exhaust"),
+        (16, 2, 7, "exhaust"),
+        (16, 2, 1000, "smallest"),
+        (12, 2.5, 40, "exhaust"),
+        (20, 1.5, 11, "smallest"),
+        (1, 3, 10, "exhaust"),
+        (2, 4, 1, "smallest"),
+    ],
+)
+def test_the_rungs_of_a_halving_are_scikit_learns(data, n_iter, factor, max_iter, min_resources):
+    options = {"factor": factor, "min_resources": min_resources, "cv": 2, "random_state": 0}
+    ours = SweepSearchCV(
+        Stub(max_iter), {"quality": uniform(0, 1)}, method="halving", n_iter=n_iter, **options
+    ).fit(*data)
+    theirs = HalvingRandomSearchCV(
+        Stub(), {"quality": uniform(0, 1)}, n_candidates=n_iter, resource="max_iter",
+        max_resources=max_iter, **options,
+    ).fit(*data)  # fmt: skip
+    for name in (
+        "n_resources_", "n_candidates_", "n_iterations_", "n_required_iterations_",
+        "n_possible_iterations_", "n_remaining_candidates_", "min_resources_", "max_resources_",
+        "best_params_", "best_score_",
+    ):  # fmt: skip
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.best_score_ == max(ours.cv_results_["mean_test_score"])
+
+
 @pytest.mark.slow
 def test_optuna_proposes_candidates_of_each_kind(data, alone):
     x, y = data
@@ -291,6 +342,11 @@ def test_a_candidate_that_diverges_is_last(data):
             "method got 'hyperband'; expected 'random', 'grid', 'halving' or 'optuna'",
         ),
         ({"method": "halving", "factor": 1}, "factor got 1; expected a number > 1"),
+        (
+            {"method": "halving", "min_resources": 5},
+            "min_resources got 5; expected at most max_iter, which is 4",
+        ),
+        ({"method": "halving", "min_resources": "all"}, "min_resources got 'all'; expected"),
         (
             {"method": "halving", "param_distributions": {"max_iter": [3, 4]}},
             "param_distributions got max_iter; expected others",

@@ -3,11 +3,8 @@
 The tests are those of the installed version. They are run as they are, but for the two classes.
 """
 
-import importlib
-import inspect
-import itertools
-
 import pytest
+from helpers.theirs import Theirs
 
 from jaxnn.estimators import JaxMLPClassifier, JaxMLPRegressor
 
@@ -42,54 +39,13 @@ DIFFERENT = {
     "test_nonfinite_params": "inputs that float32 cannot hold are refused in other words",
     "test_preserve_feature_names[JaxMLPClassifier]": "one class is refused",
 }
-"""Test, or one of its cases -> why it does not apply or cannot be the same."""
+THEIRS = Theirs("sklearn.neural_network.tests.test_mlp", OURS, DIFFERENT)
 
 
-def module():
-    """The module of tests, or None where scikit-learn came without it."""
-    try:
-        return importlib.import_module("sklearn.neural_network.tests.test_mlp")
-    except ImportError:
-        return None
-
-
-def cases():
-    """Every test of the module, with each combination of its parameters."""
-    tests = vars(module()) if module() else {}
-    for name in [one for one in tests if one.startswith("test_")]:
-        marks = getattr(tests[name], "pytestmark", [])
-        rows = [choices(*one.args) for one in marks if one.name == "parametrize"]
-        for chosen in itertools.product(*rows):
-            arguments = {key: value for one in chosen for key, value in one.items()}
-            label = "-".join(map(word, arguments.values()))
-            yield pytest.param(tests[name], arguments, id=f"{name}[{label}]" if label else name)
-
-
-def choices(names, values):
-    """What `pytest.mark.parametrize` says, as dicts of arguments, with our classes."""
-    names = [one.strip() for one in names.split(",")]
-    rows = [[value] if len(names) == 1 else value for value in values]
-    return [{name: OURS.get(word(v), v) for name, v in zip(names, row, strict=True)}
-            for row in rows]  # fmt: skip
-
-
-def word(value):
-    return value if isinstance(value, str) else getattr(value, "__name__", "data")
-
-
-@pytest.mark.parametrize(("test", "arguments"), [*cases()])
+@pytest.mark.parametrize(("test", "arguments"), THEIRS.cases)
 def test_their_networks_are_ours(test, arguments, request, monkeypatch):
-    case = request.node.callspec.id
-    if reason := DIFFERENT.get(case) or DIFFERENT.get(test.__name__):
-        pytest.skip(reason)
-    for name, ours in OURS.items():
-        monkeypatch.setattr(module(), name, ours)
-    fixtures = [name for name in inspect.signature(test).parameters if name not in arguments]
-    test(**arguments, **{name: request.getfixturevalue(name) for name in fixtures})
+    THEIRS.run(test, arguments, request, monkeypatch)
 
 
 def test_the_table_names_tests_that_there_are():
-    if module() is None:
-        pytest.skip("scikit-learn came without its tests")
-    known = {one.id for one in cases()}
-    assert set(DIFFERENT) <= known | {one.split("[")[0] for one in known}
+    THEIRS.check_table()
