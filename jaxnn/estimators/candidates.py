@@ -14,9 +14,12 @@ from jaxnn.system.checks import needs
 
 with needs("sklearn", "scikit-learn"):
     import joblib
+    from sklearn import get_config
     from sklearn.base import clone
     from sklearn.pipeline import Pipeline
+    from sklearn.utils.metadata_routing import process_routing
     from sklearn.utils.metaestimators import _safe_split
+    from sklearn.utils.validation import _check_method_params
 
 
 class Trained(NamedTuple):
@@ -51,7 +54,7 @@ def trained_ahead(
     Args:
       estimator: an estimator, or a pipeline.
       candidates: their parameters.
-      given: X, y and further arguments of `fit`.
+      given: X, y and further arguments of the estimator's `fit`.
       splits: the rows of each fold's training and test part.
       is_train_scored: whether predictions for training parts will be asked, too.
       earlier: studies of the same data, whose programs are compiled.
@@ -60,23 +63,25 @@ def trained_ahead(
       ValueError: bad data.
     """
     reasons: dict[str, None] = {}
-    groups: dict[str, tuple[Any, list[NetworkEstimator]]] = {}
+    X, y, arguments = given
+    groups: dict[str, tuple[Any, Any, list[NetworkEstimator]]] = {}
     for params in candidates:
         one = clone(estimator).set_params(**clone(dict(params), safe=False))
         steps, network = _taken_apart(one)
-        if reason := _no_lane(network, given[2], one):
+        weights, others = _weights(one, arguments)
+        if reason := _no_lane(network, others):
             reasons[reason] = None
             continue
         if not _is_fine(network):
             # fit says what is wrong, and error_score what follows
             continue
-        key = joblib.hash((steps, _data_options(network)))
-        groups.setdefault(key, (steps, []))[1].append(network)
+        key = joblib.hash((steps, _data_options(network), weights))
+        groups.setdefault(key, (steps, weights, []))[2].append(network)
     networks: dict[Key, Foreseen] = {}
     studies: list[Study] = []
     known = [one for study in earlier for one in study.plan.programs]
-    for steps, members in groups.values():
-        folds = [_fold(steps, members, given, split) for split in splits]
+    for steps, weights, members in groups.values():
+        folds = [_fold(steps, members, (X, y, weights), split) for split in splits]
         if len({str(fold.orders[0].data[0].targets) for fold in folds}) > 1:
             reasons["the training parts of folds have different classes"] = None
             continue
@@ -108,15 +113,14 @@ class _Fold(NamedTuple):
 def _fold(
     steps: Any, members: Sequence[NetworkEstimator], given: tuple[Any, Any, Any], split: Split
 ) -> _Fold:
-    X, y, params = given
+    X, y, weights = given
     train, test = split
     x_train, y_train = _safe_split(members[0], X, y, train)
     x_test, y_test = _safe_split(members[0], X, y, test, train)
     if steps is not None:
         x_train = steps.fit_transform(x_train, y_train)
         x_test = steps.transform(x_test)
-    weights = next((one for name, one in params.items() if name.endswith("sample_weight")), None)
-    weights = None if weights is None else np.asarray(weights)[train]
+    weights = _check_method_params(X, {"sample_weight": weights}, train)["sample_weight"]
     # copies, so that a random state is what it is for the estimator alone
     first, *others = map(clone, members)
     material, seed = first.material(x_train, y_train, weights)
@@ -136,7 +140,32 @@ def _taken_apart(estimator: Any) -> tuple[Any, Any]:
     return None, estimator
 
 
-def _no_lane(network: Any, params: Mapping[str, Any], whole: Any) -> str:
+def _weights(estimator: Any, arguments: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Returns the weights that arguments of `fit` give to the network, and other arguments."""
+    own, others = arguments, list[str]()
+    if isinstance(estimator, Pipeline):
+        *earlier, (last, _) = estimator.steps
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(estimator, "fit", **arguments)
+            own = routed.get(last, {}).get("fit", {})
+            others = [
+                f"{name} for {step}"
+                for step, _ in earlier
+                for names in routed.get(step, {}).values()
+                for name in names
+            ]
+        else:
+            prefix = f"{last}__"
+            own = {
+                name.removeprefix(prefix): arguments[name]
+                for name in arguments
+                if name.startswith(prefix)
+            }
+            others = [name for name in arguments if not name.startswith(prefix)]
+    return own.get("sample_weight"), others + [name for name in own if name != "sample_weight"]
+
+
+def _no_lane(network: Any, others: Sequence[str]) -> str:
     """Returns why a candidate cannot be a lane, or ""."""
     if not isinstance(network, NetworkEstimator):
         return f"{type(network).__name__} is no network of this package"
@@ -146,9 +175,7 @@ def _no_lane(network: Any, params: Mapping[str, Any], whole: Any) -> str:
         return "shuffle is off"
     if network.early_stopping and network.random_state is None:
         return "early_stopping came without a random_state"
-    prefix = f"{whole.steps[-1][0]}__" if isinstance(whole, Pipeline) else ""
-    more = [name for name in params if name not in ("groups", f"{prefix}sample_weight")]
-    return f"fit got {', '.join(more)}" if more else ""
+    return f"fit got {', '.join(others)}" if others else ""
 
 
 def _is_fine(network: NetworkEstimator) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from jaxnn.estimators.candidates import proposed, trained_ahead
+from jaxnn.estimators.candidates import Split, proposed, trained_ahead
 from jaxnn.estimators.lanes import ahead
 from jaxnn.estimators.options import seed_of
 from jaxnn.searching.studies import Study
@@ -15,7 +15,7 @@ from jaxnn.system.terminal import warn_caller
 
 with needs("sklearn", "scikit-learn"):
     import joblib
-    from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
+    from sklearn.model_selection import ParameterGrid, ParameterSampler
     from sklearn.model_selection._search import BaseSearchCV
     from sklearn.pipeline import Pipeline
     from sklearn.utils import indexable
@@ -29,6 +29,14 @@ BATCH = 8
 
 Evaluate = Callable[..., Results]
 """Trains and scores candidates; further arguments are columns of the results."""
+
+
+class Splits(list[Split]):
+    """Rows of folds that are known, as a splitter, so that a random one draws them once."""
+
+    def split(self, *given: Any, **more: Any) -> "Splits":
+        """Returns the rows."""
+        return self
 
 
 class SweepSearchCV(BaseSearchCV):
@@ -122,10 +130,10 @@ class SweepSearchCV(BaseSearchCV):
           X: inputs (N, F).
           y: targets.
           params: `groups` for the splitter, and arguments of the estimator's `fit`, such as
-            sample_weight.
+            sample_weight; with scikit-learn's metadata routing, what was requested.
         """
         either("method", self.method, *STRATEGIES)
-        self._given = *indexable(X, y), params
+        self._given = indexable(X, y)
         self.studies_: list[Study] = []
         try:
             # lanes take all cores: scikit-learn's loop only scores
@@ -133,19 +141,25 @@ class SweepSearchCV(BaseSearchCV):
                 super().fit(X, y, **params)
         finally:
             del self._given
+            self.__dict__.pop("_routed", None)
         if self.studies_:
             self.study_ = self.studies_[-1]
         return self
 
+    def _get_routed_params_for_fit(self, params: Mapping[str, Any]) -> Any:
+        """Keeps what scikit-learn says about which argument is for what."""
+        self._routed = super()._get_routed_params_for_fit(params)
+        return self._routed
+
     def _run_search(self, evaluate_candidates: Any) -> None:
-        X, y, params = self._given
-        splits = [*self._checked_cv_orig.split(X, y, groups=params.get("groups"))]
+        X, y = self._given
+        splits = Splits(self._checked_cv_orig.split(X, y, **self._routed.splitter.split))
 
         def evaluate(candidates: Sequence[dict[str, Any]], **more: Sequence[Any]) -> Results:
             found = trained_ahead(
                 self.estimator,
                 candidates,
-                (X, y, params),
+                (X, y, self._routed.estimator.fit),
                 splits,
                 is_train_scored=self.return_train_score,
                 earlier=self.studies_,
@@ -154,9 +168,7 @@ class SweepSearchCV(BaseSearchCV):
             if found.remark:
                 warn_caller(f"SweepSearchCV trains candidates one by one: {found.remark}")
             with ahead(found.networks):
-                results: Results = evaluate_candidates(
-                    candidates, check_cv(splits), more_results=more
-                )
+                results: Results = evaluate_candidates(candidates, splits, more_results=more)
             return results
 
         STRATEGIES[self.method](self, evaluate)

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import loguniform, norm, randint, uniform
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import make_scorer, recall_score
+from sklearn.metrics import accuracy_score, make_scorer, recall_score
 from sklearn.model_selection import (
+    BaseCrossValidator,
     GridSearchCV,
     GroupKFold,
     HalvingRandomSearchCV,
@@ -178,6 +180,67 @@ def test_a_regressor_is_scored_by_r2_and_groups_stay_together(data, alone):
     assert_same(ours, RandomizedSearchCV(estimator, space, **options).fit(x, y, groups=groups))
     theirs = SweepSearchCV(estimator, space, scoring="neg_mean_absolute_error", **options)
     assert theirs.fit(x, y, groups=groups).best_score_ < 0
+
+
+def routed(x, y):
+    """Estimators and splitters that request metadata -> whether all networks are lanes."""
+    weighted = clone(SHORT).set_fit_request(sample_weight=True)
+    aliased = clone(SHORT).set_fit_request(sample_weight="mine")
+    pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), weighted)
+    both = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), weighted)
+    weights = {"sample_weight": np.where(y == "low", 3.0, 0.2)}
+    groups = {"groups": np.arange(len(y)) % 7}
+    score = make_scorer(recall_score, average="macro").set_score_request(sample_weight=True)
+    first = Given().set_split_request(first=True)
+    return {
+        "weights": (weighted, weights, {}, True),
+        "an alias": (aliased, {"mine": weights["sample_weight"]}, {}, True),
+        "ignored": (clone(SHORT).set_fit_request(sample_weight=False), weights,
+                    {"scoring": score}, True),
+        "groups": (weighted, weights | groups, {"cv": GroupKFold(3)}, True),
+        "a pipeline": (pipeline, weights | groups, {"cv": GroupKFold(3)}, True),
+        "an earlier step": (both, weights, {}, False),
+        "rows for a splitter": (weighted, weights | {"first": 20}, {"cv": first}, True),
+    }  # fmt: skip
+
+
+class Given(BaseCrossValidator):
+    """A splitter with an argument of its own."""
+
+    def split(self, X, y=None, groups=None, first=None):
+        rows = np.arange(len(X))
+        yield rows[first:], rows[:first]
+        yield rows[:-first], rows[-first:]
+
+    def get_n_splits(self, X=None, y=None, groups=None, first=None):
+        return 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:SweepSearchCV trains candidates one by one")
+@pytest.mark.parametrize(
+    "case",
+    ["weights", "an alias", "ignored", "groups", "a pipeline", "an earlier step",
+     "rows for a splitter"],
+)  # fmt: skip
+def test_metadata_is_routed_as_in_scikit_learn(data, alone, case):
+    x, y = data
+    with config_context(enable_metadata_routing=True):
+        estimator, given, options, is_ahead = routed(x, y)[case]
+        prefix = "jaxmlpclassifier__" if hasattr(estimator, "steps") else ""
+        space = {f"{prefix}{name}": values for name, values in RATES.items()}
+        score = make_scorer(accuracy_score).set_score_request(sample_weight=False)
+        options = {"n_iter": 3, "cv": StratifiedKFold(3), "random_state": 5, "scoring": score,
+                   **options}  # fmt: skip
+        ours = SweepSearchCV(estimator, space, **options).fit(x, y, **given)
+        assert (alone[0] == 1) == is_ahead
+        assert bool(ours.studies_) == is_ahead
+        theirs = RandomizedSearchCV(estimator, space, **options).fit(x, y, **given)
+    assert_same(ours, theirs)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=1e-4, atol=1e-6)
+    plain = RandomizedSearchCV(estimator, space, **options | {"cv": 3}).fit(x, y)
+    is_weighted = case != "ignored"
+    assert np.allclose(plain.predict_proba(x), ours.predict_proba(x)) != is_weighted
 
 
 def test_a_grid_is_scikit_learns(data, alone):
