@@ -156,7 +156,10 @@ def warn_caller(message: str, is_over: bool = False, category: type[Warning] = U
         is then printed to stderr instead.
     """
     message, level, frame = excerpt(message), 1, sys._getframe()
-    while frame.f_globals["__name__"].split(".")[0] in ("jaxnn", "contextlib") and frame.f_back:
+    while (
+        frame.f_globals.get("__name__", "").split(".")[0] in ("jaxnn", "contextlib")
+        and frame.f_back
+    ):
         level, frame = level + 1, frame.f_back
     try:
         warnings.warn(message, category, stacklevel=level)

@@ -243,3 +243,9 @@ def test_a_live_line_is_of_signs_that_the_terminal_has(encoding, monkeypatch):
     assert ("━" in text) == ("☃" in text) == (encoding == "utf-8")
     assert (r"see \u2603" in text) == (encoding != "utf-8")
     assert "\\u28" not in text, "a spinner of dots"
+
+
+def test_code_without_a_module_name_is_warned():
+    # as what `exec` runs with names of its own
+    with pytest.warns(UserWarning, match="features differ"):
+        exec("warn_caller('features differ')", {"warn_caller": warn_caller})
