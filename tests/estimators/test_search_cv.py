@@ -16,6 +16,7 @@ from sklearn.model_selection import (
     GroupKFold,
     HalvingRandomSearchCV,
     RandomizedSearchCV,
+    ShuffleSplit,
     StratifiedKFold,
     TimeSeriesSplit,
 )
@@ -325,6 +326,25 @@ def test_the_rungs_of_a_halving_are_scikit_learns(data, n_iter, factor, max_iter
     ):  # fmt: skip
         assert getattr(ours, name) == getattr(theirs, name), name
     assert ours.best_score_ == max(ours.cv_results_["mean_test_score"])
+
+
+@pytest.mark.filterwarnings("ignore:SweepSearchCV trains candidates one by one")
+def test_random_folds_are_the_same_for_all_rungs(data):
+    seen, folds = [], ShuffleSplit(2, random_state=np.random.RandomState(0))
+
+    def scored(estimator, X, y):
+        seen.append(X[:, 0].tolist())
+        return estimator.quality
+
+    SweepSearchCV(
+        Stub(9), {"quality": [0, 1, 2]}, method="halving", n_iter=3, cv=folds,
+        scoring=scored, refit=False,
+    ).fit(*data)  # fmt: skip
+    # three candidates, then the best one
+    assert len(seen) == 2 * 4
+    assert seen[::2] == [seen[0]] * 4
+    assert seen[1::2] == [seen[1]] * 4
+    assert seen[0] != seen[1]
 
 
 @pytest.mark.slow

@@ -156,7 +156,7 @@ HALVINGS = Theirs(
         "test_cv_results": EXAMPLES,
         "test_halving_random_search_list_of_dicts": EXAMPLES,
         "test_min_resources_null": EXAMPLES,
-        "test_input_errors": WORDS,
+        "test_input_errors": "errors have other words; random folds are drawn once, and allowed",
         "test_input_errors_randomized": "not applicable: n_iter is a number",
         "test_resource_parameter": WORDS,
         "test_select_best_index": PRIVATE,
