@@ -48,8 +48,9 @@ from jaxnn.methods.zooming import zoom
 from jaxnn.planning.costs import Rates
 from jaxnn.planning.joining import plan
 from jaxnn.planning.plans import Plan
-from jaxnn.results.pareto import plot_pareto
-from jaxnn.results.plots import plot_learning_curves, plot_rungs, plot_slice
+from jaxnn.reporting.lineages import plot_population
+from jaxnn.reporting.pareto import plot_pareto
+from jaxnn.reporting.plots import plot_learning_curves, plot_rungs, plot_slice
 from jaxnn.results.uncertainty import Comparison
 from jaxnn.searching.loading import load
 from jaxnn.searching.resuming import resume
@@ -123,6 +124,7 @@ __all__ = [
     "plan",
     "plot_learning_curves",
     "plot_pareto",
+    "plot_population",
     "plot_rungs",
     "plot_slice",
     "poisson_loss",

@@ -8,7 +8,7 @@ import numpy as np
 
 import jaxnn
 from jaxnn.planning.costs import RATES
-from jaxnn.results.reports import environment, version_of
+from jaxnn.reporting.reports import environment, version_of
 
 EXTRAS = ("matplotlib", "pandas", "optuna", "scikit-learn")
 EPOCHS = 20

@@ -114,6 +114,7 @@ ON_THE_HOST = {
         "sweep",
         "plot_learning_curves",
         "plot_pareto",
+        "plot_population",
         "plot_rungs",
         "plot_slice",
         "stratified_folds",

@@ -41,8 +41,11 @@ def _with_targets(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
 
 
 def _with_stops(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:
-    """Version 3 did not tell which networks were stopped by themselves."""
-    return {**arrays, "lanes/stopped": np.full_like(arrays["lanes/diverged"], -1)}, about
+    """Version 3 did not tell which networks were stopped by themselves, and had no populations."""
+    none = np.full_like(arrays["lanes/diverged"], -1)
+    born = np.zeros_like(arrays["lanes/dropped"])
+    new = {"lanes/stopped": none, "lanes/parent": born - 1, "lanes/born": born}
+    return arrays | new, about
 
 
 _ONCE_FIELDS = {"dropout": "has_dropout", "l2": "has_l2"}

@@ -124,10 +124,14 @@ def _check_lanes(study: Record) -> None:
         ("epochs_done", 0, epochs),
         ("ends", 1, epochs),
         ("dropped", 0, epochs),
+        ("born", 0, epochs - 1),
+        ("parent", -1, 2**31 - 1),
         # -1: no epoch was the best yet
         ("kept_epochs", -1, epochs - 1),
     ):
         check_range(name, getattr(study, name), least, most)
+    if (study.parent >= np.arange(len(study.given))).any() and len(study.given) > 0:
+        raise ValueError("it holds a setting that went on from itself or a later one")
     check_range("places", study.places[..., 0], -1, len(study.chunks) - 1)
     there = study.places[study.places[..., 0] >= 0]
     if len(np.unique(there, axis=0)) < len(there):

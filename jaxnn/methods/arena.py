@@ -1,7 +1,8 @@
 """The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,19 +151,71 @@ class Arena:
         seconds = time.perf_counter() - start - (record.compile_seconds - compiling)
         self._seconds_each = max(seconds, 0.0) / (len(rows) * max(1, until - first))
 
-    def keep(self, rows: Sequence[int], count: int) -> list[int]:
-        """Returns the best `count` of settings that were trained equally long; drops the others.
+    def ranked(self, rows: Sequence[int]) -> list[int]:
+        """Returns settings that were trained equally long, best first.
 
         They are ranked by the mean over the last third of their epochs. A single epoch is so noisy
         that late in a search, when the remaining settings are alike, it would choose almost by
-        chance.
+        chance. Settings without a finite value are left out, unless none has one.
         """
-        record, done = self.record, self._done[rows[0]]
-        first, second = record.losses(slice(done - max(1, done // 3), done))
-        # a setting without a finite value is dropped even if there is room
+        done = self._done[rows[0]]
+        first, second = self.record.losses(slice(done - max(1, done // 3), done))
         fine = [row for row in rows if np.isfinite(first[row])] or [*rows]
-        kept = sorted(sorted(fine, key=lambda row: (first[row], second[row], row))[:count])
+        return sorted(fine, key=lambda row: (first[row], second[row], row))
+
+    def keep(self, rows: Sequence[int], count: int) -> list[int]:
+        """Returns the best `count` of settings that were trained equally long; drops the others."""
+        record, done = self.record, self._done[rows[0]]
+        kept = sorted(self.ranked(rows)[:count])
         is_complete = np.all(record.is_complete, axis=1)
         record.dropped[[row for row in rows if row not in kept and not is_complete[row]]] = done
         record.rungs.append(Rung(done, tuple(rows), tuple(kept)))
         return kept
+
+    def breed(self, parents: Sequence[int], settings: Sequence[Setting]) -> list[int]:
+        """Adds settings whose networks go on from those of other settings; returns their rows.
+
+        A child has the program of its parent, with the weights, moments and statistics that the
+        parent has now, and other numbers. Its curves begin with the parent's.
+
+        Args:
+          parents: the rows of the parents, which were trained equally long.
+          settings: a setting for each, of the parent's structure.
+        """
+        record, job, done = self.record, self.job, self._done[parents[0]]
+        new = recipes(settings, job.feed.train, self._options.model, self.budget.max_epochs)
+        first = len(record.given)
+        of_parent: dict[int, list[int]] = {parent: [] for parent in parents}
+        for child, parent in enumerate(parents, first):
+            of_parent[parent].append(child)
+        programs = [_joined_by(one, of_parent, self._num_repeats) for one in record.plan.programs]
+        plan = replace(record.plan, programs=tuple(programs), num_settings=first + len(parents))
+        rows = job.add(settings, new, plan)
+        record.parent[rows], record.born[rows] = parents, done
+        for curve in record.curves.values():
+            curve[rows, :, :done] = curve[parents, :, :done]
+        for child, parent in zip(rows, parents, strict=True):
+            for repeat in range(self._num_repeats):
+                # where the parent was restored from a later commit, the child will be as well
+                if state := job.saver.states.get((parent, repeat)):
+                    job.saver.states[child, repeat] = state
+                    record.epochs_done[child, repeat] = done
+                    record.kept_epochs[child, repeat] = done - 1
+        self._done |= dict.fromkeys(rows, done)
+        return rows
+
+    @property
+    def _num_repeats(self) -> int:
+        return self.record.diverged.shape[1]
+
+
+def _joined_by(
+    planned: PlannedProgram, children: Mapping[int, Sequence[int]], num_repeats: int
+) -> PlannedProgram:
+    """Returns a planned program with the children of its settings."""
+    own = [child for row in planned.settings for child in children.get(row, ())]
+    return replace(
+        planned,
+        settings=(*planned.settings, *own),
+        num_lanes=planned.num_lanes + num_repeats * len(own),
+    )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jaxnn.engine.options import Call
 from jaxnn.methods.arena import Arena
 from jaxnn.methods.budgets import Budget, Rungs
+from jaxnn.methods.population import in_generations, population
 from jaxnn.methods.rungs import halving, hyperband, in_brackets, in_halves
 from jaxnn.methods.zooming import zoom
 from jaxnn.with_optuna.brain import OptunaSearch
@@ -104,6 +105,7 @@ METHODS: dict[str, Method] = {
     "coarse_to_fine": Method(coarse_to_fine, in_rounds, is_drawn_at_once=False),
     "halving": Method(halving, in_halves),
     "hyperband": Method(hyperband, in_brackets),
+    "population": Method(population, in_generations),
     "optuna": Method(ask_optuna, in_batches, is_drawn_at_once=False, begin=OptunaSearch),
 }
 

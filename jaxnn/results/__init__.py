@@ -1,8 +1,8 @@
-"""Results of a search: its record, statistics, plots and reports.
+"""Results of a search: its record, and statistics.
 
-Nothing in here trains or saves a network.
+Nothing in here trains, saves or shows a network.
 
-Files, in reading order: `trials` (one setting's results), `records` (`Record`, the table of all),
-`uncertainty` (standard errors and tests), `predictions` (of all networks at once), `summaries`
-(text), `plots` (matplotlib), `pareto` (value and size), `reports` (one HTML page).
+Files, in reading order: `trials` (one setting's results), `axes` (of its space, with the results),
+`records` (`Record`, the table of all), `uncertainty` (standard errors and tests), `predictions` (of
+all networks at once).
 """

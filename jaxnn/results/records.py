@@ -43,6 +43,7 @@ class Record:
       epochs_done: (S, K), the epochs trained; all of them if it diverged or was stopped.
       ends: (S, K), the epoch at which training ends: E, or an earlier one in a refit.
       dropped: (S,), the epoch after which a search dropped the setting, or 0.
+      parent, born: (S,), the setting whose networks it went on from, or -1, and after what epoch.
       kept_epochs: (S, K), the epoch, from 0, of the network that was kept, the last or the best;
         meaningless if the network diverged.
       places: (S, K, 2), index of the chunk and of the lane in it; -1 where nothing was trained.
@@ -71,6 +72,8 @@ class Record:
     epochs_done: Annotated[np.ndarray, Column(0)]
     ends: Annotated[np.ndarray, Column(None, is_own=False)]
     dropped: Annotated[np.ndarray, Column(0, None, is_own=False)]
+    parent: Annotated[np.ndarray, Column(-1, None, is_own=False)]
+    born: Annotated[np.ndarray, Column(0, None, is_own=False)]
     kept_epochs: Annotated[np.ndarray, Column(0)]
     places: Annotated[np.ndarray, Column(-1, (2,))]
     chunks: list[Chunk] = field(default_factory=list)

@@ -80,6 +80,9 @@ def search(
       train to max_epochs |
     | "hyperband" | several halvings, the first of which begins with the fewest epochs, the last \
       with all: one halving drops settings that learn slowly at first |
+    | "population" | num_settings in at most ten generations of at least min_epochs; after each, \
+      the worst quarter gives way to copies of networks of the best, which go on as further \
+      settings of the same structure with other numbers. For one process, without patience |
     | "optuna" | `batch` settings at a time, which a sampler of Optuna proposes and whose values \
       it is told, until there are num_settings; needs the extra "optuna" |
 
@@ -95,7 +98,8 @@ def search(
       num_settings: the number of settings, by default 64; in a storage, over all processes and
         calls of that name.
       max_epochs: epochs of a setting that is trained to the end; needed without `seconds`.
-      min_epochs: epochs of the first rung of a halving, by default 1.
+      min_epochs: epochs of the first rung of a halving, or least epochs of a generation; by default
+        1.
       seconds: the time that the call may take, with compiling. Of the three numbers above, those
         that are None are chosen so that the plan is expected to fit: first by its rates, then by a
         program that is compiled and trained for some epochs. A note of the study says what was
@@ -143,7 +147,8 @@ def search(
 
     Sources: Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012;
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification, AISTATS 2016 (halving); Li et
-    al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, JMLR 18, 2018.
+    al., Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, JMLR 18, 2018;
+    Jaderberg et al., Population Based Training of Neural Networks, 2017, arXiv 1711.09846.
 
     >>> import numpy as np
     >>> from jaxnn import loguniform
@@ -203,6 +208,11 @@ def _method(call: Call, hosts: Hosts) -> Method:
         raise ValueError(
             "seconds came with a storage or in a job of several processes, each with a clock of "
             "its own; expected num_settings and max_epochs"
+        )
+    if method == "population" and hosts.count > 1:
+        raise ValueError(
+            f"method got 'population' in a job of {hosts.count} processes, which do not share the "
+            "states of networks; expected another method, or one process"
         )
     if storage is not None and hosts.count > 1:
         raise ValueError(

@@ -14,11 +14,12 @@ from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
+from jaxnn.reporting.lineages import schedules
+from jaxnn.reporting.pareto import pareto
+from jaxnn.reporting.reports import report
+from jaxnn.reporting.summaries import summary
 from jaxnn.results import uncertainty
-from jaxnn.results.pareto import pareto
 from jaxnn.results.records import Record
-from jaxnn.results.reports import report
-from jaxnn.results.summaries import summary
 from jaxnn.results.trials import Trial
 from jaxnn.results.uncertainty import Comparison
 from jaxnn.system.arrays import own
@@ -185,6 +186,17 @@ class Study(Record):
           ValueError: the size is unknown, or the study was loaded without its model.
         """
         return pareto(self, size)
+
+    def schedules(self, number: int | None = None) -> dict[str, np.ndarray]:
+        """Returns the schedules that a population found for a setting: name -> (E,).
+
+        These are the numbers that changed on the way from its first ancestor, for each epoch of
+        training; NaN after its last one. {} if it went on from no other setting.
+
+        Args:
+          number: the number of the setting; None is the best setting.
+        """
+        return schedules(self, self.best_trial.number if number is None else number)
 
     def compare(self, first: int, second: int) -> Comparison:
         """Tests whether two settings differ, by a paired t-test.

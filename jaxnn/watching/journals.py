@@ -10,7 +10,7 @@ from rich.table import Table
 
 from jaxnn.compiled.steps import TrainState
 from jaxnn.functional.metrics import COST, VALID, metric_of
-from jaxnn.results.plots import BEST, MEDIAN, new_figure, plain
+from jaxnn.reporting.plots import BEST, MEDIAN, new_figure, plain
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 from jaxnn.system.checks import one_of
 from jaxnn.system.terminal import as_html, as_text

@@ -16,7 +16,7 @@ from helpers.data import corners
 import jaxnn
 from jaxnn.disk.encoding import decode, encode, first_difference
 from jaxnn.disk.hdf5 import read_arrays, write_arrays
-from jaxnn.results import plots
+from jaxnn.reporting import plots
 
 
 @pytest.fixture(scope="module")

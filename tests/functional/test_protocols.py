@@ -19,7 +19,7 @@ from jaxnn.functional.layers import ACTIVATIONS, INITIALIZERS
 from jaxnn.functional.metrics import METRICS, Metric
 from jaxnn.functional.objectives import OBJECTIVES
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, OPTIMIZERS, Optimizer, Place, Schedule
-from jaxnn.results import plots
+from jaxnn.reporting import plots
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS
 
 TABLES = {

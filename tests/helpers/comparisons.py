@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-KEPT = ("diverged", "epochs_done", "ends", "dropped", "kept_epochs")
+KEPT = ("diverged", "epochs_done", "ends", "dropped", "parent", "born", "kept_epochs")
 
 
 def assert_same(first, second):

@@ -50,6 +50,8 @@ def make_study(given, accuracy, cost=None, *, metric="accuracy", epochs=5, diver
         epochs_done=np.full(accuracy.shape, epochs),
         ends=np.full(accuracy.shape, epochs),
         dropped=np.zeros(len(given), int),
+        parent=np.full(len(given), -1),
+        born=np.zeros(len(given), int),
         space=getattr(given, "space", None),
         kept_epochs=np.full(accuracy.shape, epochs - 1),
         places=np.stack([np.zeros_like(lanes), lanes], axis=-1),

@@ -10,7 +10,7 @@ from test_reports import decoded
 
 import jaxnn
 from jaxnn import choice, layers, lograndint, loguniform, randint, sample
-from jaxnn.results.summaries import at_edge
+from jaxnn.reporting.summaries import at_edge
 from jaxnn.settings.domains import Choice
 from jaxnn.settings.sampling import Settings
 

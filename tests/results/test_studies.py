@@ -12,7 +12,7 @@ import jaxnn
 from jaxnn import loguniform, sample
 from jaxnn.compiled.networks import Foreign
 from jaxnn.data.inputs import InputStatistics, Treatment
-from jaxnn.results.summaries import at_edge, summary
+from jaxnn.reporting.summaries import at_edge, summary
 from jaxnn.results.trials import Chunk, Rung
 from jaxnn.settings.sampling import Settings
 from jaxnn.system.display import SweepDisplay, sweep_display

@@ -37,10 +37,11 @@ def test_every_method_trains_known_settings_among_the_first(method):
         assert all(one in study.given for one in WHOLE)
     else:
         assert study.given[:2] == WHOLE
-    # a grid has them besides its own
-    assert len(study.given) == (2 + 9 if method == "grid" else 9)
-    if method in ("halving", "sobol", "hyperband"):
-        assert study.given[2:] == jaxnn.sample(space, 7)
+    # a grid has them besides its own; copies in a population are further settings
+    first = int((study.parent < 0).sum())
+    assert first == (2 + 9 if method == "grid" else 9)
+    if method in ("halving", "sobol", "hyperband", "population"):
+        assert study.given[2:first] == jaxnn.sample(space, 7)
     alone = jaxnn.fit(WHOLE[0], TRAIN, VALID, epochs=2)
     row = study.given.index(WHOLE[0])
     first = study.curves["valid_cost"][row, 0, 0]
@@ -104,9 +105,9 @@ def test_no_network_exceeds_the_limit(method):
     study = jaxnn.search(space, TRAIN, VALID, method=method, limit=limit, **OPTIONS)
     assert max(map(parameters, study.given)) <= 150
     assert max(map(parameters, jaxnn.sample(SPACE, 9))) > 150
-    if method in ("halving", "sobol", "hyperband"):
-        drawn = jaxnn.sample(space, 64)
-        assert study.given == [one for one in drawn if parameters(one) <= 150][:9]
+    if method in ("halving", "sobol", "hyperband", "population"):
+        drawn, first = jaxnn.sample(space, 64), int((study.parent < 0).sum())
+        assert study.given[:first] == [one for one in drawn if parameters(one) <= 150][:9]
     if method == "grid":
         assert len(study.given) == 6
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import jaxnn
 from jaxnn import choice, lograndint, loguniform, randint, reverseloguniform, sample, uniform
-from jaxnn.results.plots import axis_ticks
+from jaxnn.reporting.plots import axis_ticks
 from jaxnn.settings.hyperparameters import complete
 from jaxnn.system.terminal import call_text
 

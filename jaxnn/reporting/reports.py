@@ -18,10 +18,10 @@ import numpy as np
 
 from jaxnn.disk.writing import write_whole
 from jaxnn.functional.metrics import COST
+from jaxnn.reporting.plots import axis_ticks
+from jaxnn.reporting.summaries import headline, remarks, short
 from jaxnn.results.axes import StudyAxis
-from jaxnn.results.plots import axis_ticks
 from jaxnn.results.records import Record
-from jaxnn.results.summaries import headline, remarks, short
 from jaxnn.settings.domains import Axis
 from jaxnn.settings.hyperparameters import is_used
 from jaxnn.system.terminal import excerpt, visible

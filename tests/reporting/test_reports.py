@@ -14,7 +14,7 @@ from helpers.studies import SPACE, make_study
 
 import jaxnn
 from jaxnn import sample
-from jaxnn.results.reports import _hash
+from jaxnn.reporting.reports import _hash
 from jaxnn.system.terminal import warn_caller
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

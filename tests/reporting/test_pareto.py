@@ -6,7 +6,7 @@ import pytest
 from helpers.studies import make_study
 
 import jaxnn
-from jaxnn.results.pareto import sizes
+from jaxnn.reporting.pareto import sizes
 
 X = np.random.default_rng(0).normal(size=(40, 2))
 DATA = jaxnn.Dataset(X, (X[:, 0] > 0) * 1)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxnn.results.plots import BEST, new_figure
+from jaxnn.reporting.plots import BEST, new_figure
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
 from jaxnn.system.checks import one_of
