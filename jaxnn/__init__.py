@@ -71,7 +71,8 @@ from jaxnn.settings.sampling import sample
 from jaxnn.settings.spaces import course_space
 from jaxnn.system.processes import connect
 from jaxnn.system.signals import TrainingInterrupted
-from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.ensembles import Ensemble
+from jaxnn.training.fitted import Fitted
 from jaxnn.training.fitting import fit
 from jaxnn.training.hooks import EpochInfo
 from jaxnn.version import __version__ as __version__

@@ -12,7 +12,8 @@ from jaxnn.formats.networks import network_content, network_in
 from jaxnn.functional.metrics import COST, METRICS
 from jaxnn.system.checks import needs
 from jaxnn.system.terminal import warn_caller
-from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.ensembles import Ensemble
+from jaxnn.training.fitted import Fitted
 from jaxnn.training.hooks import EpochInfo
 
 with needs("sklearn", "scikit-learn"):

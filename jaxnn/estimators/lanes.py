@@ -25,7 +25,8 @@ from jaxnn.estimators.options import seed_of
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.predictions import outputs
 from jaxnn.searching.studies import Study
-from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.ensembles import Ensemble
+from jaxnn.training.fitted import Fitted
 from jaxnn.training.recipes import recipes
 
 _AHEAD: contextvars.ContextVar[Mapping[Key, "Foreseen"] | None] = contextvars.ContextVar("ahead")

@@ -11,7 +11,8 @@ from jaxnn.compiled.steps import TrainState
 from jaxnn.data.datasets import Dataset
 from jaxnn.system.arrays import own
 from jaxnn.system.draws import from_words
-from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.ensembles import Ensemble
+from jaxnn.training.fitted import Fitted
 from jaxnn.training.fitting import fitted_of
 from jaxnn.training.hooks import Hook, OnEpoch
 from jaxnn.training.setups import prepared

@@ -4,5 +4,5 @@ How many lanes train together, and on which devices, belongs to `jaxnn.planning`
 
 Files, in reading order: `requirements` (of data and training), `recipes` (checked settings),
 `hooks` (`on_epoch`), `setups` and `stretches` (compiled calls for one network), `fitting` (`fit`),
-`fitted` (`Fitted`, `Ensemble`), `sizes` (of networks).
+`fitted` (`Fitted`), `ensembles` (`Ensemble`), `sizes` (of networks).
 """

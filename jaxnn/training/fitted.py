@@ -1,4 +1,4 @@
-"""`Fitted`, a trained network that can predict, and `Ensemble`, the mean of several."""
+"""`Fitted`, a trained network that can predict."""
 
 import dataclasses
 import functools
@@ -15,7 +15,7 @@ from jaxnn.data.reading import as_inputs
 from jaxnn.data.targets import TargetStatistics
 from jaxnn.functional.losses import weighted_mean
 from jaxnn.functional.normalization import population_statistics
-from jaxnn.functional.objectives import OBJECTIVES, Objective, Targets
+from jaxnn.functional.objectives import Objective, Targets
 from jaxnn.functional.types import Array, ArrayLike, Model, Params, State
 from jaxnn.system.checks import check_fork
 from jaxnn.system.functions import short_name
@@ -64,12 +64,9 @@ class Fitted:
         targets numbers in the targets' own units, (N,) or (N, K) in float64. If the network's
         outputs for an input are not finite, it is class 0, or NaN, with a warning.
         """
-        outputs, objective = self.outputs(x), self._objective
+        outputs, objective = self.outputs(x), self.objective
         if objective.point is not None:
-            points = np.asarray(objective.point(jax.device_put(outputs)))
-            points = points.reshape(-1, *self.targets.shape)
-            by = self.target_statistics
-            return points.astype(np.float64) if by is None else by.restore(points)
+            return real_predictions(outputs, objective, self.targets, self.target_statistics)
         assert objective.labels is not None, "an objective has labels or predicts numbers"
         return objective.labels.decide(outputs).reshape(-1, *self.targets.shape)
 
@@ -81,18 +78,12 @@ class Fitted:
         Raises:
           ValueError: the objective has none, as that of real targets.
         """
-        labels = self._objective.labels
-        if labels is None or labels.probabilities is None:
+        if not self.objective.has_probabilities:
             raise ValueError(
                 f"predict_proba got a network with the loss {short_name(self.setting['loss'])!r}, "
                 "whose outputs are no probabilities; expected predict"
             )
-        found = _probabilities(labels.probabilities, jax.device_put(self.outputs(x)))
-        found = np.array(found)
-        if self.targets.is_real:
-            return found.reshape(-1, *self.targets.shape)
-        # one logit of two classes
-        return found if found.shape[1] > 1 else np.concatenate([1 - found, found], axis=1)
+        return probabilities(self.outputs(x), self.objective, self.targets)
 
     def score(self, data: Dataset) -> float:
         """Returns the first metric of the objective on `data`.
@@ -100,10 +91,10 @@ class Fitted:
         For classes it is the weighted accuracy, where outputs that are not finite count as wrong;
         for real targets the root of the mean squared error, in the targets' own units.
         """
-        _check_kind(self, data)
-        if self._objective.point is not None:
+        check_kind(self, data)
+        if self.objective.point is not None:
             return rmse(self.predict(data.original), data)
-        return _score(self._objective, self.outputs(data.original), data)
+        return hit_rate(self.objective, self.outputs(data.original), data)
 
     def with_population_statistics(self, data: Dataset) -> "Fitted":
         """Returns the network with batch-norm statistics of the whole training set `data`.
@@ -116,7 +107,8 @@ class Fitted:
         return dataclasses.replace(self, state=state)
 
     @property
-    def _objective(self) -> Objective:
+    def objective(self) -> Objective:
+        """The row of OBJECTIVES that it was trained for."""
         return self.targets.objective(self.setting["loss"])
 
     def outputs(self, x: ArrayLike) -> np.ndarray:
@@ -138,7 +130,7 @@ class Fitted:
         given = jax.device_put((inputs, numbers))
         outputs = np.array(_outputs(self.model, self.params, self.state, *given))
         # the largest is NaN or infinite; a single logit of -inf is a probability of 0
-        known = outputs.max(axis=-1) if self._objective.point is None else outputs.sum(axis=-1)
+        known = outputs.max(axis=-1) if self.objective.point is None else outputs.sum(axis=-1)
         is_unknown = ~np.isfinite(known)
         if is_unknown.any():
             outputs[is_unknown] = np.nan
@@ -160,14 +152,14 @@ class Fitted:
 
 @functools.singledispatch
 def save_network(fitted: Any, path: str | os.PathLike[str]) -> None:
-    """Writes a network to a file.
+    """Writes a network, or an ensemble of several, to a file.
 
-    `jaxnn.formats.networks` registers how, since training must not depend on files.
+    `jaxnn.formats` registers how, since training must not depend on files.
     """
-    raise TypeError(f"save_network got a {type(fitted).__name__}; expected a Fitted")
+    raise TypeError(f"save_network got a {type(fitted).__name__}; expected a Fitted or an Ensemble")
 
 
-def _score(objective: Objective, outputs: np.ndarray, data: Dataset) -> float:
+def hit_rate(objective: Objective, outputs: np.ndarray, data: Dataset) -> float:
     """The share of labels that are predicted, from outputs or probabilities on the host."""
     assert objective.labels is not None
     hits = objective.labels.hits
@@ -179,7 +171,7 @@ def _accuracy(hits: Any, outputs: Array, targets: Array, weights: Array | None) 
     return weighted_mean(hits(outputs, targets), weights)
 
 
-def _check_kind(fitted: Fitted, data: Dataset) -> None:
+def check_kind(fitted: Fitted, data: Dataset) -> None:
     """Raises ValueError if a set has other targets than the network."""
     if (data.is_real, data.target_shape) != (fitted.targets.is_real, fitted.targets.shape):
         raise ValueError(f"score got data with {data.targets}; expected {fitted.targets}")
@@ -193,6 +185,32 @@ def rmse(predictions: np.ndarray, data: Dataset) -> float:
     size = np.abs(errors).max() or 1.0
     squares = np.square(errors / size).mean(axis=1)
     return float(size * np.sqrt((weights * squares).sum() / weights.sum()))
+
+
+def real_predictions(
+    outputs: np.ndarray,
+    objective: Objective,
+    targets: Targets,
+    statistics: TargetStatistics | None,
+) -> np.ndarray:
+    """Returns predictions of real targets, (N,) or (N, K) in their own units, from outputs (N, C).
+
+    Args:
+      statistics: those of the targets, if they were standardised.
+    """
+    points = np.asarray(objective.point(jax.device_put(outputs)))  # type: ignore[misc]
+    points = points.reshape(-1, *targets.shape)
+    return points.astype(np.float64) if statistics is None else statistics.restore(points)
+
+
+def probabilities(outputs: np.ndarray, objective: Objective, targets: Targets) -> np.ndarray:
+    """Returns probabilities of classes (N, C), or of labels (N, K), from outputs (N, C)."""
+    of_outputs = objective.labels.probabilities  # type: ignore[union-attr]
+    found = np.array(_probabilities(of_outputs, jax.device_put(outputs)))
+    if targets.is_real:
+        return found.reshape(-1, *targets.shape)
+    # one logit of two classes
+    return found if found.shape[1] > 1 else np.concatenate([1 - found, found], axis=1)
 
 
 @functools.partial(jax.jit, static_argnames="of_outputs")
@@ -213,57 +231,3 @@ def _outputs(
     numbers: dict[str, Any],
 ) -> Array:
     return model.apply(params, state, x, **numbers)[0]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Networks whose probabilities are averaged: p(x) = 1 / M * sum of softmax(logits_m(x)).
-
-    Of real targets the predictions are averaged.
-
-    Attributes:
-      members: the M networks, as from `Study.ensemble`.
-
-    >>> from jaxnn import fit
-    >>> x = np.random.default_rng(0).normal(size=(64, 2))
-    >>> data = Dataset(x, (x[:, 0] > 0).astype(int))
-    >>> two = Ensemble([fit({"learning_rate": 0.1}, data, epochs=9, seed=k) for k in (0, 1)])
-    >>> two.predict_proba(x).shape, two.score(data) > 0.9
-    ((64, 2), True)
-    """
-
-    members: list[Fitted]
-
-    def __post_init__(self) -> None:
-        if not self.members:
-            raise ValueError("Ensemble got no members; expected one trained network at least")
-        shapes = {(one.input_shape, one.targets) for one in self.members}
-        if len(shapes) > 1:
-            raise ValueError(f"Ensemble got members for {shapes}; expected one shape of data")
-
-    def predict_proba(self, x: ArrayLike) -> np.ndarray:
-        """Returns the members' mean probabilities (N, C) of inputs (N, ...)."""
-        return np.mean([member.predict_proba(x) for member in self.members], axis=0)
-
-    def predict(self, x: ArrayLike) -> np.ndarray:
-        """Returns the class (N,) of the highest mean probability.
-
-        For K labels it is 1 where the mean probability exceeds 1/2, and for real targets the mean
-        of the members' predictions.
-        """
-        if self.members[0]._objective.point is not None:
-            return np.mean([member.predict(x) for member in self.members], axis=0)
-        probabilities = self.predict_proba(x)
-        is_classes = not self.members[0].targets.is_real
-        return probabilities.argmax(axis=-1) if is_classes else (probabilities > 0.5).astype(int)
-
-    def score(self, data: Dataset) -> float:
-        """Returns the weighted accuracy on `data`; for real targets the rmse."""
-        first = self.members[0]
-        _check_kind(first, data)
-        if first._objective.point is not None:
-            return rmse(self.predict(data.original), data)
-        probabilities = self.predict_proba(data.original)
-        if first.targets.is_real:
-            return _score(OBJECTIVES["sigmoid"], probabilities - 0.5, data)
-        return _score(OBJECTIVES["softmax"], probabilities, data)
