@@ -93,15 +93,16 @@ def test_no_file_has_a_copy_of_a_knob(path):
 MOST_LINES, MOST_FILES, MOST_CODE, MOST_FIELDS, MOST_IMPORTS = 300, 9, 60, 12, 12
 ENTRY = "an entry point: its signature names types of five folders, and it puts the engine together"
 EXCEPTIONS = {
-    "results.records.Record": (27, "the table of a study: a field for each of its columns"),
+    "results.records.Record": (28, "the table of a study: a field for each of its columns"),
     "engine.identities": (14, "compares all that the bits of a call depend on"),
+    "estimators.lanes": (13, "trains what estimators fit, with all that a study is made of"),
     "formats.agreement": (15, "compares the parts of a study with each other"),
     "formats.layout": (21, "makes a record of a file again, with all classes that are in it"),
     "formats.networks": (13, "makes a network of a file again"),
     "formats.states": (17, "makes lanes of a file again, with all classes that are in it"),
     "searching.resuming": (14, "makes the call of a directory again"),
     "searching.searches": (25, ENTRY),
-    "searching.studies": (19, ENTRY),
+    "searching.studies": (21, ENTRY),
     "searching.sweeps": (20, ENTRY),
     "formats.schemas": (16, "names the classes and tables of all that files hold"),
     "what fit stands on": (39, "what a program, a setting and a data set are lies in short files"),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -47,8 +47,14 @@ def empty_record(
         targets=train.targets,
         folds=options.folds,
         select=options.select,
+        held_out=held_out_of(folds),
         **about,
     )
+
+
+def held_out_of(folds: Sequence[tuple[Dataset, Dataset | None]]) -> list[Dataset] | None:
+    """Returns the validation set of each fold, or None if there are none."""
+    return [valid for _, valid in folds if valid is not None] or None
 
 
 _Key = tuple[str, str | None, int]

@@ -59,6 +59,7 @@ class Objective(NamedTuple):
       width: computes C from the number of classes and the shape of an example's targets.
       labels: what outputs mean for classes or labels; None for real targets.
       point: computes predictions of real targets from outputs; None for classes and labels.
+      unpoint: computes outputs from predictions, the inverse of `point`.
       uses: names of the numbers that it uses.
       defaults: defaults of hyperparameters that differ from those of HYPERPARAMETERS.
       may_standardise: whether real targets may be standardised.
@@ -72,10 +73,16 @@ class Objective(NamedTuple):
     width: Callable[[int | None, tuple[int, ...]], int]
     labels: Labels | None = None
     point: Callable[[Array], Array] | None = None
+    unpoint: Callable[[Array], Array] = lambda points: points
     uses: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = {}
     may_standardise: bool = False
     least_cost: float = 0.0
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether outputs give probabilities of classes or labels."""
+        return self.labels is not None and self.labels.probabilities is not None
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -223,6 +230,7 @@ OBJECTIVES: dict[str, Objective] = {
         expects="real targets >= 0 (floats without num_classes)",
         fits=lambda targets, num_classes: num_classes is None and bool((targets >= 0).all()),
         point=jnp.exp,
+        unpoint=lambda points: jnp.log(jnp.maximum(points, jnp.finfo(points.dtype).tiny)),
         defaults={},
         may_standardise=False,
     ),

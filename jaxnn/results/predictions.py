@@ -1,5 +1,9 @@
-"""Predictions of a record's networks in one pass: as lanes, in the programs that trained them."""
+"""Networks of a record: one as `Fitted`, and predictions of all in one pass.
 
+All are evaluated as lanes, in the programs that trained them.
+"""
+
+import copy
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +15,63 @@ from jaxnn.compiled.networks import Networks
 from jaxnn.data.datasets import Dataset
 from jaxnn.functional.types import Array, Params, State
 from jaxnn.results.records import Record
-from jaxnn.results.trials import Lane
+from jaxnn.results.trials import Chunk, Lane
 from jaxnn.settings.traced import traced_columns
+from jaxnn.system.arrays import own as copied
+from jaxnn.training.fitted import Fitted
 
 MOST_ROWS = 2**20
 """The most examples times lanes of a compiled call."""
+
+
+def network_of(record: Record, number: int, repeat: int) -> Fitted:
+    """Returns a network of a record, see `Study.fitted`."""
+    num_settings, num_repeats = record.diverged.shape
+    if number >= num_settings or repeat >= num_repeats:
+        raise ValueError(
+            f"fitted got setting {number}, repetition {repeat}; expected below {num_settings} "
+            f"and {num_repeats}"
+        )
+    index, lane = record.places[number, repeat]
+    if index < 0:
+        raise ValueError(
+            f"setting {number} has no network here: it was not trained to an end (an "
+            "interrupt, short memory), or another process of the job has it; processes share "
+            "only the networks of the best settings"
+        )
+    chunk = record.chunks[index]
+    _check_code(chunk)
+    setting = record.settings[number]
+    inputs = record.treatments[setting["inputs"], repeat // (num_repeats // record.folds)]
+    padded = jax.tree.map(lambda leaf: leaf[lane], (chunk.params, chunk.state))
+    params, state = chunk.networks.own_part(setting, *padded)
+    step = int(record.diverged[number, repeat])
+    done = int(record.until_stopped(record.epochs_done)[number, repeat])
+    return Fitted(
+        model=chunk.networks.own_model(setting),
+        # copies, so that writing to a network's arrays does not change the study
+        params=jax.tree.map(copied, inputs.lifted(params)),
+        state=jax.tree.map(copied, state),
+        inputs=copy.deepcopy(inputs.statistics),
+        setting=dict(setting),
+        curves={name: curve[number, repeat, :done].copy() for name, curve in record.curves.items()},
+        diverged=None if step < 0 else step,
+        input_shape=record.input_shape,
+        targets=record.targets,
+        target_statistics=copy.deepcopy(inputs.targets)
+        if setting["targets"] == "standardised"
+        else None,
+        is_mlp=chunk.networks.is_mlp,
+    )
+
+
+def _check_code(chunk: Chunk) -> None:
+    """Raises ValueError if a study was loaded without its model."""
+    if not chunk.networks.is_here:
+        raise ValueError(
+            "the study was loaded without its model, which is code that the file does not "
+            "hold; expected load(path, model)"
+        )
 
 
 def outputs(record: Record, data: Dataset, fold: int = 0) -> Iterator[tuple[Lane, np.ndarray]]:
@@ -28,6 +84,9 @@ def outputs(record: Record, data: Dataset, fold: int = 0) -> Iterator[tuple[Lane
       record: the record.
       data: the examples, of which the inputs (N, ...) alone are used.
       fold: the number of the fold.
+
+    Raises:
+      ValueError: the study was loaded without its model.
     """
     count = record.diverged.shape[1] // record.folds
     repeats = range(fold * count, (fold + 1) * count)
@@ -38,6 +97,8 @@ def outputs(record: Record, data: Dataset, fold: int = 0) -> Iterator[tuple[Lane
             index = int(record.places[row, repeat, 0])
             if index >= 0:
                 lanes.setdefault((index, setting["inputs"]), []).append((row, repeat))
+    for index, _ in lanes:
+        _check_code(record.chunks[index])
     for (index, inputs), own in lanes.items():
         if inputs not in treated:
             treatment = record.treatments[inputs, fold]

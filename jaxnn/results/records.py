@@ -55,6 +55,7 @@ class Record:
       compile_seconds: time of first calls minus later ones, summed over programs.
       notes: what the user should know about the training.
       call: the call that made it, as text.
+      held_out: the validation set of each fold; None after `load`, since files do not have them.
     """
 
     given: Annotated[list[Mapping[str, Any]], many(an(dict), kind=list)]
@@ -84,6 +85,7 @@ class Record:
     seconds: Annotated[float, SECONDS] = 0.0
     compile_seconds: Annotated[float, SECONDS] = 0.0
     call: Annotated[str, TEXT] = ""
+    held_out: Sequence[Any] | None = None
 
     @classmethod
     def empty(

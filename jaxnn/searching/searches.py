@@ -171,7 +171,7 @@ def search(
         own = checked_identity(commits, call, drawn.plan, hosts)
         if commits.finished:
             functions = functions_in(checked) | functions_of(drawn.plan)
-            return Study.of(whole_record(commits.finished, options.model, functions))
+            return Study.of(whole_record(commits.finished, options.model, functions), parts)
         begun = how.begin(call.replaced(metric=options.metric))
         study = empty_record(
             Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=checked, call=text

@@ -1,16 +1,15 @@
 """`Study`: the record of a sweep or search, with methods that fit, save and report."""
 
-import copy
 import os
+from collections.abc import Sequence
 from typing import Any, Self
 
-import jax
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
 from jaxnn.data.splits import checked_data
 from jaxnn.engine.devices import train_to_ends
-from jaxnn.engine.feeds import Feed, empty_record
+from jaxnn.engine.feeds import Feed, empty_record, held_out_of
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Folds, Options
 from jaxnn.formats.layout import save_record
@@ -19,13 +18,15 @@ from jaxnn.reporting.pareto import pareto
 from jaxnn.reporting.reports import report
 from jaxnn.reporting.summaries import summary
 from jaxnn.results import uncertainty
+from jaxnn.results.choosing import choose
+from jaxnn.results.predictions import network_of
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
 from jaxnn.results.uncertainty import Comparison
-from jaxnn.system.arrays import own
-from jaxnn.system.checks import whole_number
+from jaxnn.system.checks import either, whole_number
 from jaxnn.system.terminal import as_html, show
-from jaxnn.training.fitted import Ensemble, Fitted
+from jaxnn.training.ensembles import Ensemble
+from jaxnn.training.fitted import Fitted
 from jaxnn.training.recipes import recipes, without_stops
 
 
@@ -33,9 +34,9 @@ class Study(Record):
     __doc__ = Record.__doc__
 
     @classmethod
-    def of(cls, record: Record) -> Self:
-        """Returns a study that shares the arrays of a record."""
-        return cls(**vars(record))
+    def of(cls, record: Record, folds: Sequence[Any] = ()) -> Self:
+        """Returns a study that shares the arrays of a record, with its validation examples."""
+        return cls(**{**vars(record), "held_out": held_out_of(folds) or record.held_out})
 
     def fitted(self, number: int | None = None, repeat: int = 0) -> Fitted:
         """Returns a network of the study.
@@ -50,67 +51,79 @@ class Study(Record):
         """
         number = self.best_trial.number if number is None else whole_number("number", number)
         repeat = whole_number("repeat", repeat)
-        num_settings, num_repeats = self.diverged.shape
-        if number >= num_settings or repeat >= num_repeats:
-            raise ValueError(
-                f"fitted got setting {number}, repetition {repeat}; expected below {num_settings} "
-                f"and {num_repeats}"
-            )
-        index, lane = self.places[number, repeat]
-        if index < 0:
-            raise ValueError(
-                f"setting {number} has no network here: it was not trained to an end (an "
-                "interrupt, short memory), or another process of the job has it; processes share "
-                "only the networks of the best settings"
-            )
-        chunk = self.chunks[index]
-        if not chunk.networks.is_here:
-            raise ValueError(
-                "the study was loaded without its model, which is code that the file does not "
-                "hold; expected load(path, model)"
-            )
-        setting = self.settings[number]
-        inputs = self.treatments[setting["inputs"], repeat // (num_repeats // self.folds)]
-        padded = jax.tree.map(lambda leaf: leaf[lane], (chunk.params, chunk.state))
-        params, state = chunk.networks.own_part(setting, *padded)
-        step = int(self.diverged[number, repeat])
-        done = int(self.until_stopped(self.epochs_done)[number, repeat])
-        return Fitted(
-            model=chunk.networks.own_model(setting),
-            # copies, so that writing to a network's arrays does not change the study
-            params=jax.tree.map(own, inputs.lifted(params)),
-            state=jax.tree.map(own, state),
-            inputs=copy.deepcopy(inputs.statistics),
-            setting=dict(setting),
-            curves={
-                name: curve[number, repeat, :done].copy() for name, curve in self.curves.items()
-            },
-            diverged=None if step < 0 else step,
-            input_shape=self.input_shape,
-            targets=self.targets,
-            target_statistics=copy.deepcopy(inputs.targets)
-            if setting["targets"] == "standardised"
-            else None,
-            is_mlp=chunk.networks.is_mlp,
-        )
+        return network_of(self, number, repeat)
 
-    def ensemble(self, top: int = 10) -> Ensemble:
-        """Returns the networks of the best settings, the first repetition of each, as an ensemble.
+    def ensemble(
+        self,
+        top: int = 10,
+        *,
+        method: str = "best",
+        size: int = 25,
+        data: Dataset | Sequence[Dataset] | None = None,
+        metric: str | None = None,
+    ) -> Ensemble:
+        """Returns networks of the study as an ensemble, without training.
+
+        | method | its members |
+        | --- | --- |
+        | "best" | the first repetition of each of the `top` best settings |
+        | "greedy" | networks chosen among those of all settings and repetitions, also of settings \
+          that a halving dropped. Each step adds, with replacement, the network with which the \
+          averaged prediction of the validation examples is best; the ensemble is that of the best \
+          step. `weights` are the shares of the members, and `chosen` says what was gained |
+
+        With folds a greedy choice adds a setting (and repetition) as one network for each fold,
+        equally weighted, and judges it by its out-of-fold predictions. In a job of several
+        processes it is made among the networks that this process has.
 
         Args:
           top: the number of settings. Dropped settings do not count, so after a halving there may
             be fewer.
+          size: the most steps of a greedy choice.
+          data: the validation examples of a greedy choice; None takes those of the search. A study
+            that was loaded does not have them. With folds it is a list of the held-out parts.
+          metric: the metric that a greedy choice optimises, ties by cost; None is the cost: -log of
+            the averaged probability of the true class or labels, or the loss of the averaged
+            predictions of real targets.
 
         Raises:
-          ValueError: no setting has a value.
+          ValueError: bad input, or no setting has a value.
+
+        Source: Caruana, Niculescu-Mizil, Crew and Ksikes, Ensemble Selection from Libraries of
+        Models, ICML 2004.
+
+        >>> from jaxnn import Dataset, sweep
+        >>> x = np.random.default_rng(0).normal(size=(64, 2))
+        >>> data = Dataset(x, (x[:, 0] > 0) * 1)
+        >>> study = sweep([{}, {"learning_rate": 0.1}], data, 0.25, epochs=5)
+        >>> len(study.ensemble(top=2).members)
+        2
+        >>> greedy = study.ensemble(method="greedy", metric="accuracy")
+        >>> greedy.chosen.numbers, greedy.chosen.num_candidates, greedy.weights.sum().item()
+        ((1,), 2, 1.0)
         """
-        return Ensemble([self.fitted(row) for row in self._best_rows(top)])
+        either("method", method, "best", "greedy")
+        if method == "best":
+            return Ensemble([self.fitted(row) for row in self._best_rows(top)])
+        chosen = choose(self, data, size, metric)
+        num_repeats = self.diverged.shape[1] // self.folds
+        networks = [
+            (number, fold * num_repeats + repeat, count / self.folds)
+            for number, repeat, count in zip(*chosen[:3], strict=True)
+            for fold in range(self.folds)
+        ]
+        members = [self.fitted(number, repeat) for number, repeat, _ in networks]
+        return Ensemble(members, [weight for *_, weight in networks], chosen)
 
     def refit(
         self,
         data: Dataset,
         top: int | None = None,
         *,
+        method: str = "best",
+        size: int = 25,
+        valid: Dataset | Sequence[Dataset] | None = None,
+        metric: str | None = None,
         seed: int = 0,
         order_seed: int = 0,
         progress: bool | None = None,
@@ -129,13 +142,17 @@ class Study(Record):
           seed, order_seed, progress: as in `fit`.
 
         Returns:
-          a `Fitted`, or with `top` an `Ensemble`.
+          a `Fitted`, or with `top` or a greedy choice an `Ensemble`.
 
         Raises:
           ValueError: bad input, or no setting has a value.
           TrainingInterrupted: on Ctrl-C or SIGTERM.
         """
-        rows = self._best_rows(1 if top is None else top)
+        either("method", method, "best", "greedy")
+        weights: dict[int, int] | None = None
+        if method == "greedy":
+            weights = choose(self, valid, size, metric).by_setting
+        rows = self._best_rows(1 if top is None else top) if weights is None else [*weights]
         options = Options(
             model=self.model,
             metric=self.metric,
@@ -148,7 +165,8 @@ class Study(Record):
         train, _ = parts[0]
         given = [without_stops(self.given[row]) for row in rows]
         # the mean number of epochs of the networks that were kept
-        ends = [round(float(self.kept_epochs[row].mean())) + 1 for row in rows]
+        kept = [self.kept_epochs[row][self.diverged[row] < 0] for row in rows]
+        ends = [round(float(epochs.mean())) + 1 for epochs in kept]
         # schedules are those of the search, wherever training ends
         prepared = recipes(given, train, options.model, self.num_epochs)
         plan = options.plan_again(self.plan, prepared, train, max(ends))
@@ -160,6 +178,8 @@ class Study(Record):
         with open_job(study, options, feed, sum(ends)) as job:
             train_to_ends(job, job.add(given, prepared, plan, ends=ends))
         members = [study.fitted(index) for index in range(len(rows))]
+        if weights is not None:
+            return Ensemble(members, [*weights.values()])
         return members[0] if top is None else Ensemble(members)
 
     def _best_rows(self, top: int) -> list[int]:

@@ -131,7 +131,7 @@ def sweep(
         own = checked_identity(commits, call, plan, hosts)
         if commits.finished:
             functions = functions_of(plan)
-            return Study.of(whole_record(commits.finished, options.model, functions))
+            return Study.of(whole_record(commits.finished, options.model, functions), parts)
         space = checked_space(settings.space) if isinstance(settings, Settings) else None
         study = empty_record(Study, options, parts, plan, epochs=epochs, space=space, call=text)
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
