@@ -14,8 +14,10 @@ import numpy as np
 Held = tuple[dict[str, np.ndarray], dict[str, Any]]
 """The arrays of a file by name, and its attributes."""
 
-VERSIONS = {"network": 3, "study": 4, "run": 1}
-"""Kind of file -> the version that is written now."""
+VERSIONS = {"network": 3, "ensemble": 1, "study": 4, "run": 1}
+"""Kind of file -> the version that is written now.
+
+The members of an ensemble are written as networks: a new version of these is one of it as well."""
 
 
 def _with_tables(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Held:

@@ -1,8 +1,9 @@
-"""The layout of HDF5 files of networks and studies, which h5py alone can read.
+"""The layout of HDF5 files of networks, ensembles and studies, which h5py alone can read.
 
 | file | groups of arrays | some of the attributes, as JSON |
 | --- | --- | --- |
 | network | params, state, inputs and targets (mean, deviation), curves | setting, targets, ... |
+| ensemble | weights, members (of each, the groups of a network) | members, chosen |
 | study | curves, lanes (diverged, ...), given, settings, treatments, chunks | plan, call, ... |
 
 `given` and `settings` are tables, see `jaxnn.formats.tables`: what settings have in common is an

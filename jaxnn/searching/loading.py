@@ -1,4 +1,4 @@
-"""`load`: reads networks and studies from files."""
+"""`load`: reads networks, ensembles and studies from files."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from jaxnn.disk.commits import Commit, newest
 from jaxnn.disk.hdf5 import read_arrays
 from jaxnn.disk.versions import format_of
 from jaxnn.disk.writing import StrPath
+from jaxnn.formats.ensembles import ENSEMBLE, ensemble_in
 from jaxnn.formats.layout import STUDY, best_first, complete_or_refused, merged_record
 from jaxnn.formats.networks import NETWORK, network_in
 from jaxnn.functional.types import Model, ModelFn, as_model
@@ -14,16 +15,17 @@ from jaxnn.system.checks import as_path, brief, check_fork
 
 
 def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
-    """Loads a network or a study from a file, or the last commit from a directory.
+    """Loads a network, an ensemble or a study from a file, or the last commit from a directory.
 
     Args:
-      path: a file of `Fitted.save` or `Study.save`, or the directory of a `sweep` or `search`,
-        finished or not. Of networks that are still in training, only the curves are loaded.
+      path: a file of `Fitted.save`, `Ensemble.save` or `Study.save`, or the directory of a `sweep`
+        or `search`, finished or not. Of networks that are still in training, only the curves are
+        loaded.
       model: the model that was trained, if it is not `mlp`. Without it a study has everything but
         its networks.
 
     Returns:
-      a `Fitted` or a `Study`.
+      a `Fitted`, an `Ensemble` or a `Study`.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -57,12 +59,14 @@ def load(path: StrPath, model: Model | ModelFn | None = None) -> Any:
             f"{path} is a commit of a Run; expected Run(setting, train, ..., directory=...), which "
             "resumes it"
         )
-    if kind not in (NETWORK, STUDY):
+    if kind not in (NETWORK, ENSEMBLE, STUDY):
         raise ValueError(
-            f"{path} has the format {brief(kind)}; expected {NETWORK!r} or {STUDY!r}, which this "
-            "version of jaxnn reads"
+            f"{path} has the format {brief(kind)}; expected {NETWORK!r}, {ENSEMBLE!r} or "
+            f"{STUDY!r}, which this version of jaxnn reads"
         )
     with complete_or_refused(path):
         if kind == NETWORK:
             return network_in(path, arrays, about, own)
+        if kind == ENSEMBLE:
+            return ensemble_in(path, arrays, about, own)
         return Study.of(merged_record(path, arrays, about, own, others))
