@@ -1,7 +1,7 @@
 """`choose`: the greedy choice of an ensemble among all networks of a record.
 
-Each step adds, with replacement, the network that makes the averaged prediction of the validation
-examples best. Of all steps the best one is taken.
+The best networks begin. Each step adds, with replacement, the network that makes the averaged
+prediction of the validation examples best. Of all steps the best one is taken.
 
 Source: Caruana, Niculescu-Mizil, Crew and Ksikes, Ensemble Selection from Libraries of Models, ICML
 2004.
@@ -18,7 +18,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.data.targets import TargetStatistics, scales
 from jaxnn.functional.metrics import COST, METRICS
 from jaxnn.functional.types import Array
-from jaxnn.results.predictions import outputs
+from jaxnn.results.predictions import outputs, validation_parts
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.checks import check_fits, either, whole_number
@@ -48,36 +48,35 @@ class Measure(NamedTuple):
     of: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def choose(record: Record, data: Any, size: int, metric: str | None) -> Chosen:
+def choose(record: Record, data: Any, size: int, initial: int, metric: str | None) -> Chosen:
     """Chooses networks of a record greedily, see `Study.ensemble`.
 
     Args:
       data: the validation examples, for each fold; None takes those of the record.
-      size: the most steps.
+      size: the most networks, counted as often as they were chosen.
+      initial: the number of best networks that begin.
       metric: what is optimised; None is the cost of the averaged predictions.
 
     Raises:
       ValueError: bad input, or no network has finite predictions.
     """
     size = whole_number("size", size, 1)
+    initial = min(size, whole_number("initial", initial, 1))
     metric = COST.name if metric is None else metric
     either("metric", metric, *record.objective.measures)
-    parts = _checked(record, data)
+    parts = validation_parts(record, data)
     weights = np.concatenate([one.host_weights() for one in parts]).astype(np.float64)
     shares = weights / weights.sum()
     is_real = record.objective.point is not None
     measure = (of_reals if is_real else of_probabilities)(record, parts, metric, weights)
     lanes, predictions = _predictions(record, parts, measure)
     sign = -1 if METRICS[metric].is_higher_better else 1
-    picks, losses = _steps(predictions, measure, shares, sign, size)
-    if not picks:
-        raise ValueError(
-            f"none of the {len(record.settings)} settings has a network with finite predictions "
-            f"to choose: {record.failures()}"
-        )
+    adding = Adding(predictions, measure, shares, sign)
+    ranked, losses = adding.ranked()
+    picks, loss = adding.chosen(ranked[:initial], size)
     counts = Counter(picks)
-    mean = np.average(predictions[picks], axis=0)
-    costs, of_best = (measure.of(one[None])[0][0] for one in (mean, predictions[picks[0]]))
+    mean = predictions[picks].mean(axis=0, dtype=np.float64)
+    costs, of_best = (measure.of(one[None])[0][0] for one in (mean, predictions[ranked[0]]))
     chosen = [(*lanes[one], count) for one, count in counts.most_common()]
     numbers, repeats, times = (tuple(column) for column in zip(*chosen, strict=True))
     differences = costs - of_best
@@ -92,8 +91,8 @@ def choose(record: Record, data: Any, size: int, metric: str | None) -> Chosen:
         num_candidates=len(lanes),
         num_examples=n,
         metric=metric,
-        best_value=sign * losses[0],
-        value=sign * losses[-1],
+        best_value=sign * float(losses[0]),
+        value=sign * loss,
         best_cost=float(shares @ of_best),
         cost=float(shares @ costs),
         difference=difference,
@@ -101,40 +100,11 @@ def choose(record: Record, data: Any, size: int, metric: str | None) -> Chosen:
     )
 
 
-def _checked(record: Record, data: Any) -> Parts:
-    """Returns the validation set of each fold."""
-    expected = "a Dataset"
-    if record.folds > 1:
-        expected = (
-            f"a list of the {record.folds} held-out parts of its folds, such as [valid for _, "
-            "valid in stratified_folds(train, folds, order_seed)]"
-        )
-    if data is None:
-        if record.held_out is None:
-            raise ValueError(
-                "data got None for a study without its validation examples, which files do not "
-                f"hold; expected {expected}"
-            )
-        data = record.held_out if record.folds > 1 else record.held_out[0]
-    parts = [data] if record.folds == 1 else data
-    is_fine = isinstance(parts, Sequence) and all(isinstance(one, Dataset) for one in parts)
-    if not is_fine or len(parts) != record.folds:
-        raise ValueError(f"data got {type(data).__name__}; expected {expected}")
-    for one in parts:
-        if (one.x.shape[1:], one.targets) != (record.input_shape, record.targets):
-            raise ValueError(
-                f"data got inputs {list(one.x.shape[1:])} and {one.targets}; expected "
-                f"{list(record.input_shape)} and {record.targets}, as in the training set"
-            )
-        if not one.host_weights().any():
-            raise ValueError("data got only examples of weight 0; expected one that counts")
-    return parts
-
-
 def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[Lane], np.ndarray]:
     """Returns the candidates, (setting, repetition), and their predictions (A, n, D).
 
     With folds the prediction for an example is that of the network that did not train on it.
+    Networks whose predictions are not finite are left out.
     """
     shape = len(record.settings), record.folds, -1
     is_here = (record.places[..., 0] >= 0) & (record.diverged < 0)
@@ -155,40 +125,76 @@ def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[L
             index = candidates.get((row, repeat - fold * count))
             if index is not None:
                 predictions[index, rows] = measure.held(record.settings[row], fold, found)
+    is_finite = np.isfinite(predictions).all(axis=(1, 2))
+    if not is_finite.any():
+        raise ValueError(
+            f"none of the {len(record.settings)} settings has a network with finite predictions "
+            f"to choose: {record.failures()}"
+        )
+    if not is_finite.all():
+        lanes, predictions = (
+            [lanes[one] for one in np.flatnonzero(is_finite)],
+            predictions[is_finite],
+        )
     return lanes, predictions
 
 
-def _steps(
-    predictions: np.ndarray, measure: Measure, shares: np.ndarray, sign: int, size: int
-) -> tuple[list[int], list[float]]:
-    """Returns the candidates of the best steps, and the metric times `sign` after each.
+class Adding(NamedTuple):
+    """The candidates of a choice, each of which may be added to those chosen so far.
 
-    Ties go to the lower cost, then to the first candidate and the fewest steps.
+    Attributes:
+      predictions: (A, n, D).
+      measure: how averages of them are measured.
+      shares: (n,), the weights of the examples, which sum to 1.
+      sign: -1 if higher values of the metric are better, else 1.
     """
-    total = np.zeros(predictions.shape[1:])
-    block = max(1, MOST_NUMBERS // max(1, total.size))
-    picks: list[int] = []
-    reached: list[tuple[float, float]] = []
-    while len(picks) < size:
-        found: list[tuple[np.ndarray, np.ndarray]] = []
-        for start in range(0, len(predictions), block):
-            means = total + predictions[start : start + block]
-            means /= len(picks) + 1
-            costs, values = measure.of(means)
-            found.append((sign * values, costs @ shares))
-        if not found:
-            break
+
+    predictions: np.ndarray
+    measure: Measure
+    shares: np.ndarray
+    sign: int
+
+    def losses(self, sums: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the metric times `sign`, and the cost, of sums of predictions (B, n, D)."""
+        costs, values = self.measure.of(sums / count)
+        return self.sign * values, costs @ self.shares
+
+    def ranked(self, total: Any = 0.0, count: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the candidates, the best one to add first, and their losses.
+
+        Ties go to the lower cost, then to the first candidate.
+
+        Args:
+          total: the sum of the predictions of the `count` networks that were chosen.
+        """
+        block = max(1, MOST_NUMBERS // self.predictions[0].size)
+        starts = range(0, len(self.predictions), block)
+        parts = (total + self.predictions[start : start + block] for start in starts)
+        found = [self.losses(part, count + 1) for part in parts]
         losses, costs = (np.concatenate(some) for some in zip(*found, strict=True))
-        # a network without finite predictions comes last
-        losses = np.where(np.isfinite(costs), losses, np.inf)
-        best = int(np.lexsort((costs, losses))[0])
-        if losses[best] == np.inf:
-            break
-        picks.append(best)
-        reached.append((float(losses[best]), float(costs[best])))
-        total += predictions[best]
-    end = reached.index(min(reached)) + 1 if reached else 0
-    return picks[:end], [loss for loss, _ in reached[:end]]
+        order = np.lexsort((costs, losses))
+        return order, losses[order]
+
+    def chosen(self, first: np.ndarray, size: int) -> tuple[list[int], float]:
+        """Returns the candidates of the best step, and its loss.
+
+        Args:
+          first: the candidates that begin.
+          size: the most of them.
+        """
+        picks = first.tolist()
+        total = self.predictions[picks].sum(axis=0, dtype=np.float64)
+        reached = [self._loss(total, len(picks))]
+        while len(picks) < size:
+            picks.append(int(self.ranked(total, len(picks))[0][0]))
+            total += self.predictions[picks[-1]]
+            reached.append(self._loss(total, len(picks)))
+        best = reached.index(min(reached))
+        return picks[: len(first) + best], reached[best][0]
+
+    def _loss(self, total: np.ndarray, count: int) -> tuple[float, float]:
+        (loss,), (cost,) = self.losses(total[None], count)
+        return float(loss), float(cost)
 
 
 def of_probabilities(record: Record, parts: Parts, metric: str, weights: np.ndarray) -> Measure:

@@ -5,7 +5,7 @@ All are evaluated as lanes, in the programs that trained them.
 
 import copy
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -72,6 +72,43 @@ def _check_code(chunk: Chunk) -> None:
             "the study was loaded without its model, which is code that the file does not "
             "hold; expected load(path, model)"
         )
+
+
+def validation_parts(record: Record, data: Any) -> Sequence[Dataset]:
+    """Returns the validation set of each fold.
+
+    Args:
+      data: the set, or with folds a list of them; None takes those of the record.
+
+    Raises:
+      ValueError: they are not here, or not such as the record's.
+    """
+    expected = "a Dataset"
+    if record.folds > 1:
+        expected = (
+            f"a list of the {record.folds} held-out parts of its folds, such as [valid for _, "
+            "valid in stratified_folds(train, folds, order_seed)]"
+        )
+    if data is None:
+        if record.held_out is None:
+            raise ValueError(
+                "data got None for a study without its validation examples, which files do not "
+                f"hold; expected {expected}"
+            )
+        data = record.held_out if record.folds > 1 else record.held_out[0]
+    parts = [data] if record.folds == 1 else data
+    is_fine = isinstance(parts, Sequence) and all(isinstance(one, Dataset) for one in parts)
+    if not is_fine or len(parts) != record.folds:
+        raise ValueError(f"data got {type(data).__name__}; expected {expected}")
+    for one in parts:
+        if (one.x.shape[1:], one.targets) != (record.input_shape, record.targets):
+            raise ValueError(
+                f"data got inputs {list(one.x.shape[1:])} and {one.targets}; expected "
+                f"{list(record.input_shape)} and {record.targets}, as in the training set"
+            )
+        if not one.host_weights().any():
+            raise ValueError("data got only examples of weight 0; expected one that counts")
+    return parts
 
 
 def outputs(record: Record, data: Dataset, fold: int = 0) -> Iterator[tuple[Lane, np.ndarray]]:

@@ -59,6 +59,7 @@ class Study(Record):
         *,
         method: str = "best",
         size: int = 25,
+        initial: int = 5,
         data: Dataset | Sequence[Dataset] | None = None,
         metric: str | None = None,
     ) -> Ensemble:
@@ -68,9 +69,10 @@ class Study(Record):
         | --- | --- |
         | "best" | the first repetition of each of the `top` best settings |
         | "greedy" | networks chosen among those of all settings and repetitions, also of settings \
-          that a halving dropped. Each step adds, with replacement, the network with which the \
-          averaged prediction of the validation examples is best; the ensemble is that of the best \
-          step. `weights` are the shares of the members, and `chosen` says what was gained |
+          that a halving dropped. The `initial` best begin. Each step adds, with replacement, the \
+          network with which the averaged prediction of the validation examples is best; the \
+          ensemble is that of the best step. `weights` are the shares of the members, and `chosen` \
+          says what was gained |
 
         With folds a greedy choice adds a setting (and repetition) as one network for each fold,
         equally weighted, and judges it by its out-of-fold predictions. In a job of several
@@ -79,7 +81,9 @@ class Study(Record):
         Args:
           top: the number of settings. Dropped settings do not count, so after a halving there may
             be fewer.
-          size: the most steps of a greedy choice.
+          size: the most networks of a greedy choice, counted as often as they were chosen.
+          initial: how many of the best networks begin a greedy choice. More of them, at equal
+            weights, fit a small validation set less closely.
           data: the validation examples of a greedy choice; None takes those of the search. A study
             that was loaded does not have them. With folds it is a list of the held-out parts.
           metric: the metric that a greedy choice optimises, ties by cost; None is the cost: -log of
@@ -98,14 +102,14 @@ class Study(Record):
         >>> study = sweep([{}, {"learning_rate": 0.1}], data, 0.25, epochs=5)
         >>> len(study.ensemble(top=2).members)
         2
-        >>> greedy = study.ensemble(method="greedy", metric="accuracy")
+        >>> greedy = study.ensemble(method="greedy", initial=1)
         >>> greedy.chosen.numbers, greedy.chosen.num_candidates, greedy.weights.sum().item()
         ((1,), 2, 1.0)
         """
         either("method", method, "best", "greedy")
         if method == "best":
             return Ensemble([self.fitted(row) for row in self._best_rows(top)])
-        chosen = choose(self, data, size, metric)
+        chosen = choose(self, data, size, initial, metric)
         num_repeats = self.diverged.shape[1] // self.folds
         networks = [
             (number, fold * num_repeats + repeat, count / self.folds)
@@ -122,6 +126,7 @@ class Study(Record):
         *,
         method: str = "best",
         size: int = 25,
+        initial: int = 5,
         valid: Dataset | Sequence[Dataset] | None = None,
         metric: str | None = None,
         seed: int = 0,
@@ -151,7 +156,7 @@ class Study(Record):
         either("method", method, "best", "greedy")
         weights: dict[int, int] | None = None
         if method == "greedy":
-            weights = choose(self, valid, size, metric).by_setting
+            weights = choose(self, valid, size, initial, metric).by_setting
         rows = self._best_rows(1 if top is None else top) if weights is None else [*weights]
         options = Options(
             model=self.model,

@@ -17,22 +17,25 @@ def swept(data, settings=SETTINGS, **options):
     return jaxnn.sweep(settings, data, 0.4, epochs=6, progress=False, **options)
 
 
-def chosen_by_loop(predictions, loss_of, size):
-    """The candidates (A, n, ...) that are chosen, and the loss of the best step."""
-    picks, steps = [], []
-    for _ in range(size):
+def chosen_by_loop(predictions, loss_of, size, initial):
+    """The candidates (A, n, ...) that are chosen, the loss of the best step and of the best one."""
+    alone = [loss_of(one) for one in predictions]
+    picks = sorted(range(len(alone)), key=alone.__getitem__)[:initial]
+    steps = [loss_of(np.mean(predictions[picks], axis=0))]
+    while len(picks) < size:
         losses = [
             loss_of(np.mean(predictions[[*picks, a]], axis=0)) for a in range(len(predictions))
         ]
         picks.append(min(range(len(losses)), key=losses.__getitem__))
         steps.append(losses[picks[-1]])
-    best = min(range(size), key=steps.__getitem__)
-    return picks[: best + 1], steps[best], steps[0]
+    best = min(range(len(steps)), key=steps.__getitem__)
+    return picks[: initial + best], steps[best], min(alone)
 
 
-def check_choice(study, candidates, predictions, loss_of, metric, size=8):
-    picks, loss, of_best = chosen_by_loop(predictions.astype(float), loss_of, size)
-    chosen = study.ensemble(method="greedy", size=size, metric=metric).chosen
+def check_choice(study, candidates, predictions, loss_of, metric, size=8, initial=1):
+    picks, loss, of_best = chosen_by_loop(predictions.astype(float), loss_of, size, initial)
+    options = {"method": "greedy", "size": size, "initial": initial, "metric": metric}
+    chosen = study.ensemble(**options).chosen
     found = dict(zip(zip(*chosen[:2], strict=True), chosen.counts, strict=True))
     assert found == {candidates[a]: picks.count(a) for a in picks}
     assert chosen.num_candidates == len(candidates)
@@ -41,8 +44,9 @@ def check_choice(study, candidates, predictions, loss_of, metric, size=8):
     return chosen
 
 
+@pytest.mark.parametrize("initial", [1, 4])
 @pytest.mark.parametrize("metric", ["cost", "accuracy"])
-def test_classes_are_chosen_by_their_mean_probabilities(metric):
+def test_classes_are_chosen_by_their_mean_probabilities(metric, initial):
     study = swept(corners(120), seeds=2)
     (valid,) = study.held_out
     y, rows = np.asarray(valid.y), np.arange(len(valid))
@@ -53,8 +57,8 @@ def test_classes_are_chosen_by_their_mean_probabilities(metric):
     if metric == "accuracy":
         # ties by cost: accuracies are multiples of 1 / 48
         loss_of = lambda p: -(p.argmax(axis=1) == y).mean() + 1e-6 * cost(p)
-    chosen = check_choice(study, candidates, found, loss_of, metric)
-    ensemble = study.ensemble(method="greedy", size=8, metric=metric)
+    chosen = check_choice(study, candidates, found, loss_of, metric, initial=initial)
+    ensemble = study.ensemble(method="greedy", size=8, initial=initial, metric=metric)
     mean = ensemble.predict_proba(valid.x)
     assert chosen.cost == pytest.approx(cost(mean), rel=1e-4)
     best = min(found, key=loss_of)
@@ -113,7 +117,7 @@ def test_real_targets_are_chosen_by_the_loss_of_their_mean(loss):
     check_choice(study, candidates, found, cost, None)
     rmse = lambda points: np.sqrt(np.mean((points - y) ** 2))
     chosen = check_choice(study, candidates, found, rmse, "rmse")
-    ensemble = study.ensemble(method="greedy", size=8, metric="rmse")
+    ensemble = study.ensemble(method="greedy", size=8, initial=1, metric="rmse")
     assert ensemble.score(valid) == pytest.approx(chosen.value, rel=1e-4)
     mae = lambda points: np.mean(abs(points - y))
     check_choice(study, candidates, found, mae, "mae")
@@ -148,7 +152,7 @@ def test_folds_are_judged_out_of_fold(seeds):
     cost = lambda p: -np.log(p[np.arange(len(y)), y]).mean()
     chosen = check_choice(study, candidates, found, cost, None)
     assert chosen.num_examples == 119
-    ensemble = study.ensemble(method="greedy", size=8)
+    ensemble = study.ensemble(method="greedy", size=8, initial=1)
     members = [
         (count / 3, study.fitted(number, fold * seeds + repeat).predict_proba(X))
         for number, repeat, count in zip(*chosen[:3], strict=True)
@@ -173,7 +177,8 @@ def test_a_weight_of_two_is_an_example_twice():
 
 def test_more_steps_are_no_worse_and_one_is_the_best_network():
     study = swept(corners(120))
-    values = [study.ensemble(method="greedy", size=size).chosen.value for size in range(1, 12)]
+    choices = [study.ensemble(method="greedy", size=size, initial=1) for size in range(1, 12)]
+    values = [one.chosen.value for one in choices]
     assert (np.diff(values) <= 0).all()
     assert values[-1] < values[0]
     first = study.ensemble(method="greedy", size=1).chosen
@@ -236,6 +241,7 @@ def test_bad_input_is_refused():
     for options, message in (
         ({"method": "stacking"}, "method got 'stacking'; expected 'best' or 'greedy'"),
         ({"size": 0}, "size got 0"),
+        ({"initial": 0}, "initial got 0"),
         ({"metric": "rmse"}, "metric got 'rmse'; expected 'cost' or 'accuracy'"),
         ({"data": 3}, "data got int; expected a Dataset"),
         (
