@@ -18,7 +18,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.data.targets import TargetStatistics, scales
 from jaxnn.functional.metrics import COST, METRICS
 from jaxnn.functional.types import Array
-from jaxnn.results.predictions import outputs, validation_parts
+from jaxnn.results.predictions import check_held_out, outputs, validation_parts
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.checks import check_fits, either, whole_number
@@ -75,8 +75,10 @@ def choose(record: Record, data: Any, size: int, initial: int, metric: str | Non
     ranked, losses = adding.ranked()
     picks, loss = adding.chosen(ranked[:initial], size)
     counts = Counter(picks)
-    mean = predictions[picks].mean(axis=0, dtype=np.float64)
-    costs, of_best = (measure.of(one[None])[0][0] for one in (mean, predictions[ranked[0]]))
+    costs, of_best = (
+        measure.of(predictions[some].mean(axis=0, dtype=np.float64)[None])[0][0]
+        for some in (picks, ranked[:1])
+    )
     chosen = [(*lanes[one], count) for one, count in counts.most_common()]
     numbers, repeats, times = (tuple(column) for column in zip(*chosen, strict=True))
     differences = costs - of_best
@@ -121,9 +123,13 @@ def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[L
     count = record.diverged.shape[1] // record.folds
     for fold, part in enumerate(parts):
         rows = slice(starts[fold], starts[fold + 1])
+        is_known = record.folds == 1 or parts is record.held_out
         for (row, repeat), found in outputs(record, part, fold):
             index = candidates.get((row, repeat - fold * count))
             if index is not None:
+                if not is_known:
+                    check_held_out(record, part, fold, (row, repeat), found)
+                is_known = True
                 predictions[index, rows] = measure.held(record.settings[row], fold, found)
     is_finite = np.isfinite(predictions).all(axis=(1, 2))
     if not is_finite.any():
@@ -132,10 +138,8 @@ def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[L
             f"to choose: {record.failures()}"
         )
     if not is_finite.all():
-        lanes, predictions = (
-            [lanes[one] for one in np.flatnonzero(is_finite)],
-            predictions[is_finite],
-        )
+        lanes = [lanes[one] for one in np.flatnonzero(is_finite)]
+        predictions = predictions[is_finite]
     return lanes, predictions
 
 
@@ -284,7 +288,7 @@ def of_reals(record: Record, parts: Parts, metric: str, weights: np.ndarray) -> 
     of_several = jax.jit(jax.vmap(of_one))
 
     def of(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        costs, values = jax.device_get(of_several(means.astype(dtype)))
+        costs, values = jax.device_get(of_several(jax.device_put(means.astype(dtype))))
         return costs.astype(np.float64), values.astype(np.float64)
 
     return Measure(held, max(1, y[0].size), of)

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxnn.compiled.networks import Networks
 from jaxnn.data.datasets import Dataset
+from jaxnn.functional.metrics import COST
 from jaxnn.functional.types import Array, Params, State
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Chunk, Lane
@@ -109,6 +110,33 @@ def validation_parts(record: Record, data: Any) -> Sequence[Dataset]:
         if not one.host_weights().any():
             raise ValueError("data got only examples of weight 0; expected one that counts")
     return parts
+
+
+def check_held_out(record: Record, part: Dataset, fold: int, lane: Lane, found: np.ndarray) -> None:
+    """Raises ValueError unless a network has the cost on a fold's examples that the record has.
+
+    Other examples of the search are those that the network was trained on.
+
+    Args:
+      found: the network's outputs (N, C) for the examples.
+    """
+    setting = record.settings[lane[0]]
+    objective = record.targets.objective(setting["loss"])
+    statistics = record.treatments[setting["inputs"], fold].targets
+    y = part.original_y
+    if statistics is not None and setting["targets"] == "standardised":
+        y = statistics.standardise(y)
+    numbers = {name: setting[name] for name in objective.uses}
+    of_each = objective.costs(jax.device_put(found), jax.device_put(y), numbers)
+    cost = float(np.average(jax.device_get(of_each), weights=part.host_weights()))
+    known = float(record.reached(COST.valid)[lane])
+    # devices round differently
+    if abs(cost - known) > 1e-3 + 0.02 * abs(known):
+        raise ValueError(
+            f"data got for fold {fold} examples on which setting {lane[0]} has the cost "
+            f"{cost:.4f}; expected {known:.4f}, as on the part that the fold held out: draw it "
+            "from the training set of the search with its folds and order_seed"
+        )
 
 
 def outputs(record: Record, data: Dataset, fold: int = 0) -> Iterator[tuple[Lane, np.ndarray]]:

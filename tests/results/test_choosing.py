@@ -5,6 +5,8 @@ import pytest
 from helpers.data import corners, halves
 
 import jaxnn
+from jaxnn.results import predictions
+from jaxnn.system import checks
 
 RATES = (3e-3, 1e-2, 3e-2, 0.1)
 SETTINGS = [{"learning_rate": rate, "hidden": (units,)} for rate in RATES for units in (3, 6)]
@@ -127,6 +129,21 @@ def folded(data, **options):
     space = {"learning_rate": jaxnn.loguniform(1e-3, 0.1), "hidden": (4,)}
     options = {"num_settings": 6, "max_epochs": 6, "method": "random", **options}
     return jaxnn.search(space, data, folds=3, progress=False, **options)
+
+
+@pytest.mark.parametrize("targets", ["classes", "real"])
+def test_parts_of_other_folds_are_refused(targets, tmp_path):
+    data = corners(119) if targets == "classes" else jaxnn.Dataset(X, 100 + 20 * SLOPE)
+    study = folded(data)
+    study.save(tmp_path / "study.h5")
+    again = jaxnn.load(tmp_path / "study.h5")
+    right, wrong = (
+        [valid for _, valid in jaxnn.stratified_folds(data, 3, seed)] for seed in (0, 1)
+    )
+    assert again.ensemble(method="greedy", data=right).chosen.num_examples == len(data)
+    for parts in (wrong, right[::-1]):
+        with pytest.raises(ValueError, match=r"expected .* as on the part that the fold held out"):
+            again.ensemble(method="greedy", data=parts)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -258,6 +275,27 @@ def test_bad_input_is_refused():
     study = swept(corners(60), [{"loss": own}])
     with pytest.raises(ValueError, match="outputs are no probabilities that could be averaged"):
         study.ensemble(method="greedy")
+
+
+def test_predictions_that_do_not_fit_are_refused(monkeypatch):
+    study = swept(corners(60), SETTINGS[:2])
+    monkeypatch.setattr(checks, "host_memory", lambda: 100)
+    with pytest.raises(ValueError, match="data got 24 examples: the predictions of 2 networks"):
+        study.ensemble(method="greedy")
+
+
+def test_a_choice_compiles_for_chunks_and_not_for_networks():
+    for count in (4, 12):
+        settings = [
+            {"learning_rate": rate, "hidden": (5,)} for rate in np.linspace(0.01, 0.1, count)
+        ]
+        study = swept(corners(66), settings)
+        before = predictions._outputs._cache_size()
+        study.ensemble(method="greedy")
+        assert predictions._outputs._cache_size() - before <= len(study.chunks)
+        before = predictions._outputs._cache_size()
+        study.ensemble(method="greedy", metric="accuracy")
+        assert predictions._outputs._cache_size() == before
 
 
 def test_without_a_finite_network_there_is_no_choice():
