@@ -42,6 +42,11 @@ def check(names, folder):
     elif "tell" in names:
         assert len((folder / "epochs.csv").read_text().splitlines()) == 4 * 5
         assert "Best validation accuracy" in (folder / "report.html").read_text()
+    elif "greedy" in names:
+        test, greedy = names["test"], names["greedy"]
+        assert greedy.score(test) >= names["study"].fitted().score(test) - 0.02
+        assert jaxnn.load("finalists.h5").score(test) == greedy.score(test)
+        assert names["anew"].score(test) > 0.93
     elif "study" in names:
         assert names["study"].fitted().score(names["test"]) > 0.93
     elif "lowering" in names:
