@@ -108,16 +108,14 @@ class Study(Record):
         """
         either("method", method, "best", "greedy")
         if method == "best":
+            _check_unused(method, data=data, metric=metric)
             return Ensemble([self.fitted(row) for row in self._best_rows(top)])
         chosen = choose(self, data, size, initial, metric)
         num_repeats = self.diverged.shape[1] // self.folds
-        networks = [
-            (number, fold * num_repeats + repeat, count / self.folds)
-            for number, repeat, count in zip(*chosen[:3], strict=True)
-            for fold in range(self.folds)
-        ]
-        members = [self.fitted(number, repeat) for number, repeat, _ in networks]
-        return Ensemble(members, [weight for *_, weight in networks], chosen)
+        columns = zip(*chosen[:3], strict=True)
+        places = [(*one, fold) for one in columns for fold in range(self.folds)]
+        members = [self.fitted(row, fold * num_repeats + k) for row, k, _, fold in places]
+        return Ensemble(members, [count for _, _, count, _ in places], chosen)
 
     def refit(
         self,
@@ -155,7 +153,10 @@ class Study(Record):
         """
         either("method", method, "best", "greedy")
         weights: dict[int, int] | None = None
-        if method == "greedy":
+        if method == "best":
+            _check_unused(method, valid=valid, metric=metric)
+        else:
+            _check_unused(method, top=top)
             weights = choose(self, valid, size, initial, metric).by_setting
         rows = self._best_rows(1 if top is None else top) if weights is None else [*weights]
         options = Options(
@@ -314,3 +315,10 @@ class Study(Record):
 
     def _repr_html_(self) -> str:
         return as_html(summary(self, 10))
+
+
+def _check_unused(method: str, **given: Any) -> None:
+    """Raises ValueError if there is an argument that a method of `ensemble` does not use."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} came with method={method!r}, which does not use it")

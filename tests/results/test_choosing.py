@@ -269,6 +269,10 @@ def test_bad_input_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             study.ensemble(**{"method": "greedy", **options})
+    with pytest.raises(ValueError, match="metric came with method='best', which does not use"):
+        study.ensemble(metric="cost")
+    with pytest.raises(ValueError, match="top came with method='greedy', which does not use"):
+        study.refit(corners(60), top=3, method="greedy")
     with pytest.raises(ValueError, match="method got 'stacking'"):
         study.refit(corners(60), method="stacking")
     own = lambda outputs, targets: jaxnn.softmax_cross_entropy(outputs, targets)
