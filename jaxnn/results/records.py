@@ -51,8 +51,7 @@ class Record:
       folds: folds of cross-validation; 1 is none.
       select: "mean" ranks by mean values, "lower_bound" by the worse end of their 95 % intervals.
       rungs: the rungs of a halving.
-      seconds: wall time of the search.
-      compile_seconds: time of first calls minus later ones, summed over programs.
+      seconds, compile_seconds: wall time of the search; of first calls minus later ones, summed.
       notes: what the user should know about the training.
       call: the call that made it, as text.
       held_out: the validation set of each fold; None after `load`, since files do not have them.

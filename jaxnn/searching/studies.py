@@ -7,11 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from jaxnn.data.datasets import Dataset
-from jaxnn.data.splits import checked_data
-from jaxnn.engine.devices import train_to_ends
-from jaxnn.engine.feeds import Feed, empty_record, held_out_of
-from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Folds, Options
+from jaxnn.engine.feeds import held_out_of
 from jaxnn.formats.layout import save_record
 from jaxnn.reporting.lineages import schedules
 from jaxnn.reporting.pareto import pareto
@@ -23,11 +19,11 @@ from jaxnn.results.predictions import network_of
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
 from jaxnn.results.uncertainty import Comparison
+from jaxnn.searching.finalists import best_rows, greedy_ensemble, trained_anew
 from jaxnn.system.checks import either, whole_number
 from jaxnn.system.terminal import as_html, show
 from jaxnn.training.ensembles import Ensemble
 from jaxnn.training.fitted import Fitted
-from jaxnn.training.recipes import recipes, without_stops
 
 
 class Study(Record):
@@ -109,13 +105,8 @@ class Study(Record):
         either("method", method, "best", "greedy")
         if method == "best":
             _check_unused(method, data=data, metric=metric)
-            return Ensemble([self.fitted(row) for row in self._best_rows(top)])
-        chosen = choose(self, data, size, initial, metric)
-        num_repeats = self.diverged.shape[1] // self.folds
-        columns = zip(*chosen[:3], strict=True)
-        places = [(*one, fold) for one in columns for fold in range(self.folds)]
-        members = [self.fitted(row, fold * num_repeats + k) for row, k, _, fold in places]
-        return Ensemble(members, [count for _, _, count, _ in places], chosen)
+            return Ensemble([self.fitted(row) for row in best_rows(self, top)])
+        return greedy_ensemble(self, choose(self, data, size, initial, metric))
 
     def refit(
         self,
@@ -142,6 +133,9 @@ class Study(Record):
           data: the examples.
           top: None trains the best setting; a number trains that many of the best in one sweep, or
             as many as were trained to the end.
+          method, size, initial, metric: as in `ensemble`; a greedy choice trains each of its
+            settings once and weights it by its share.
+          valid: the `data` of a greedy choice.
           seed, order_seed, progress: as in `fit`.
 
         Returns:
@@ -158,40 +152,13 @@ class Study(Record):
         else:
             _check_unused(method, top=top)
             weights = choose(self, valid, size, initial, metric).by_setting
-        rows = self._best_rows(1 if top is None else top) if weights is None else [*weights]
-        options = Options(
-            model=self.model,
-            metric=self.metric,
-            seed=seed,
-            order_seed=order_seed,
-            row_space=self.plan.row_space,
-            progress=progress,
+        rows = best_rows(self, 1 if top is None else top) if weights is None else [*weights]
+        members = trained_anew(
+            self, rows, data, seed=seed, order_seed=order_seed, progress=progress
         )
-        parts: Folds = [checked_data(data, None, order_seed)]
-        train, _ = parts[0]
-        given = [without_stops(self.given[row]) for row in rows]
-        # the mean number of epochs of the networks that were kept
-        kept = [self.kept_epochs[row][self.diverged[row] < 0] for row in rows]
-        ends = [round(float(epochs.mean())) + 1 for epochs in kept]
-        # schedules are those of the search, wherever training ends
-        prepared = recipes(given, train, options.model, self.num_epochs)
-        plan = options.plan_again(self.plan, prepared, train, max(ends))
-        study = empty_record(Study, options, parts, plan, epochs=max(ends))
-        # programs that keep room for as many validation rows as the search's are the search's
-        num_unused = max(0, len(train) - self.plan.num_examples)
-        row_space = options.row_space
-        feed = Feed(record=study, folds=parts, row_space=row_space, num_unused=num_unused)
-        with open_job(study, options, feed, sum(ends)) as job:
-            train_to_ends(job, job.add(given, prepared, plan, ends=ends))
-        members = [study.fitted(index) for index in range(len(rows))]
         if weights is not None:
             return Ensemble(members, [*weights.values()])
         return members[0] if top is None else Ensemble(members)
-
-    def _best_rows(self, top: int) -> list[int]:
-        """Returns the rows of the best settings; raises ValueError if none has a value."""
-        best = self.ranked[: whole_number("top", top, 1)]
-        return best.tolist() or [self.best_trial.number]
 
     @property
     def best_params(self) -> dict[str, Any]:
