@@ -44,7 +44,7 @@ class Mixture:
 
     is_mlp = is_here = takes_filled_batches = True
 
-    @property
+    @functools.cached_property
     def hidden(self) -> tuple[int, ...]:
         return self.units[1:-1]
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -22,6 +21,7 @@ from jaxnn.data.datasets import Dataset
 from jaxnn.functional.objectives import Loss, Objective, objective_of
 from jaxnn.functional.optimizers import DECAY_SCHEDULES, Numbers, OptimizerName
 from jaxnn.functional.types import Array, Model
+from jaxnn.system.arrays import float_bytes
 
 _MOST_FILLED = 4
 """A mini-batch is filled up to at most so many times its size. The rows of an epoch, which are data
@@ -114,7 +114,7 @@ class Program(NamedTuple):
         """
         weights = self.networks.num_weights * (2 + self.num_moments)
         step = self.networks.step(self.batch_size, 1, input_shape)
-        return weights * jnp.result_type(float).itemsize + step.kept_bytes
+        return weights * float_bytes() + step.kept_bytes
 
     def step_counts(self, chunk: int, input_shape: tuple[int, ...] = ()) -> tuple[float, ...]:
         """Returns the work of a lane's step, in the order of `Rates` without convolutions."""
@@ -123,7 +123,7 @@ class Program(NamedTuple):
         floats = self.networks.num_weights * (
             4 + 4 * self.num_moments + 2 * ("l2" in self.switches)
         )
-        num_bytes = float(floats * jnp.result_type(float).itemsize)
+        num_bytes = float(floats * float_bytes())
         step = self.networks.step(self.batch_size, chunk, input_shape)
         draws = step.draws * ("dropout" in self.switches)
         return step.products, num_bytes + step.num_bytes, step.activations, draws, 1 / chunk, 1.0

@@ -12,13 +12,16 @@ from jaxnn.engine.devices import num_cores, train_up_to
 from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, Folds
-from jaxnn.methods.budgets import Budget, check_seconds
+from jaxnn.methods.arena import Drawn
+from jaxnn.methods.budgets import Budget, Rungs, check_seconds
 from jaxnn.methods.starting import drawn_first
 from jaxnn.methods.table import Method
 from jaxnn.results.records import Record
 
 SHARE = 0.9
 """The share of the seconds that the chosen training is expected to take."""
+
+MOST_MEASURED_EPOCHS = 50
 
 MOST_PLANNED = 64
 """The most settings by which a plan is first made: the time of planning grows with their square."""
@@ -32,7 +35,7 @@ NUM_SETTINGS = 64
 LEAST_COMPILING = 0.2
 """The smallest part of the expected seconds of compiling that a compiler may need."""
 
-_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS, _MOST_SETTINGS = 1500, 3, 60, 256
+_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS, _MOST_SETTINGS = 1500, 3, 60, 512
 """The steps of the longest training in a budget of medium size, bounds on its epochs, and the most
 settings."""
 
@@ -52,8 +55,12 @@ class Pace(NamedTuple):
     compiling: float = 1.0
 
 
-def with_counts(call: Call, how: Method, parts: Folds, began: float) -> Call:
-    """Returns a call of `search` with the numbers of settings and epochs that it leaves open.
+Start = tuple[Call, Drawn, Rungs]
+"""A call with all that it left open, what it draws first, and how much it trains of that."""
+
+
+def started(call: Call, how: Method, parts: Folds, began: float) -> Start:
+    """Returns the start of a search, with the numbers of settings and epochs that were left open.
 
     With a budget in seconds they are the largest of a ladder that is expected to fit, by a plan and
     by what compiling and training a first, small program took. A directory that was begun keeps its
@@ -66,20 +73,30 @@ def with_counts(call: Call, how: Method, parts: Folds, began: float) -> Call:
       began: when the call began, by `time.perf_counter`.
 
     Raises:
-      ValueError: there is no budget in seconds and no number of epochs, or not one program can be
-        compiled within it.
+      ValueError: bad arguments, no budget in seconds and no number of epochs, or not one program
+        can be compiled within it.
     """
     given = call.arguments
-    seconds = given["seconds"]
-    if seconds is None:
-        if given["max_epochs"] is None:
-            raise ValueError("max_epochs got None; expected a whole number, or seconds such as 60")
-        return _filled(call, Counts(NUM_SETTINGS, 0, 1))
-    check_seconds(seconds)
-    if given["num_settings"] is not None and given["max_epochs"] is not None:
-        return _filled(call, Counts(0, 0, 1))
-    if (found := _counts_in(call)) is not None:
-        return _filled(call, found)
+    is_open = given["num_settings"] is None or given["max_epochs"] is None
+    if given["seconds"] is None and given["max_epochs"] is None:
+        raise ValueError("max_epochs got None; expected a whole number, or seconds such as 60")
+    if given["seconds"] is not None:
+        check_seconds(given["seconds"])
+        if is_open and (known := _counts_in(call)) is not None:
+            call = _filled(call, known)
+        elif is_open:
+            return _fitting(call, how, parts, began)
+    return _start(_filled(call, Counts(NUM_SETTINGS, 0, 1)), how, parts)
+
+
+def _start(call: Call, how: Method, parts: Folds) -> Start:
+    drawn, rungs = drawn_first(how, call, Budget.among(call.arguments), parts[0][0])
+    # a directory or a storage holds settings, where the call may have a study
+    return call.replaced(first=drawn.known) if drawn.known else call, drawn, rungs
+
+
+def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
+    """Returns the start of the largest search that is expected to fit into the seconds."""
     trial, ladder = _Trial(call, how, parts, began), _ladder(call, len(parts[0][0]))
     chosen = ladder[len(ladder) // 2]
     for _ in range(2):
@@ -87,17 +104,18 @@ def with_counts(call: Call, how: Method, parts: Folds, began: float) -> Call:
         trial.plan(chosen, MOST_PLANNED)
         trial.measure()
         chosen = trial.largest(ladder)
-    if trial.expected(ladder[0]) > seconds:
+    if trial.expected(ladder[0]) > call.arguments["seconds"]:
         raise ValueError(
-            f"seconds got {seconds:g}; expected more: {ladder[0].num_settings} settings and "
-            f"{ladder[0].max_epochs} epochs are expected to take {trial.expected(ladder[0]):.2g}, "
-            f"{trial.compile_seconds:.2g} of them to compile"
+            f"seconds got {call.arguments['seconds']:g}; expected more: {ladder[0].num_settings} "
+            f"settings and {ladder[0].max_epochs} epochs are expected to take "
+            f"{trial.expected(ladder[0]):.2g}, {trial.compile_seconds:.2g} of them to compile"
         )
     trial.plan(chosen)
-    if given["max_epochs"] is None:
+    if call.arguments["max_epochs"] is None:
         most, each = ladder[-1].max_epochs, _epochs(chosen.max_epochs)
         ladder = [_counts(call, chosen.num_settings, one) for one in each if one <= most]
-    return _filled(call, trial.largest(ladder))
+    trial.plan(trial.largest(ladder))
+    return trial.start
 
 
 class _Trial:
@@ -107,15 +125,19 @@ class _Trial:
         self._call, self._how, self._parts, self._began = call, how, parts, began
         self._seconds, self._compiled = float(call.arguments["seconds"]), list[Any]()
         self._pace: Pace | None = None
+        self._planned: Counts | None = None
 
     def plan(self, counts: Counts, most: int | None = None) -> None:
         """Plans a search, by at most some of its settings."""
         num_settings = min(counts.num_settings, most or counts.num_settings)
-        self._planned = counts._replace(num_settings=num_settings)
-        self._drawn, _ = drawn_first(
-            self._how, _filled(self._call, self._planned), self._budget(self._planned),
-            self._parts[0][0],
-        )  # fmt: skip
+        before, self._planned = self._planned, counts._replace(num_settings=num_settings)
+        if self._planned == before:
+            return
+        self.start = _start(_filled(self._call, self._planned), self._how, self._parts)
+
+    @property
+    def _drawn(self) -> Drawn:
+        return self.start[1]
 
     def _budget(self, counts: Counts) -> Budget:
         return Budget.among(_filled(self._call, counts).arguments)
@@ -134,7 +156,7 @@ class _Trial:
 
     def expected(self, counts: Counts) -> float:
         """Returns the expected seconds of a search, by those of the planned one."""
-        share = self._work(counts) / self._work(self._planned)
+        share = self._work(counts) / self._work(self._planned or counts)
         training = (self._pace or Pace()).training * self._drawn.plan.seconds * share
         return training + self.compile_seconds
 
@@ -164,7 +186,7 @@ class _Trial:
         if plan.seconds > MOST_MEASURED * self._seconds:
             return
         # long enough that a call's own cost is small
-        epochs = min(1 + math.ceil(0.3 / plan.seconds), max(2, self._planned.max_epochs))
+        epochs = min(1 + math.ceil(0.3 / plan.seconds), MOST_MEASURED_EPOCHS)
         record = empty_record(Record, options, self._parts, plan, epochs=epochs)
         feed, times = Feed(record=record, folds=self._parts, row_space=options.row_space), []
         with open_job(record, options, feed, epochs * len(prepared)) as job:

@@ -143,6 +143,9 @@ class Work(NamedTuple):
         return is_slower and self._has_convolutions(program)
 
     def _has_convolutions(self, program: Program) -> bool:
+        # asked very often
+        if program.networks.is_mlp:
+            return False
         step = program.networks.step(program.batch_size, 1, self.input_shape)
         return step.has_convolutions
 

@@ -10,15 +10,14 @@ from jaxnn.disk.writing import StrPath
 from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.identities import checked_identity
 from jaxnn.engine.jobs import open_job
-from jaxnn.engine.options import Call, Folds, entry, hold_out_note
+from jaxnn.engine.options import Call, entry, hold_out_note
 from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
-from jaxnn.methods.arena import Arena, Drawn
-from jaxnn.methods.budgets import Budget, Rungs
-from jaxnn.methods.starting import drawn_first
+from jaxnn.methods.arena import Arena
+from jaxnn.methods.budgets import Budget
 from jaxnn.methods.table import METHODS, Method
-from jaxnn.methods.timing import with_counts
+from jaxnn.methods.timing import started
 from jaxnn.planning.plans import functions_of
 from jaxnn.results.records import Record
 from jaxnn.searching.studies import Study
@@ -163,9 +162,9 @@ def search(
     with hosts.raised_together("the arguments of search"):
         options, how = call.options, _method(call, hosts)
         parts = options.parts(train, valid)
-        call, budget, drawn, rungs = _started(call, how, parts, began)
-        options, checked = options.ranked(drawn.recipes), drawn.settings.space
-        text = call.text(storage=shown(storage))
+        call, drawn, rungs = started(call, how, parts, began)
+        budget, checked = Budget.among(call.arguments), drawn.settings.space
+        options = options.ranked(drawn.recipes)
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, drawn.plan, hosts)
@@ -174,8 +173,9 @@ def search(
             return Study.of(whole_record(commits.finished, options.model, functions), parts)
         begun = how.begin(call.replaced(metric=options.metric))
         study = empty_record(
-            Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=checked, call=text
-        )
+            Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=checked,
+            call=call.text(storage=shown(storage)),
+        )  # fmt: skip
         work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
@@ -183,17 +183,6 @@ def search(
             job.note(budget.note)
             how.run(Arena(job, options, budget=budget, drawn=drawn, begun=begun, began=began))
     return study
-
-
-def _started(
-    call: Call, how: Method, parts: Folds, began: float
-) -> tuple[Call, Budget, Drawn, Rungs]:
-    """Returns the call with all that it left open, and what it draws first."""
-    call = with_counts(call, how, parts, began)
-    budget = Budget.among(call.arguments)
-    drawn, rungs = drawn_first(how, call, budget, parts[0][0])
-    # a directory or a storage holds settings, where the call may have a study
-    return call.replaced(first=drawn.known) if drawn.known else call, budget, drawn, rungs
 
 
 def _method(call: Call, hosts: Hosts) -> Method:

@@ -108,7 +108,9 @@ def test_a_file_keeps_the_lineages(study, tmp_path):
         jaxnn.load(tmp_path / "other.h5")
 
 
-@pytest.mark.parametrize("networks", [1, 20, 40, 61, 90])
+@pytest.mark.parametrize(
+    "networks", [40, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 20, 61, 90))]
+)
 def test_what_was_interrupted_goes_on_to_the_same_bits(study, networks, tmp_path):
     epochs = []
 

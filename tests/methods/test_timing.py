@@ -51,11 +51,12 @@ def chosen(pace, monkeypatch):
     class Chosen(Exception):
         pass
 
-    def begin(how, call, *rest):
+    def begin(*given):
+        call, *_ = timing.started(*given)
         raise Chosen([call.arguments[name] for name in timing.Counts._fields])
 
     def choose(seconds, train=TRAIN, **options):
-        monkeypatch.setattr("jaxnn.searching.searches.drawn_first", begin)
+        monkeypatch.setattr("jaxnn.searching.searches.started", begin)
         with pytest.raises(Chosen) as found:
             jaxnn.search(SPACE, train, 0.25, seconds=seconds, **options)
         return timing.Counts(*found.value.args[0])
@@ -103,7 +104,10 @@ def test_what_is_given_is_kept(chosen):
     assert chosen(20, num_settings=9, max_epochs=7) == (9, 7, 1)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [one if one == "halving" else pytest.param(one, marks=pytest.mark.slow) for one in METHODS],
+)
 def test_a_call_with_the_chosen_numbers_has_the_same_bits(method, pace):
     options = {"method": method, "progress": False}
     if method == "grid":
@@ -120,6 +124,7 @@ def test_a_call_with_the_chosen_numbers_has_the_same_bits(method, pace):
     np.testing.assert_array_equal(curves_of(again), curves_of(study))
 
 
+@pytest.mark.slow
 def test_a_measured_machine_trains_something():
     """The only test in which the true clock chooses: whatever it says is right."""
     study = jaxnn.search(SPACE, TRAIN, VALID, seconds=20, progress=False)
@@ -153,6 +158,7 @@ def test_later_brackets_rounds_and_batches_are_left_out(method, options, trained
     assert study.ranked.size
 
 
+@pytest.mark.slow
 def test_a_directory_that_was_begun_keeps_its_numbers(pace, tmp_path):
     options = {"seconds": 3, "directory": tmp_path / "search", "progress": False}
     study = jaxnn.search(SPACE, TRAIN, VALID, **options)

@@ -22,6 +22,8 @@ KNOWN = [
 ]
 WHOLE = [{**one, "batch_size": 20} for one in KNOWN]
 OPTIONS = {"num_settings": 9, "max_epochs": 2, "progress": False}
+QUICK = ("halving", "optuna", "grid")
+BY_METHOD = [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in METHODS]
 
 
 def parameters(setting):
@@ -29,7 +31,7 @@ def parameters(setting):
     return SIZES["parameters"].of(made.program.networks, made.setting, TRAIN.x.shape[1:])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_METHOD)
 def test_every_method_trains_known_settings_among_the_first(method):
     space = SPACE | ({"hidden": choice([(), (3, 5), (6,)])} if method == "grid" else {})
     study = jaxnn.search(space, TRAIN, VALID, method=method, first=KNOWN, **OPTIONS)
@@ -53,12 +55,14 @@ def test_all_settings_may_be_known():
     assert study.given == WHOLE
 
 
+@pytest.mark.slow
 def test_known_settings_have_the_patience_of_the_call():
     for method in ("random", "coarse_to_fine", "optuna"):
         study = jaxnn.search(SPACE, TRAIN, VALID, method=method, first=KNOWN, patience=2, **OPTIONS)
         assert {one["patience"] for one in study.given} == {2}
 
 
+@pytest.mark.slow
 def test_the_best_of_a_study_that_lie_in_the_space_are_trained_again():
     earlier = jaxnn.search(SPACE, TRAIN, VALID, method="sobol", **OPTIONS)
     narrow = SPACE | {"hidden": layers(randint(1, 2), lograndint(2, 64)), "l2": choice([0.0, 0.1])}
@@ -72,6 +76,7 @@ def test_the_best_of_a_study_that_lie_in_the_space_are_trained_again():
         jaxnn.search(SPACE | {"batch_size": 10}, TRAIN, VALID, first=earlier, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_directory_holds_the_settings_of_a_study(tmp_path):
     earlier = jaxnn.search(SPACE, TRAIN, VALID, method="sobol", **OPTIONS)
     there = {**OPTIONS, "directory": tmp_path / "search"}
@@ -98,7 +103,7 @@ def test_optuna_gets_known_settings_as_enqueued_trials_once():
     assert fixed[2:] == [None] * 9
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_METHOD)
 def test_no_network_exceeds_the_limit(method):
     limit = {"parameters": 150, "megabytes": 1}
     space = SPACE | ({"hidden": choice([(), (4,), (64,)])} if method == "grid" else {})
