@@ -13,7 +13,7 @@ from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, Folds
 from jaxnn.methods.arena import Drawn
-from jaxnn.methods.budgets import Budget, Rungs, check_seconds
+from jaxnn.methods.budgets import Budget, check_seconds
 from jaxnn.methods.starting import drawn_first
 from jaxnn.methods.table import Method
 from jaxnn.results.records import Record
@@ -55,8 +55,8 @@ class Pace(NamedTuple):
     compiling: float = 1.0
 
 
-Start = tuple[Call, Drawn, Rungs]
-"""A call with all that it left open, what it draws first, and how much it trains of that."""
+Start = tuple[Call, Drawn, int]
+"""A call with all that it left open, what it draws first, and the epochs of all networks."""
 
 
 def started(call: Call, how: Method, parts: Folds, began: float) -> Start:
@@ -91,8 +91,10 @@ def started(call: Call, how: Method, parts: Folds, began: float) -> Start:
 
 def _start(call: Call, how: Method, parts: Folds) -> Start:
     drawn, rungs = drawn_first(how, call, Budget.among(call.arguments), parts[0][0])
+    work = round(sum(count * epochs for count, epochs in rungs))
     # a directory or a storage holds settings, where the call may have a study
-    return call.replaced(first=drawn.known) if drawn.known else call, drawn, rungs
+    call = call.replaced(first=drawn.known) if drawn.known else call
+    return call, drawn, work * call.options.seeds * call.options.folds
 
 
 def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
@@ -110,7 +112,12 @@ def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
             f"settings and {ladder[0].max_epochs} epochs are expected to take "
             f"{trial.expected(ladder[0]):.2g}, {trial.compile_seconds:.2g} of them to compile"
         )
-    trial.plan(chosen)
+    for _ in range(3):
+        # few settings say little of many, whose chunks are full
+        trial.plan(chosen)
+        if (larger := trial.largest(ladder)) <= chosen:
+            break
+        chosen = larger
     if call.arguments["max_epochs"] is None:
         most, each = ladder[-1].max_epochs, _epochs(chosen.max_epochs)
         ladder = [_counts(call, chosen.num_settings, one) for one in each if one <= most]

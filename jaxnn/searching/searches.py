@@ -162,7 +162,7 @@ def search(
     with hosts.raised_together("the arguments of search"):
         options, how = call.options, _method(call, hosts)
         parts = options.parts(train, valid)
-        call, drawn, rungs = started(call, how, parts, began)
+        call, drawn, work = started(call, how, parts, began)
         budget, checked = Budget.among(call.arguments), drawn.settings.space
         options = options.ranked(drawn.recipes)
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
@@ -176,7 +176,6 @@ def search(
             Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=checked,
             call=call.text(storage=shown(storage)),
         )  # fmt: skip
-        work = round(sum(count * epochs for count, epochs in rungs)) * seeds * folds
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))

@@ -81,7 +81,7 @@ def test_more_seconds_hold_more_settings_and_epochs(chosen):
 def test_a_slower_machine_and_more_examples_train_less(chosen):
     rows = np.resize(np.arange(len(TRAIN)), 4000)
     large, found = jaxnn.Dataset(TRAIN.x[rows], TRAIN.y[rows]), []
-    for speed, train in ((30, TRAIN), (900, TRAIN), (900, large)):
+    for speed, train in ((30, TRAIN), (3000, TRAIN), (3000, large)):
         chosen.pace["pace"] = Pace(speed, 1.0)
         found.append(work(chosen(20, train)))
     assert found[0] > found[1] > found[2]
