@@ -35,6 +35,8 @@ NUM_SETTINGS = 64
 LEAST_COMPILING = 0.2
 """The smallest part of the expected seconds of compiling that a compiler may need."""
 
+MOST_WHOLE = 2**31 - 1
+
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS, _MOST_SETTINGS = 1500, 3, 60, 512
 """The steps of the longest training in a budget of medium size, bounds on its epochs, and the most
 settings."""
@@ -99,6 +101,13 @@ def _start(call: Call, how: Method, parts: Folds) -> Start:
 
 def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
     """Returns the start of the largest search that is expected to fit into the seconds."""
+    # bad numbers are told before anything is made of them
+    Budget.among(_filled(call, Counts(NUM_SETTINGS, MOST_WHOLE, 1)).arguments)
+    if how.draw == "grid" and call.arguments["num_settings"] is None:
+        raise ValueError(
+            "seconds came with method='grid' without num_settings; expected it, since a grid of "
+            "other size has other values"
+        )
     trial, ladder = _Trial(call, how, parts, began), _ladder(call, len(parts[0][0]))
     chosen = ladder[len(ladder) // 2]
     for _ in range(2):
@@ -212,10 +221,12 @@ class _Trial:
 def _ladder(call: Call, num_examples: int) -> list[Counts]:
     """Returns numbers of settings and epochs, each about 1.5 times as much work as those before."""
     medium = min(max(round(32 * _STEPS / num_examples), _LEAST_EPOCHS), _MOST_EPOCHS)
+    first = call.arguments["first"]
+    least = max(4, call.arguments["rounds"], 0 if isinstance(first, Record) else len(first))
     found = list[Counts]()
     for power in range(-24, 17):
         scale = 2 ** (power / 4)
-        num_settings = min(max(4, round(32 * scale)), _MOST_SETTINGS)
+        num_settings = max(least, min(round(32 * scale), _MOST_SETTINGS))
         epochs = min(max(1, round(medium * scale)), 4 * medium)
         found.append(_counts(call, num_settings, epochs))
     return [*dict.fromkeys(found)]

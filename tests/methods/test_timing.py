@@ -87,6 +87,15 @@ def test_a_slower_machine_and_more_examples_train_less(chosen):
     assert found[0] > found[1] > found[2]
 
 
+def test_there_are_as_many_settings_as_are_known_and_as_rounds(chosen):
+    chosen.pace["pace"] = Pace(1e4, 1.0)
+    few = chosen(6)
+    assert few.num_settings < 9
+    known = [{"learning_rate": 0.1, "hidden": (3,)}] * 9
+    assert chosen(6, first=known).num_settings == 9
+    assert chosen(6, method="coarse_to_fine", rounds=9).num_settings == 9
+
+
 def test_what_is_expected_to_take_longer_than_the_seconds_is_not_chosen(chosen):
     """Compiling takes about two seconds, at its usual pace."""
     chosen.pace["pace"] = Pace(1e-9, 1.0)
@@ -111,7 +120,6 @@ def test_what_is_given_is_kept(chosen):
 def test_a_call_with_the_chosen_numbers_has_the_same_bits(method, pace):
     options = {"method": method, "progress": False}
     if method == "grid":
-        # it may have fewer than are asked
         options["num_settings"] = 16
     study = jaxnn.search(SPACE, TRAIN, VALID, seconds=3, **options)
     (note,) = [one for one in study.notes if one.startswith("In 3 seconds: ")]
@@ -179,6 +187,10 @@ def test_a_directory_that_was_begun_keeps_its_numbers(pace, tmp_path):
         ({"seconds": "60"}, "seconds got '60'; expected a number > 0"),
         ({"seconds": float("inf")}, "seconds got inf; expected a number > 0"),
         ({"seconds": 0, "num_settings": 2, "max_epochs": 2}, "seconds got 0; expected a number"),
+        ({"seconds": 9, "num_settings": "2"}, "num_settings got '2'; expected a whole number"),
+        ({"seconds": 9, "min_epochs": 0}, "min_epochs got 0; expected a whole number"),
+        ({"seconds": 9, "factor": 1}, "factor got 1; expected a number > 1"),
+        ({"seconds": 9, "method": "grid"}, "seconds came with method='grid' without num_settings"),
         (
             {"seconds": 60, "method": "optuna", "storage": optuna.storages.InMemoryStorage()},
             "seconds came with a storage or in a job of several processes",
