@@ -73,7 +73,7 @@ PROBLEMS: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
 def work(method: str, counts: dict[str, Any]) -> float:
     """The epochs of all networks together."""
     more: dict[str, Any] = {"factor": 3, "rounds": 3, "batch": 32}
-    budget = Budget(**counts, **more, patience=None, limit=None, seed=0)
+    budget = Budget(**counts, **more, patience=None, limit=None, stop_after=None, seed=0)
     return sum(count * epochs for count, epochs in METHODS[method].rungs(budget))
 
 

@@ -1,5 +1,6 @@
 """The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ class Drawn(NamedTuple):
       settings: the settings, known ones first.
       recipes: their recipes.
       plan: their plan.
+      budget: how much to train.
       known: known settings, which every method trains among the first, without `stops`.
       stops: what the patience of the call fixes in all settings.
       source: draws further settings.
@@ -36,6 +38,7 @@ class Drawn(NamedTuple):
     settings: Settings
     recipes: list[Recipe]
     plan: Plan
+    budget: Budget
     known: list[dict[str, Any]]
     stops: dict[str, Any]
     source: Source
@@ -60,14 +63,14 @@ class Arena:
         job: Job,
         options: Options,
         *,
-        budget: Budget,
         drawn: Drawn,
         begun: Any,
         began: float = 0.0,
     ):
-        self.job, self.budget, self.begun = job, budget, begun
+        self.job, self.budget, self.begun = job, drawn.budget, begun
         self.space = drawn.settings.space
         self._began, self._seconds_each = began, 0.0
+        self._best, self._best_since = (-math.inf, 0.0), (0, began)
         self._options, self._drawn = options, drawn
         self.known, self.stops = drawn.known, drawn.stops
         self._known: list[PlannedProgram] = [*drawn.plan.programs]
@@ -91,6 +94,39 @@ class Arena:
             return False
         left = self.budget.seconds - (time.perf_counter() - self._began)
         return self._seconds_each * count * epochs > left
+
+    def is_over(self, count: int, epochs: int) -> bool:
+        """Whether to stop before further settings: it is late, or they no longer pay.
+
+        They no longer pay if `stop_after` so many settings or seconds there was no better one. One
+        is better if its value exceeds the best before by more than the noise of that: its standard
+        error over repetitions or folds, or without these the deviation of its metric over the last
+        third of its epochs.
+        """
+        if self.budget.stop_after and self.record.ranked.size:
+            self._note_best()
+            since = {
+                "settings": len(self.record.given) - self._best_since[0],
+                "seconds": time.perf_counter() - self._best_since[1],
+            }
+            for name, most in self.budget.stop_after.items():
+                if since[name] >= most:
+                    self.job.note(f"The search ended after {most:g} {name} without a better one.")
+                    return True
+        return self.is_late(count, epochs)
+
+    def _note_best(self) -> None:
+        record, number = self.record, int(self.record.ranked[0])
+        metric, trial = record.ranked_by[0], record.best_trial
+        noise = trial.standard_error
+        if not np.isfinite(noise):
+            end = int(record.kept_epochs[number].min()) + 1
+            last = slice(end - max(1, end // 3), end)
+            noise = float(record.curves[metric.valid][number, :, last].std())
+        value = trial.value if metric.is_higher_better else -trial.value
+        if value > self._best[0] + self._best[1]:
+            self._best = value, noise
+            self._best_since = len(record.given), time.perf_counter()
 
     def finish(self, rows: Sequence[int]) -> None:
         """Ends the training of settings where they are, since the seconds are over."""

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any
@@ -32,6 +32,7 @@ class Budget:
     batch: int
     patience: int | None
     limit: Mapping[str, float] | None
+    stop_after: Mapping[str, float] | None
     seed: int
     seconds: float | None = None
 
@@ -49,17 +50,24 @@ class Budget:
             object.__setattr__(self, "patience", whole_number("patience", self.patience, 1))
         for name in ("rounds", "batch"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
-        self._check_limit()
+        if self.seconds is not None:
+            check_seconds(self.seconds)
+        self._check_most("limit", SIZES, '{"parameters": 50_000}')
+        self._check_most("stop_after", ("settings", "seconds"), '{"settings": 64}')
 
-    def _check_limit(self) -> None:
-        limit = {} if self.limit is None else self.limit
-        is_fine = isinstance(limit, Mapping) and limit.keys() <= SIZES.keys()
-        if not is_fine or not all(isinstance(most, Real) and most > 0 for most in limit.values()):
+    def _check_most(self, name: str, known: Collection[str], example: str) -> None:
+        """Makes a dict of known names and positive numbers a plain one; {} if there is none."""
+        found = getattr(self, name)
+        found = {} if found is None else found
+        is_fine = isinstance(found, Mapping) and {*found} <= {*known}
+        values = [*found.values()] if is_fine else [0]
+        if not all(isinstance(most, Real) and float(most) > 0 for most in values):
+            names = ", ".join(known)
             raise ValueError(
-                f"limit got {brief(limit)}; expected a dict, one of {', '.join(SIZES)} -> the most "
-                'that is allowed, such as {"parameters": 50_000}'
+                f"{name} got {brief(found)}; expected a dict, one of {names} -> the most that is "
+                f"allowed, such as {example}"
             )
-        object.__setattr__(self, "limit", dict(limit))
+        object.__setattr__(self, name, dict(found))
 
     @property
     def note(self) -> str:

@@ -25,8 +25,8 @@ def hyperband(arena: Arena) -> None:
     rows, every = arena.add_drawn(), brackets(arena.budget)
     for number, steps in enumerate(every, 1):
         count, until = steps[0]
-        if number > 1 and arena.is_late(count, until):
-            arena.job.note(f"The seconds held {number - 1} of {len(every)} brackets.")
+        if number > 1 and arena.is_over(count, until):
+            arena.job.note(f"It trained {number - 1} of {len(every)} brackets.")
             return
         climb(arena, rows[:count], steps, f"bracket {number} of {len(every)}, ")
         rows = rows[count:]

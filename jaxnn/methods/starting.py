@@ -31,4 +31,5 @@ def drawn_first(how: Method, call: Call, budget: Budget, train: Dataset) -> tupl
     rungs = [(min(count, len(settings)), epochs) for count, epochs in how.rungs(budget)]
     shares = [(count / len(prepared), epochs) for count, epochs in rungs]
     plan = options.plan(prepared, train, budget.max_epochs, rungs=shares)
-    return Drawn(settings, prepared, plan, known=known, stops=stops, source=source), rungs
+    drawn = Drawn(settings, prepared, plan, budget=budget, known=known, stops=stops, source=source)
+    return drawn, rungs

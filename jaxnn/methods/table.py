@@ -48,7 +48,7 @@ def coarse_to_fine(arena: Arena) -> None:
     part, known = arena.space, [one | arena.stops for one in arena.known]
     for step in range(budget.rounds):
         count = edges[step + 1] - edges[step]
-        if arena.is_called_off() or (step and arena.is_late(count, budget.max_epochs)):
+        if arena.is_called_off() or (step and arena.is_over(count, budget.max_epochs)):
             return
         if step:
             # half a setting less, so that rounding up cannot add one
@@ -77,7 +77,7 @@ def ask_optuna(arena: Arena) -> None:
         train,
         known=arena.known,
         allows=arena.allows,
-        is_late=lambda: arena.is_late(arena.budget.batch, arena.budget.max_epochs),
+        is_done=lambda: arena.is_over(arena.budget.batch, arena.budget.max_epochs),
     )
 
 

@@ -15,7 +15,6 @@ from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.methods.arena import Arena
-from jaxnn.methods.budgets import Budget
 from jaxnn.methods.table import METHODS, Method
 from jaxnn.methods.timing import started
 from jaxnn.planning.plans import functions_of
@@ -49,6 +48,7 @@ def search(
     name: str | None = None,
     first: Sequence[Setting] | Record = (),
     limit: Mapping[str, float] | None = None,
+    stop_after: Mapping[str, float] | None = None,
     folds: int = 1,
     seeds: int = 1,
     patience: int | None = None,
@@ -121,6 +121,10 @@ def search(
       limit: the most that a network may have of "parameters", "multiply_adds" (of a prediction for
         one example) or "megabytes" (of parameters). Settings over it are drawn again; those that
         Optuna proposes are pruned untrained.
+      stop_after: ends the search after so many "settings" or "seconds" without a better one, such
+        as {"settings": 64}: better by more than the noise of the best one, its standard error or,
+        without repetitions, the deviation of its metric over its last epochs. It is looked at after
+        each round, batch and bracket; other methods train all.
       folds: folds of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.
@@ -163,24 +167,23 @@ def search(
         options, how = call.options, _method(call, hosts)
         parts = options.parts(train, valid)
         call, drawn, work = started(call, how, parts, began)
-        budget, checked = Budget.among(call.arguments), drawn.settings.space
         options = options.ranked(drawn.recipes)
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
     with commits_in(directory, commit_interval, hosts) as commits:
         own = checked_identity(commits, call, drawn.plan, hosts)
         if commits.finished:
-            functions = functions_in(checked) | functions_of(drawn.plan)
+            functions = functions_in(drawn.settings.space) | functions_of(drawn.plan)
             return Study.of(whole_record(commits.finished, options.model, functions), parts)
         begun = how.begin(call.replaced(metric=options.metric))
         study = empty_record(
-            Study, options, parts, drawn.plan, epochs=budget.max_epochs, space=checked,
-            call=call.text(storage=shown(storage)),
+            Study, options, parts, drawn.plan, epochs=drawn.budget.max_epochs,
+            space=drawn.settings.space, call=call.text(storage=shown(storage)),
         )  # fmt: skip
         feed, team = Feed(record=study, folds=parts, row_space=row_space), Team(hosts=hosts)
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))
-            job.note(budget.note)
-            how.run(Arena(job, options, budget=budget, drawn=drawn, begun=begun, began=began))
+            job.note(drawn.budget.note)
+            how.run(Arena(job, options, drawn=drawn, begun=begun, began=began))
     return study
 
 

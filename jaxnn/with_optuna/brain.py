@@ -103,14 +103,14 @@ class OptunaSearch:
         *,
         known: Sequence[Mapping[str, Any]],
         allows: Callable[[Sequence[dict[str, Any]]], list[bool]],
-        is_late: Callable[[], bool],
+        is_done: Callable[[], bool],
     ) -> None:
         """Asks for a batch, trains it in one sweep and tells its values, until all settings ended.
 
         Args:
           known: settings to train first.
           allows: tells which settings may be trained; others are pruned at once.
-          is_late: tells whether there is no time for another batch.
+          is_done: tells whether another batch takes too long or no longer pays.
 
         Raises:
           TrainingInterrupted: the sampler or the storage failed; `study` holds what was trained.
@@ -142,7 +142,7 @@ class OptunaSearch:
             num_refused = 0
             # with a storage a signal counts at once; in a job, when all processes know of it
             is_over = job.is_interrupted if self._is_shared else lambda: job.is_over
-            while not is_over() and not is_late():
+            while not is_over() and not is_done():
                 with self._rescued(job):
                     asked = worker.ask(batch)
                 if asked is None:

@@ -21,6 +21,7 @@ def budget(num_settings, max_epochs, factor=3, min_epochs=1):
         batch=1,
         patience=None,
         limit=None,
+        stop_after=None,
         seed=0,
     )
 
