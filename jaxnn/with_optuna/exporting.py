@@ -1,5 +1,6 @@
 """A study exported to Optuna, for its dashboard, plots and importances."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxnn.reporting.pareto import sizes
 from jaxnn.results.axes import StudyAxis
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Trial
@@ -28,10 +30,10 @@ def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "o
     """Returns a study as a study of Optuna, for its dashboard, plots and importances.
 
     Every setting becomes a trial with its value, its learning curve as intermediate values, and the
-    values of its repetitions and their standard error as user attributes. A setting that diverged
-    is a pruned trial, one whose training was interrupted a failed trial. Of `layers`, a trial has a
-    parameter for each axis that its setting uses: two layers have no "units_3". Needs the extra
-    "optuna".
+    values of its repetitions, their standard error and the "parameters" of its network, a second
+    value to plot, as user attributes. A setting that diverged is a pruned trial, one whose training
+    was interrupted a failed trial. Of `layers`, a trial has a parameter for each axis that its
+    setting uses: two layers have no "units_3". Needs the extra "optuna".
 
     Optuna's plots and importances use complete trials only. A setting that a search dropped is
     therefore a complete trial with its last value. It has the attribute "dropped at epoch" and
@@ -66,9 +68,9 @@ def to_optuna(study: Record, storage: Any = None, name: str | None = None) -> "o
     """
     optuna = import_optuna()
     ours = [(one, Parameter(one.name, one.axis(study.settings, study.space))) for one in study.axes]
-    values = _values(study)
+    values, counts = _values(study), _counts(study)
     trials = [
-        _frozen(optuna, study, trial, value, ours)
+        _frozen(optuna, study, trial, value, ours, counts)
         for trial, value in zip(study.trials, values, strict=True)
     ]
     opened: Any = open_storage(storage)
@@ -106,6 +108,13 @@ def _values(study: Record) -> np.ndarray:
     return values
 
 
+def _counts(study: Record) -> np.ndarray | None:
+    """Returns the parameters (S,) of each network; None without the code of the model."""
+    with contextlib.suppress(ValueError):
+        return sizes(study, "parameters")
+    return None
+
+
 def _fixed(study: Record) -> Mapping[str, Any]:
     first, varied = study.settings[0], study.varied
     return {
@@ -121,6 +130,7 @@ def _frozen(
     trial: Trial,
     value: float,
     ours: Sequence[tuple[StudyAxis, Parameter]],
+    counts: np.ndarray | None,
 ) -> Any:
     setting, states = study.settings[trial.number], optuna.trial.TrialState
     used = [(one.value(setting), parameter) for one, parameter in ours if one.has(setting)]
@@ -142,6 +152,7 @@ def _frozen(
         },
         user_attrs={
             "epochs": trial.epochs,
+            **({} if counts is None else {"parameters": int(counts[trial.number])}),
             "standard_error": trial.standard_error if math.isfinite(trial.standard_error) else None,
             "values": [value if math.isfinite(value) else None for value in trial.values],
             **({_DROPPED: dropped} if dropped else {}),

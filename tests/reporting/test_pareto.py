@@ -69,3 +69,10 @@ def test_what_cannot_be_counted_is_refused(tmp_path):
         with pytest.raises(ValueError, match=r"code that the file does not hold; expected load"):
             jaxnn.load(tmp_path / "study.h5").pareto()
         assert jaxnn.load(tmp_path / "study.h5", model).pareto()[0].number == 0
+
+
+def test_optuna_gets_the_size_as_a_second_value():
+    study = study_of()
+    trials = jaxnn.to_optuna(study).trials
+    counts = sizes(study, "parameters").tolist()
+    assert [trial.user_attrs["parameters"] for trial in trials] == counts
