@@ -35,7 +35,10 @@ _ASIDE = ("directory", "commit_interval", "progress", "on_epoch")
 _APART = ("train", "valid", "plan", "model", "sampler", "storage")
 
 # arguments that may change when a study of Optuna is continued
-_FREE = ("method", "num_settings", "batch", "name", "chunk", "min_epochs", "factor", "rounds")
+_FREE = (
+    *("method", "num_settings", "batch", "name", "chunk", "min_epochs", "factor", "rounds"),
+    *("first", "stop_after"),
+)
 
 _CONFIG = ("matmul_precision", "prng_impl")
 

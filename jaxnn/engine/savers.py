@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnn.compiled.measures import Best
 from jaxnn.compiled.programs import Program
 from jaxnn.compiled.steps import TrainState
 from jaxnn.disk.directories import Commits, Content
@@ -21,6 +22,7 @@ from jaxnn.formats.states import (
     settled,
     snapshot,
 )
+from jaxnn.functional.objectives import Objective
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.draws import from_words
@@ -95,6 +97,21 @@ class Saver:
             self.states.pop(lane, None)
         self.states.update(zip(lanes, states, strict=False))
         self.training.difference_update(lanes)
+
+    def inherit(self, parent: Lane, child: Lane, objective: Objective) -> bool:
+        """Gives a lane the state of another one; returns whether that is here.
+
+        Of its epochs so far none is its own best one.
+        """
+        state = self.states.get(parent)
+        if state is None:
+            return False
+        if state.best is not None:
+            kept = state.best
+            best = Best.first(objective, self.record.metric, kept.params, kept.state)
+            state = state._replace(best=jax.device_get(best))
+        self.states[child] = state
+        return True
 
     def give_back(self, lanes: Sequence[Lane]) -> None:
         """Resets lanes whose chunk failed to their last states, or to the start."""

@@ -206,7 +206,7 @@ def halving(search: Any, evaluate: Evaluate) -> None:
     candidates and at most the `max_iter` epochs of the estimator, and each rung `factor` times the
     epochs of the one before. A rung trains its candidates from the start.
     """
-    if not search.factor > 1:
+    if not isinstance(search.factor, int | float) or not search.factor > 1:
         raise ValueError(f"factor got {search.factor!r}; expected a number > 1 such as 3")
     candidates, factor = _drawn(search), search.factor
     name, most = search._resource()
@@ -219,6 +219,11 @@ def halving(search: Any, evaluate: Evaluate) -> None:
     if search.min_resources == "exhaust":
         least = max(1, most // factor ** (required - 1))
     elif search.min_resources != "smallest":
+        if isinstance(search.min_resources, str) or search.min_resources is None:
+            raise ValueError(
+                f"min_resources got {search.min_resources!r}; expected 'exhaust', 'smallest', or "
+                "a number of epochs"
+            )
         least = whole_number("min_resources", search.min_resources, 1)
     if least > most:
         raise ValueError(f"min_resources got {least}; expected at most {name}, which is {most}")

@@ -113,7 +113,10 @@ class Arena:
                 if since[name] >= most:
                     self.job.note(f"The search ended after {most:g} {name} without a better one.")
                     return True
-        return self.is_late(count, epochs)
+        is_late = self.is_late(count, epochs)
+        if is_late:
+            self.job.note("The search ended where its seconds would not hold further settings.")
+        return is_late
 
     def _note_best(self) -> None:
         record, number = self.record, int(self.record.ranked[0])
@@ -233,8 +236,8 @@ class Arena:
         for child, parent in zip(rows, parents, strict=True):
             for repeat in range(self._num_repeats):
                 # where the parent was restored from a later commit, the child will be as well
-                if state := job.saver.states.get((parent, repeat)):
-                    job.saver.states[child, repeat] = state
+                objective = new[child - first].program.objective
+                if job.saver.inherit((parent, repeat), (child, repeat), objective):
                     record.epochs_done[child, repeat] = done
                     record.kept_epochs[child, repeat] = done - 1
         self._done |= dict.fromkeys(rows, done)

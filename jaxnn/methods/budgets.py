@@ -61,7 +61,8 @@ class Budget:
         found = {} if found is None else found
         is_fine = isinstance(found, Mapping) and {*found} <= {*known}
         values = [*found.values()] if is_fine else [0]
-        if not all(isinstance(most, Real) and float(most) > 0 for most in values):
+        is_number = lambda one: isinstance(one, Real) and not isinstance(one, bool)
+        if not all(is_number(most) and float(most) > 0 for most in values):
             names = ", ".join(known)
             raise ValueError(
                 f"{name} got {brief(found)}; expected a dict, one of {names} -> the most that is "
@@ -75,8 +76,8 @@ class Budget:
         if self.seconds is None:
             return ""
         return (
-            f"In {self.seconds:g} seconds: {self.num_settings:,} settings, from {self.min_epochs} "
-            f"to {self.max_epochs} epochs."
+            f"For {self.seconds:g} seconds: num_settings={self.num_settings}, "
+            f"max_epochs={self.max_epochs}, min_epochs={self.min_epochs}."
         )
 
     def stops(
@@ -103,5 +104,6 @@ class Budget:
 
 def check_seconds(seconds: Any) -> None:
     """Raises ValueError unless it is a positive, finite number."""
-    if not isinstance(seconds, Real) or not 0 < float(seconds) < math.inf:
+    is_number = isinstance(seconds, Real) and not isinstance(seconds, bool)
+    if not is_number or not 0 < float(seconds) < math.inf:
         raise ValueError(f"seconds got {brief(seconds)}; expected a number > 0 such as 60")

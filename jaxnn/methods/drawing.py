@@ -1,6 +1,6 @@
 """The settings of a search: drawn from its space within a limit, and known ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from jaxnn.settings.alternatives import AnyOf, has
 from jaxnn.settings.domains import Domain
 from jaxnn.settings.hyperparameters import HYPERPARAMETERS, Setting
 from jaxnn.settings.sampling import Settings, Space, sample
-from jaxnn.system.checks import brief
+from jaxnn.system.checks import brief, plain
 from jaxnn.training.recipes import recipes
 from jaxnn.training.sizes import SIZES
 
@@ -30,11 +30,13 @@ class Source:
       limit: name of a size -> the most that is allowed.
       train: the training set.
       model: the model of the call.
+      epochs: the epochs of a setting that is trained to the end.
     """
 
     limit: Mapping[str, float]
     train: Dataset
     model: Model | ModelFn | None
+    epochs: int
 
     def draw(self, space: Space, count: int, seed: int, method: str = "sobol") -> Settings:
         """Returns the first settings, of all that are drawn, that the limit allows.
@@ -68,7 +70,7 @@ class Source:
                 SIZES[name].of(one.program.networks, one.setting, shape) <= most
                 for name, most in self.limit.items()
             )
-            for one in recipes(settings, self.train, self.model)
+            for one in recipes(settings, self.train, self.model, self.epochs)
         ]
 
     def known(
@@ -86,8 +88,11 @@ class Source:
             than `count`.
         """
         if isinstance(first, Record):
-            best = [_within(space, first.settings[row], is_whole=True) for row in first.ranked]
-            fits = [one for one in best if one is not None]
+            fits = list[dict[str, Any]]()
+            for row in first.ranked:
+                found_again = self._again(space, first.settings[row])
+                if found_again is not None and found_again not in fits:
+                    fits.append(found_again)
             fits = [one for one, is_fine in zip(fits, self.allows(fits), strict=True) if is_fine]
             if not fits:
                 raise ValueError(
@@ -104,7 +109,7 @@ class Source:
             )
         found = []
         for place, setting in enumerate(first):
-            one = _within(space, setting) if isinstance(setting, Mapping) else None
+            one = next(_within(space, setting), None) if isinstance(setting, Mapping) else None
             if one is None:
                 raise ValueError(
                     f"first[{place}] got {brief(setting)}; expected a value that the space has for "
@@ -118,11 +123,20 @@ class Source:
             found.append(one)
         return found
 
+    def _again(self, space: Mapping[str, Any], full: Setting) -> dict[str, Any] | None:
+        """Returns a setting of the space that trains as a completed one does; None if none does."""
+        aside = ("patience", "monitor")
+        for own in _within(space, full, is_whole=True):
+            (made,) = recipes([own], self.train, self.model, self.epochs)
+            if all(made.setting.get(name) == full[name] for name in full if name not in aside):
+                return own
+        return None
+
 
 def _within(
     space: Mapping[str, Any], setting: Setting, is_whole: bool = False
-) -> dict[str, Any] | None:
-    """Returns a setting with the names of a space; None if it does not lie in it.
+) -> Iterator[dict[str, Any]]:
+    """Yields a setting with the names of a space, if it lies in it; of a list, of each space.
 
     Names that it lacks have the value that the space fixes, or their default.
 
@@ -130,12 +144,13 @@ def _within(
       is_whole: whether the setting has all names, of which the space may lack some.
     """
     if isinstance(space, AnyOf):
-        each = (_within(one, setting, is_whole) for one in space.spaces)
-        return next((one for one in each if one is not None), None)
+        for one in space.spaces:
+            yield from _within(one, setting, is_whole)
+        return
     known = {name: rule.default for name, rule in HYPERPARAMETERS.items()}
     fixed = {name: one for name, one in space.items() if not isinstance(one, Domain)}
     given = {**known, **fixed, **setting}
-    if (not is_whole and not setting.keys() <= space.keys()) or not space.keys() <= given.keys():
-        return None
-    own = {name: given[name] for name in space}
-    return own if has(space, own) else None
+    if (is_whole or setting.keys() <= space.keys()) and space.keys() <= given.keys():
+        own = {name: plain(name, given[name]) for name in space}
+        if has(space, own):
+            yield own

@@ -34,11 +34,11 @@ def population(arena: Arena) -> None:
     rng, ends = np.random.default_rng(budget.seed), generations(budget)
     count = max(1, round(REPLACED * len(rows))) if len(rows) > 1 else 0
     for number, until in enumerate(ends):
-        if number and arena.is_late(len(rows), until - ends[number - 1]):
-            arena.finish(rows)
-            return
         arena.train(rows, until, f"generation {number + 1} of {len(ends)}")
         if arena.is_called_off() or until == ends[-1]:
+            return
+        if arena.is_late(len(rows), ends[number + 1] - until):
+            arena.finish(rows)
             return
         best = arena.ranked(rows)[:count]
         kept = arena.keep(rows, len(rows) - count)

@@ -17,7 +17,9 @@ PROBES = 256
 def drawn_first(how: Method, call: Call, budget: Budget, train: Dataset) -> tuple[Drawn, Rungs]:
     """Returns what is drawn before the search begins, and how much of it is trained."""
     options, space = call.options, checked_space(call.arguments["space"])
-    source = Source(limit=budget.limit or {}, train=train, model=options.model)
+    source = Source(
+        limit=budget.limit or {}, train=train, model=options.model, epochs=budget.max_epochs
+    )
     known = source.known(call.arguments["first"], space, budget.num_settings)
     stops = budget.stops(space, options.metric, train.targets)
     space = with_fixed(space, stops)

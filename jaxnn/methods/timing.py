@@ -21,7 +21,10 @@ from jaxnn.results.records import Record
 SHARE = 0.9
 """The share of the seconds that the chosen training is expected to take."""
 
-MOST_MEASURED_EPOCHS = 50
+MOST_MEASURED_EPOCHS = 3000
+
+COMPILING = 1.5
+"""The pace of compiling where it could not be measured."""
 
 MOST_PLANNED = 64
 """The most settings by which a plan is first made: the time of planning grows with their square."""
@@ -119,7 +122,8 @@ def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
         raise ValueError(
             f"seconds got {call.arguments['seconds']:g}; expected more: {ladder[0].num_settings} "
             f"settings and {ladder[0].max_epochs} epochs are expected to take "
-            f"{trial.expected(ladder[0]):.2g}, {trial.compile_seconds:.2g} of them to compile"
+            f"{trial.expected(ladder[0]):.2g} seconds, {trial.compile_seconds:.2g} of them to "
+            "compile"
         )
     for _ in range(3):
         # few settings say little of many, whose chunks are full
@@ -214,7 +218,7 @@ class _Trial:
         each = times[1] / (epochs - 1)
         training, compiling = each / plan.seconds, (times[0] - each) / first.compile_seconds
         # a program that this process or JAX's cache has compiled says nothing of others
-        self._pace = Pace(training, compiling if compiling > LEAST_COMPILING else training)
+        self._pace = Pace(training, compiling if compiling > LEAST_COMPILING else COMPILING)
         self._compiled = [first.key]
 
 

@@ -31,7 +31,7 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> Any:
       top: the share of settings that count as best, in (0, 1]; at least two settings count.
 
     Returns:
-      a space to `sample` from.
+      a space to `sample` from, or a list of such.
 
     Raises:
       ValueError: fewer than two settings have a value, or they lack a name of the space.
@@ -52,7 +52,8 @@ def zoom(space: Space, study: Record, top: float = 0.1) -> Any:
             "a value; expected two at least"
         )
     rows = study.ranked[: max(2, math.ceil(top * len(study.settings)))].tolist()
-    return _zoomed_space(checked_space(space), study, rows)
+    found = _zoomed_space(checked_space(space), study, rows)
+    return [*found.spaces] if isinstance(found, AnyOf) else found
 
 
 def _zoomed_space(space: Mapping[str, Any], study: Record, rows: list[int]) -> Mapping[str, Any]:

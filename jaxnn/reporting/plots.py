@@ -190,7 +190,7 @@ def plot_rungs(study: Record) -> "Figure":
     """
     _check_has_settings("plot_rungs", study)
     if not study.rungs:
-        raise ValueError("plot_rungs got a study without rungs; expected one of method='halving'")
+        raise ValueError("plot_rungs got a study without rungs; expected one of a halving")
     values = study.curves[study.ranked_by[0].valid].mean(axis=1)
     figure = new_figure(8, 4.8)
     axes = figure.subplots()

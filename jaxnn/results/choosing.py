@@ -3,10 +3,11 @@
 The best networks begin. Each step adds, with replacement, the network that makes the averaged
 prediction of the validation examples best. Of all steps the best one is taken.
 
-Source: Caruana, Niculescu-Mizil, Crew and Ksikes, Ensemble Selection from Libraries of Models, ICML
-2004.
+Source: Caruana et al., Ensemble Selection from Libraries of Models, ICML 2004.
 """
 
+import functools
+import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -60,20 +61,24 @@ def choose(record: Record, data: Any, size: int, initial: int, metric: str | Non
     Raises:
       ValueError: bad input, or no network has finite predictions.
     """
-    size = whole_number("size", size, 1)
-    initial = min(size, whole_number("initial", initial, 1))
+    if not record.given:
+        raise ValueError("the study has no settings, so there is no network to choose")
+    size, initial = whole_number("size", size, 1), whole_number("initial", initial, 1)
     metric = COST.name if metric is None else metric
     either("metric", metric, *record.objective.measures)
     parts = validation_parts(record, data)
     weights = np.concatenate([one.host_weights() for one in parts]).astype(np.float64)
     shares = weights / weights.sum()
-    is_real = record.objective.point is not None
-    measure = (of_reals if is_real else of_probabilities)(record, parts, metric, weights)
+    kind = of_probabilities if record.objective.point is None else of_reals
+    measure = kind(record, parts, metric, weights)
     lanes, predictions = _predictions(record, parts, measure)
     sign = -1 if METRICS[metric].is_higher_better else 1
     adding = Adding(predictions, measure, shares, sign)
     ranked, losses = adding.ranked()
-    picks, loss = adding.chosen(ranked[:initial], size)
+    picks, loss = adding.chosen(ranked[: min(size, initial)], size)
+    if loss > losses[0]:
+        # networks that begin stay, and some are far worse than the best
+        picks, loss = adding.chosen(ranked[:1], size)
     counts = Counter(picks)
     costs, of_best = (
         measure.of(predictions[some].mean(axis=0, dtype=np.float64)[None])[0][0]
@@ -83,8 +88,8 @@ def choose(record: Record, data: Any, size: int, initial: int, metric: str | Non
     numbers, repeats, times = (tuple(column) for column in zip(*chosen, strict=True))
     differences = costs - of_best
     difference = float(shares @ differences)
-    # of equal weights it is s / sqrt(n)
     n = int(np.count_nonzero(shares))
+    # of equal weights the error is s / sqrt(n)
     spread = float(np.square(shares * (differences - difference)).sum())
     return Chosen(
         numbers=numbers,
@@ -111,8 +116,7 @@ def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[L
     shape = len(record.settings), record.folds, -1
     is_here = (record.places[..., 0] >= 0) & (record.diverged < 0)
     lanes = [(int(row), int(k)) for row, k in np.argwhere(is_here.reshape(shape).all(axis=1))]
-    starts = np.cumsum([0, *map(len, parts)])
-    dtype = parts[0].x.dtype
+    starts, dtype = np.cumsum([0, *map(len, parts)]), parts[0].x.dtype
     held = len(lanes), int(starts[-1]), measure.width
     check_fits(
         int(np.prod(held, dtype=object)) * dtype.itemsize,
@@ -259,9 +263,7 @@ def of_reals(record: Record, parts: Parts, metric: str, weights: np.ndarray) -> 
     objective = record.targets.objective(best["loss"])
     numbers = {name: best[name] for name in objective.uses}
     by = record.treatments[best["inputs"], 0].targets
-    everything = parts[0]
-    for one in parts[1:]:
-        everything = everything + one
+    everything = functools.reduce(operator.add, parts)
     units = scales(everything, None, by, best["targets"])
     unit_of = by if best["targets"] == "standardised" else None
     dtype = parts[0].x.dtype

@@ -102,9 +102,9 @@ def search(
       seconds: the time that the call may take, with compiling. Of the three numbers above, those
         that are None are chosen so that the plan is expected to fit: first by its rates, then by a
         program that is compiled and trained for some epochs. A note of the study says what was
-        chosen; a call with these numbers gives the same bits. At the end of a rung, round or batch
-        the search ends early if the next one is expected to take too long. Not for a storage or a
-        job of several processes.
+        chosen. At the end of a rung, round or batch the search ends early, with a note, if the next
+        one is expected to take too long; otherwise a call with the chosen numbers gives the same
+        bits. Not for a storage or a job of several processes.
       factor: ratio of the epochs of two rungs of a halving.
       rounds: rounds of coarse_to_fine.
       batch: settings that Optuna's sampler proposes at a time.
@@ -124,7 +124,7 @@ def search(
       stop_after: ends the search after so many "settings" or "seconds" without a better one, such
         as {"settings": 64}: better by more than the noise of the best one, its standard error or,
         without repetitions, the deviation of its metric over its last epochs. It is looked at after
-        each round, batch and bracket; other methods train all.
+        each round, batch and bracket of this call; other methods train all.
       folds: folds of a stratified cross-validation: each setting is trained `folds` times, and each
         training example is held out once.
       seeds: repetitions of each setting, on each fold.

@@ -21,7 +21,7 @@ from jaxnn.results.trials import Trial
 from jaxnn.results.uncertainty import Comparison
 from jaxnn.searching.finalists import best_rows, greedy_ensemble, trained_anew
 from jaxnn.system.checks import either, whole_number
-from jaxnn.system.terminal import as_html, show
+from jaxnn.system.terminal import as_html, show, warn_caller
 from jaxnn.training.ensembles import Ensemble
 from jaxnn.training.fitted import Fitted
 
@@ -65,10 +65,10 @@ class Study(Record):
         | --- | --- |
         | "best" | the first repetition of each of the `top` best settings |
         | "greedy" | networks chosen among those of all settings and repetitions, also of settings \
-          that a halving dropped. The `initial` best begin. Each step adds, with replacement, the \
-          network with which the averaged prediction of the validation examples is best; the \
-          ensemble is that of the best step. `weights` are the shares of the members, and `chosen` \
-          says what was gained |
+          that a halving dropped. The `initial` best begin, or the best one alone if that would be \
+          better. Each step adds, with replacement, the network with which the averaged prediction \
+          of the validation examples is best; the ensemble is that of the best step. `weights` \
+          are the shares of the members, and `chosen` says what was gained |
 
         With folds a greedy choice adds a setting (and repetition) as one network for each fold,
         equally weighted, and judges it by its out-of-fold predictions. In a job of several
@@ -128,6 +128,7 @@ class Study(Record):
         space if the study did. On the examples that the search trained and validated on, it uses
         the search's programs, which are compiled, unless new ones take less time with compiling.
         After `keep="best"`, in the row space, with folds and with a model of one's own it compiles.
+        A copy in a population is trained with its last numbers throughout, and a warning says so.
 
         Args:
           data: the examples.
@@ -153,6 +154,11 @@ class Study(Record):
             _check_unused(method, top=top)
             weights = choose(self, valid, size, initial, metric).by_setting
         rows = best_rows(self, 1 if top is None else top) if weights is None else [*weights]
+        if copies := [row for row in rows if self.parent[row] >= 0]:
+            warn_caller(
+                f"settings {copies} of a population went on from others: refit trains them with "
+                "their last numbers throughout, not with the schedules that led there"
+            )
         members = trained_anew(
             self, rows, data, seed=seed, order_seed=order_seed, progress=progress
         )
@@ -189,7 +195,10 @@ class Study(Record):
         Args:
           number: the number of the setting; None is the best setting.
         """
-        return schedules(self, self.best_trial.number if number is None else number)
+        number = self.best_trial.number if number is None else whole_number("number", number)
+        if number >= len(self.given):
+            raise ValueError(f"schedules got setting {number}; expected below {len(self.given)}")
+        return schedules(self, number)
 
     def compare(self, first: int, second: int) -> Comparison:
         """Tests whether two settings differ, by a paired t-test.

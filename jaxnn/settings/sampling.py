@@ -35,7 +35,8 @@ def sample(space: Space, n: int, seed: int = 0, *, method: str = "sobol") -> Set
     Args:
       space: name -> domain (`uniform`, `loguniform`, `reverseloguniform`, `randint`, `lograndint`,
         `choice`, `layers`), or a plain value, which is fixed. In a list of spaces, all are equally
-        likely for each setting, which has the names of its own space alone.
+        likely for each setting, which has the names of its own space alone. Lists in it count as
+        their spaces.
       n: the number of settings.
       seed: the seed. With the same seed, a larger n begins with the settings of a smaller one.
       method: "sobol": scrambled Sobol points, which fill the space more evenly than random ones
@@ -190,7 +191,11 @@ def checked_space(space: Space) -> Mapping[str, Any]:
     if isinstance(space, AnyOf):
         return AnyOf(tuple(map(checked_space, space.spaces)))
     if isinstance(space, list | tuple) and space:
-        spaces = tuple(map(checked_space, space))
+        # a space that is a list itself, such as one of `zoom`, adds its spaces
+        each = [checked_space(one) for one in space]
+        spaces = tuple(
+            one for part in each for one in (part.spaces if isinstance(part, AnyOf) else (part,))
+        )
         if any(AXIS in one for one in spaces):
             raise ValueError(f"space got the name {AXIS!r}, which tells the spaces of a list apart")
         return spaces[0] if len(spaces) == 1 else AnyOf(spaces)

@@ -74,7 +74,7 @@ class OptunaSearch:
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 # a batch is asked before any value is told: the liar makes its settings differ
                 sampler = optuna.samplers.TPESampler(seed=arguments["seed"], constant_liar=True)
-        self._parameters = Parameters(space)
+        self._parameters, self._num_over = Parameters(space), 0
         self._is_shared, self._call = arguments["storage"] is not None, ""
         direction = METRICS[arguments["metric"]].direction
         self._study = open_study(arguments["storage"], name, sampler, direction)
@@ -169,7 +169,9 @@ class OptunaSearch:
                 self._tell_end(worker, job, num_settings)
 
     def _tell_end(self, worker: Worker, job: Job, num_settings: int) -> None:
-        """Notes that the sampler has ended the search, and what other processes have trained."""
+        """Notes what was not trained, a search ended by the sampler, and what others trained."""
+        if self._num_over:
+            job.note(f"Over the limit, and not trained: {counted(self._num_over, 'setting')}.")
         ledger = worker.ledger()
         if len(ledger.lasts) < num_settings and worker.has_stopped:
             ended = counted(len(ledger.lasts), "setting")
@@ -220,6 +222,7 @@ class OptunaSearch:
         triples = [*zip(asked, settings, allows(settings), strict=True)]
         worker.tell([Result(trial, None) for trial, _, is_fine in triples if not is_fine])
         fine = [(trial, setting) for trial, setting, is_fine in triples if is_fine]
+        self._num_over += len(asked) - len(fine)
         return [trial for trial, _ in fine], [setting for _, setting in fine]
 
     def _tell(self, worker: Worker, job: Job, asked: dict[int, Any], was_lost: bool) -> int:

@@ -151,6 +151,33 @@ def test_steps_stay_in_their_ranges_and_move_on_their_scales():
     assert max(np.abs(steps)) > 0.3
 
 
+def test_a_copy_is_credited_with_its_own_epochs_alone():
+    study = jaxnn.search(SPACE, TRAIN, VALID, keep="best", **OPTIONS)
+    children = [row for row in study.ranked if study.parent[row] >= 0]
+    assert children
+    assert (study.kept_epochs[children, 0] >= study.born[children]).all()
+    for row in children:
+        own = study.curves["valid_accuracy"][row, 0, study.born[row] :]
+        assert study.trial(row).value == own.max()
+
+
+def test_a_late_population_ends_before_it_breeds():
+    study = jaxnn.search(SPACE, TRAIN, VALID, seconds=1e-9, **OPTIONS)
+    assert (study.parent < 0).all()
+    assert len(study.ensemble(top=12).members) == 12
+
+
+def test_a_refit_says_that_it_repeats_no_schedule(study):
+    with pytest.warns(UserWarning, match="of a population went on from others: refit trains them"):
+        study.refit(TRAIN, top=12)
+
+
+def test_schedules_are_those_of_a_setting_that_there_is(study):
+    for number in (99, -1, "a"):
+        with pytest.raises(ValueError, match=r"number got|setting 99; expected below"):
+            study.schedules(number)
+
+
 def test_small_populations_and_bad_calls():
     one = jaxnn.search(SPACE, TRAIN, VALID, **OPTIONS | {"num_settings": 1, "max_epochs": 2})
     assert len(one.given) == 1

@@ -20,7 +20,7 @@ SPACE = {
 }
 
 
-NOTE = r"In 3 seconds: (\d+) settings, from (\d+) to (\d+) epochs\."
+NOTE = r"For 3 seconds: num_settings=(\d+), max_epochs=(\d+), min_epochs=(\d+)\."
 
 
 class Clock:
@@ -122,8 +122,8 @@ def test_a_call_with_the_chosen_numbers_has_the_same_bits(method, pace):
     if method == "grid":
         options["num_settings"] = 16
     study = jaxnn.search(SPACE, TRAIN, VALID, seconds=3, **options)
-    (note,) = [one for one in study.notes if one.startswith("In 3 seconds: ")]
-    count, least, most = map(int, re.fullmatch(NOTE, note).groups())
+    (note,) = [one for one in study.notes if one.startswith("For 3 seconds: ")]
+    count, most, least = map(int, re.fullmatch(NOTE, note).groups())
     assert most == study.num_epochs
     assert count == (study.parent < 0).sum() or method == "grid"
     numbers = {"num_settings": count, "max_epochs": most, "min_epochs": least}
@@ -137,7 +137,7 @@ def test_a_measured_machine_trains_something():
     """The only test in which the true clock chooses: whatever it says is right."""
     study = jaxnn.search(SPACE, TRAIN, VALID, seconds=20, progress=False)
     assert study.ranked.size
-    assert any(one.startswith("In 20 seconds: ") for one in study.notes)
+    assert any(one.startswith("For 20 seconds: ") for one in study.notes)
 
 
 COUNTS = {"num_settings": 12, "max_epochs": 9, "progress": False}
@@ -185,6 +185,7 @@ def test_a_directory_that_was_begun_keeps_its_numbers(pace, tmp_path):
         ({}, "max_epochs got None; expected a whole number, or seconds such as 60"),
         ({"seconds": 0}, "seconds got 0; expected a number > 0"),
         ({"seconds": "60"}, "seconds got '60'; expected a number > 0"),
+        ({"seconds": True}, "seconds got True; expected a number > 0"),
         ({"seconds": float("inf")}, "seconds got inf; expected a number > 0"),
         ({"seconds": 0, "num_settings": 2, "max_epochs": 2}, "seconds got 0; expected a number"),
         ({"seconds": 9, "num_settings": "2"}, "num_settings got '2'; expected a whole number"),

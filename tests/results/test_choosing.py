@@ -31,6 +31,8 @@ def chosen_by_loop(predictions, loss_of, size, initial):
         picks.append(min(range(len(losses)), key=losses.__getitem__))
         steps.append(losses[picks[-1]])
     best = min(range(len(steps)), key=steps.__getitem__)
+    if steps[best] > min(alone):
+        return chosen_by_loop(predictions, loss_of, size, 1)
     return picks[: initial + best], steps[best], min(alone)
 
 
@@ -307,3 +309,12 @@ def test_without_a_finite_network_there_is_no_choice():
     study = swept(corners(60), settings)
     with pytest.raises(ValueError, match="none of the 2 settings has a network with finite"):
         study.ensemble(method="greedy")
+
+
+def test_an_ensemble_is_never_worse_than_the_best_network_where_it_was_chosen():
+    """Networks that hardly learned begin, and stay: then the best one begins alone."""
+    settings = [{"learning_rate": rate} for rate in (0.1, 1e-6, 2e-6, 3e-6, 4e-6)]
+    study = swept(corners(120), settings)
+    chosen = study.ensemble(method="greedy", size=5).chosen
+    assert chosen.value <= chosen.best_value
+    assert chosen.numbers[0] == 0

@@ -88,6 +88,30 @@ def test_a_directory_holds_the_settings_of_a_study(tmp_path):
         jaxnn.search(SPACE, TRAIN, VALID, first=KNOWN, **there)
 
 
+def test_settings_of_a_study_are_taken_as_they_were_or_not_at_all():
+    """A space that lacks a name has its default, which is another network than the study's."""
+    earlier = jaxnn.sweep(
+        [{"l2": 0.5, "hidden": (3,), "batch_size": 20}] * 2, TRAIN, VALID, epochs=1
+    )
+    without = {"hidden": (3,), "batch_size": 20, "learning_rate": choice([1e-3, 1e-2])}
+    with pytest.raises(ValueError, match="first got a study without a setting that has a value"):
+        jaxnn.search(without, TRAIN, VALID, first=earlier, **OPTIONS)
+    space = [without, {**without, "l2": choice([0.5, 0.7])}]
+    study = jaxnn.search(space, TRAIN, VALID, first=earlier, **OPTIONS)
+    whole = {"hidden": (3,), "batch_size": 20, "learning_rate": 1e-3, "l2": 0.5}
+    # both settings of the study are the same one
+    assert study.given.count(whole) == 1 + jaxnn.sample(space, 8).count(whole)
+
+
+@pytest.mark.parametrize("more", [{"patience": 2}, {"decay_schedule": "cosine"}])
+def test_a_limit_knows_when_training_ends(more):
+    options = dict(OPTIONS)
+    options |= {"patience": 2} if "patience" in more else {}
+    space = SPACE | ({} if "patience" in more else more)
+    study = jaxnn.search(space, TRAIN, VALID, limit={"parameters": 150}, **options)
+    assert len(study.given) == 9
+
+
 def test_optuna_gets_known_settings_as_enqueued_trials_once():
     storage = optuna.storages.InMemoryStorage()
     where = {"method": "optuna", "storage": storage, "name": "study", "first": KNOWN}
@@ -101,6 +125,18 @@ def test_optuna_gets_known_settings_as_enqueued_trials_once():
         {"learning_rate": 0.5, "depth": 1, "units_1": 6},
     ]
     assert fixed[2:] == [None] * 9
+
+
+@pytest.mark.slow
+def test_a_stored_study_may_be_enlarged_with_the_same_first_study():
+    """More settings take more of the best of the study, which are enqueued as well."""
+    earlier = jaxnn.search(SPACE, TRAIN, VALID, method="sobol", **OPTIONS)
+    storage = optuna.storages.InMemoryStorage()
+    where = {"method": "optuna", "storage": storage, "name": "study", "first": earlier}
+    jaxnn.search(SPACE, TRAIN, VALID, **where, **OPTIONS | {"num_settings": 4})
+    more = jaxnn.search(SPACE, TRAIN, VALID, **where, **OPTIONS | {"num_settings": 9})
+    assert len(more.given) == 5
+    assert earlier.given[earlier.ranked[1]] in more.given
 
 
 @pytest.mark.parametrize("method", BY_METHOD)
@@ -122,6 +158,9 @@ def test_optunas_proposals_over_the_limit_are_pruned():
     where = {"method": "optuna", "storage": storage, "name": "study"}
     study = jaxnn.search(SPACE, TRAIN, VALID, limit={"parameters": 150}, **where, **OPTIONS)
     there = optuna.load_study(study_name="study", storage=storage)
+    assert f"Over the limit, and not trained: {9 - len(study.given)} setting" in "".join(
+        study.notes
+    )
     states = [trial.state.name for trial in there.trials]
     assert states.count("COMPLETE") == len(study.given) > 0
     assert states.count("PRUNED") == 9 - len(study.given) > 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import jaxnn
 from jaxnn import choice, layers, lograndint, loguniform, randint, sample, uniform
 from jaxnn.disk.encoding import decode, encode
-from jaxnn.settings.alternatives import AnyOf, Either, axes_in, has, split_by
+from jaxnn.settings.alternatives import Either, axes_in, has, split_by
 from jaxnn.settings.domains import Choice
 from jaxnn.settings.sampling import checked_space, drawn_setting
 
@@ -124,6 +124,14 @@ def test_text_and_file_give_a_space_back(space):
     assert type(again) is type(space)
 
 
+def test_a_list_in_a_list_adds_its_spaces():
+    third = {"optimizer": "gd"}
+    assert checked_space([[ADAM, MOMENTUM], third]) == checked_space([ADAM, MOMENTUM, third])
+    names = [one["optimizer"] for one in sample([[ADAM, MOMENTUM], third], 300)]
+    assert scipy.stats.chisquare([names.count(n) for n in {*names}]).pvalue > 0.01
+    assert len({*names}) == 3
+
+
 def test_a_list_of_one_space_is_that_space():
     assert checked_space([ADAM]) == checked_space(ADAM)
     assert sample([ADAM], 4) == sample(ADAM, 4)
@@ -163,11 +171,12 @@ def test_zoom_leaves_the_spaces_of_the_best_and_zooms_each():
     far = lambda one, best: abs(np.log10(one["learning_rate"] / best))
     best_of_each = lambda one: min(far(one, 1e-3), far(one, 1e-1))
     finer = jaxnn.zoom([ADAM, MOMENTUM], Fake(settings, best_of_each))
-    assert isinstance(finer, AnyOf)
-    for one, best in zip(finer.spaces, (1e-3, 1e-1), strict=True):
+    assert isinstance(finer, list)
+    for one, best in zip(finer, (1e-3, 1e-1), strict=True):
         assert best / 2 < one["learning_rate"].low < best < one["learning_rate"].high < 2 * best
     adam_alone = lambda one: (one["optimizer"] != "adam") * 9 + far(one, 1e-3)
     finer = jaxnn.zoom([ADAM, MOMENTUM], Fake(settings, adam_alone))
+    assert isinstance(finer, dict)
     assert finer["optimizer"] == "adam"
     assert finer["learning_rate"].high < 2e-3
     with pytest.raises(ValueError, match="best settings are of none of the spaces"):
