@@ -1,7 +1,6 @@
 """The arena of a search method, which adds settings, trains them to an epoch, and drops some."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from jaxnn.engine.devices import train_up_to
 from jaxnn.engine.jobs import Job
 from jaxnn.engine.options import Options
 from jaxnn.engine.team import of_first, plan_of_first
-from jaxnn.methods.budgets import Budget
+from jaxnn.methods.budgets import Budget, Clock
 from jaxnn.methods.drawing import Source
 from jaxnn.planning.plans import Plan, PlannedProgram
 from jaxnn.results.records import Record
@@ -54,8 +53,6 @@ class Arena:
       budget: how much to train.
       known, stops: see `Drawn`.
       begun: what `Method.begin` returned.
-
-    `began` is when the call began, by `time.perf_counter`.
     """
 
     def __init__(
@@ -65,12 +62,12 @@ class Arena:
         *,
         drawn: Drawn,
         begun: Any,
-        began: float = 0.0,
+        clock: Clock,
     ):
         self.job, self.budget, self.begun = job, drawn.budget, begun
         self.space = drawn.settings.space
-        self._began, self._seconds_each = began, 0.0
-        self._best, self._best_since = (-math.inf, 0.0), (0, began)
+        self._clock, self._seconds_each = clock, 0.0
+        self._best, self._best_since = (-math.inf, 0.0), (0, 0.0)
         self._options, self._drawn = options, drawn
         self.known, self.stops = drawn.known, drawn.stops
         self._known: list[PlannedProgram] = [*drawn.plan.programs]
@@ -92,7 +89,7 @@ class Arena:
         """
         if self.budget.seconds is None or not self._done:
             return False
-        left = self.budget.seconds - (time.perf_counter() - self._began)
+        left = self.budget.seconds - self._clock.seconds()
         return self._seconds_each * count * epochs > left
 
     def is_over(self, count: int, epochs: int) -> bool:
@@ -107,7 +104,7 @@ class Arena:
             self._note_best()
             since = {
                 "settings": len(self.record.given) - self._best_since[0],
-                "seconds": time.perf_counter() - self._best_since[1],
+                "seconds": self._clock.seconds() - self._best_since[1],
             }
             for name, most in self.budget.stop_after.items():
                 if since[name] >= most:
@@ -129,7 +126,7 @@ class Arena:
         value = trial.value if metric.is_higher_better else -trial.value
         if value > self._best[0] + self._best[1]:
             self._best = value, noise
-            self._best_since = len(record.given), time.perf_counter()
+            self._best_since = len(record.given), self._clock.seconds()
 
     def finish(self, rows: Sequence[int]) -> None:
         """Ends the training of settings where they are, since the seconds are over."""
@@ -174,7 +171,7 @@ class Arena:
         """
         record, patience = self.record, self.budget.patience
         first = done = min(self._done.get(row, 0) for row in rows)
-        start, compiling = time.perf_counter(), record.compile_seconds
+        start, compiling = self._clock.seconds(), record.compile_seconds
         while done < until and not self.is_called_off():
             # stopped lanes free their places in the chunk
             lanes = [
@@ -187,7 +184,7 @@ class Arena:
                 goes_on = done < record.num_epochs
                 train_up_to(self.job, lanes, done, goes_on=goes_on, stage=stage)
         self._done |= dict.fromkeys(rows, done)
-        seconds = time.perf_counter() - start - (record.compile_seconds - compiling)
+        seconds = self._clock.seconds() - start - (record.compile_seconds - compiling)
         self._seconds_each = max(seconds, 0.0) / (len(rows) * max(1, until - first))
 
     def ranked(self, rows: Sequence[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -11,6 +12,17 @@ from jaxnn.functional.metrics import METRICS
 from jaxnn.functional.objectives import Targets
 from jaxnn.system.checks import brief, whole_number
 from jaxnn.training.sizes import SIZES
+
+
+class Clock:
+    """The seconds since a call began."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
 
 Rungs = list[tuple[float, int]]
 """(number of settings, further epochs) of each stretch of training."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from jaxnn.engine.feeds import Feed, empty_record
 from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, Folds
 from jaxnn.methods.arena import Drawn
-from jaxnn.methods.budgets import Budget, check_seconds
+from jaxnn.methods.budgets import Budget, Clock, check_seconds
 from jaxnn.methods.starting import drawn_first
 from jaxnn.methods.table import Method
 from jaxnn.results.records import Record
@@ -64,7 +63,7 @@ Start = tuple[Call, Drawn, int]
 """A call with all that it left open, what it draws first, and the epochs of all networks."""
 
 
-def started(call: Call, how: Method, parts: Folds, began: float) -> Start:
+def started(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
     """Returns the start of a search, with the numbers of settings and epochs that were left open.
 
     With a budget in seconds they are the largest of a ladder that is expected to fit, by a plan and
@@ -75,7 +74,7 @@ def started(call: Call, how: Method, parts: Folds, began: float) -> Start:
       call: the call.
       how: its method.
       parts: the data of each fold.
-      began: when the call began, by `time.perf_counter`.
+      clock: the seconds since the call began.
 
     Raises:
       ValueError: bad arguments, no budget in seconds and no number of epochs, or not one program
@@ -90,7 +89,7 @@ def started(call: Call, how: Method, parts: Folds, began: float) -> Start:
         if is_open and (known := _counts_in(call)) is not None:
             call = _filled(call, known)
         elif is_open:
-            return _fitting(call, how, parts, began)
+            return _fitting(call, how, parts, clock)
     return _start(_filled(call, Counts(NUM_SETTINGS, 0, 1)), how, parts)
 
 
@@ -102,7 +101,7 @@ def _start(call: Call, how: Method, parts: Folds) -> Start:
     return call, drawn, work * call.options.seeds * call.options.folds
 
 
-def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
+def _fitting(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
     """Returns the start of the largest search that is expected to fit into the seconds."""
     # bad numbers are told before anything is made of them
     Budget.among(_filled(call, Counts(NUM_SETTINGS, MOST_WHOLE, 1)).arguments)
@@ -111,7 +110,7 @@ def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
             "seconds came with method='grid' without num_settings; expected it, since a grid of "
             "other size has other values"
         )
-    trial, ladder = _Trial(call, how, parts, began), _ladder(call, len(parts[0][0]))
+    trial, ladder = _Trial(call, how, parts, clock), _ladder(call, len(parts[0][0]))
     chosen = ladder[len(ladder) // 2]
     for _ in range(2):
         # the more is trained, the more programs are worth compiling
@@ -141,8 +140,8 @@ def _fitting(call: Call, how: Method, parts: Folds, began: float) -> Start:
 class _Trial:
     """Plans of the searches that a call may become, and how fast they are."""
 
-    def __init__(self, call: Call, how: Method, parts: Folds, began: float):
-        self._call, self._how, self._parts, self._began = call, how, parts, began
+    def __init__(self, call: Call, how: Method, parts: Folds, clock: Clock):
+        self._call, self._how, self._parts, self._clock = call, how, parts, clock
         self._seconds, self._compiled = float(call.arguments["seconds"]), list[Any]()
         self._pace: Pace | None = None
         self._planned: Counts | None = None
@@ -182,7 +181,7 @@ class _Trial:
 
     def largest(self, ladder: Sequence[Counts]) -> Counts:
         """Returns the last of a ladder that is expected to fit into what is left, or the first."""
-        left = SHARE * self._seconds - (time.perf_counter() - self._began)
+        left = SHARE * self._seconds - self._clock.seconds()
         fits = [one for one in ladder if self.expected(one) <= left]
         return fits[-1] if fits else ladder[0]
 
@@ -212,9 +211,9 @@ class _Trial:
         with open_job(record, options, feed, epochs * len(prepared)) as job:
             rows = job.add([one.setting for one in prepared], prepared, plan)
             for until in (1, epochs):
-                start = time.perf_counter()
+                start = self._clock.seconds()
                 train_up_to(job, job.lanes(rows), until, goes_on=until < epochs)
-                times.append(time.perf_counter() - start)
+                times.append(self._clock.seconds() - start)
         each = times[1] / (epochs - 1)
         training, compiling = each / plan.seconds, (times[0] - each) / first.compile_seconds
         # a program that this process or JAX's cache has compiled says nothing of others

@@ -1,6 +1,5 @@
 """`search`: looks for the best setting of a space by one of several methods."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from jaxnn.engine.team import Team, plan_of_first
 from jaxnn.formats.layout import whole_record
 from jaxnn.functional.types import Model, ModelFn
 from jaxnn.methods.arena import Arena
+from jaxnn.methods.budgets import Clock
 from jaxnn.methods.table import METHODS, Method
 from jaxnn.methods.timing import started
 from jaxnn.planning.plans import functions_of
@@ -162,11 +162,11 @@ def search(
     ([(1, 9), (3, 3), (9, 1)], 1)
     """
     check_fork("search")
-    hosts, began = all_hosts(), time.perf_counter()
+    hosts, clock = all_hosts(), Clock()
     with hosts.raised_together("the arguments of search"):
         options, how = call.options, _method(call, hosts)
         parts = options.parts(train, valid)
-        call, drawn, work = started(call, how, parts, began)
+        call, drawn, work = started(call, how, parts, clock)
         options = options.ranked(drawn.recipes)
     drawn = drawn._replace(plan=plan_of_first(hosts, drawn.plan, options.model))
     with commits_in(directory, commit_interval, hosts) as commits:
@@ -183,7 +183,7 @@ def search(
         with open_job(study, options, feed, work, commits=commits, identity=own, team=team) as job:
             job.note(hold_out_note(valid, parts))
             job.note(drawn.budget.note)
-            how.run(Arena(job, options, drawn=drawn, begun=begun, began=began))
+            how.run(Arena(job, options, drawn=drawn, begun=begun, clock=clock))
     return study
 
 

@@ -19,6 +19,15 @@ from jaxnn.estimators import SweepSearchCV, search_cv
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
+OF_ALL = set(inspect.signature(BaseSearchCV).parameters)
+
+
+def begin(search, given):
+    """Gives a search those of its arguments that all searches have."""
+    own = {name: value for name, value in given.items() if name in OF_ALL}
+    BaseSearchCV.__init__(search, **own)
+
+
 class GridSearchCV(SweepSearchCV):
     method = "grid"
 
@@ -26,11 +35,7 @@ class GridSearchCV(SweepSearchCV):
         self, estimator, param_grid, *, scoring=None, n_jobs=None, refit=True, cv=None, verbose=0,
         pre_dispatch="2*n_jobs", error_score=np.nan, return_train_score=False,
     ):  # fmt: skip
-        BaseSearchCV.__init__(
-            self, estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
-            pre_dispatch=pre_dispatch, error_score=error_score,
-            return_train_score=return_train_score,
-        )  # fmt: skip
+        begin(self, locals())
         self.param_grid = param_grid
 
     @property
@@ -46,11 +51,7 @@ class RandomizedSearchCV(SweepSearchCV):
         cv=None, verbose=0, pre_dispatch="2*n_jobs", random_state=None, error_score=np.nan,
         return_train_score=False,
     ):  # fmt: skip
-        BaseSearchCV.__init__(
-            self, estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
-            pre_dispatch=pre_dispatch, error_score=error_score,
-            return_train_score=return_train_score,
-        )  # fmt: skip
+        begin(self, locals())
         self.param_distributions, self.n_iter = param_distributions, n_iter
         self.random_state = random_state
 
@@ -70,10 +71,7 @@ class HalvingRandomSearchCV(SweepSearchCV):
         aggressive_elimination=False, cv=5, scoring=None, refit=True, error_score=np.nan,
         return_train_score=True, random_state=None, n_jobs=None, verbose=0,
     ):  # fmt: skip
-        BaseSearchCV.__init__(
-            self, estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
-            error_score=error_score, return_train_score=return_train_score,
-        )  # fmt: skip
+        begin(self, locals())
         self.param_distributions, self.n_candidates = param_distributions, n_candidates
         self.factor, self.resource, self.max_resources = factor, resource, max_resources
         self.min_resources, self.random_state = min_resources, random_state
