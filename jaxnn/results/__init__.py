@@ -4,5 +4,6 @@ Nothing in here trains, saves or shows a network.
 
 Files, in reading order: `trials` (one setting's results), `axes` (of its space, with the results),
 `records` (`Record`, the table of all), `predictions` (its networks, and predictions of all),
-`choosing` (a greedy ensemble of them), `uncertainty` (standard errors and tests).
+`averaging` (of predictions of several networks), `choosing` (a greedy ensemble of them),
+`uncertainty` (standard errors and tests).
 """

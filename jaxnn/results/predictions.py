@@ -75,11 +75,12 @@ def _check_code(chunk: Chunk) -> None:
         )
 
 
-def validation_parts(record: Record, data: Any) -> Sequence[Dataset]:
+def validation_parts(record: Record, data: Any, name: str) -> Sequence[Dataset]:
     """Returns the validation set of each fold.
 
     Args:
       data: the set, or with folds a list of them; None takes those of the record.
+      name: what the caller calls it.
 
     Raises:
       ValueError: they are not here, or not such as the record's.
@@ -93,22 +94,22 @@ def validation_parts(record: Record, data: Any) -> Sequence[Dataset]:
     if data is None:
         if record.held_out is None:
             raise ValueError(
-                "data got None for a study without its validation examples, which files do not "
+                f"{name} got None for a study without its validation examples, which files do not "
                 f"hold; expected {expected}"
             )
         data = record.held_out if record.folds > 1 else record.held_out[0]
     parts = [data] if record.folds == 1 else data
     is_fine = isinstance(parts, Sequence) and all(isinstance(one, Dataset) for one in parts)
     if not is_fine or len(parts) != record.folds:
-        raise ValueError(f"data got {type(data).__name__}; expected {expected}")
+        raise ValueError(f"{name} got {type(data).__name__}; expected {expected}")
     for one in parts:
         if (one.x.shape[1:], one.targets) != (record.input_shape, record.targets):
             raise ValueError(
-                f"data got inputs {list(one.x.shape[1:])} and {one.targets}; expected "
+                f"{name} got inputs {list(one.x.shape[1:])} and {one.targets}; expected "
                 f"{list(record.input_shape)} and {record.targets}, as in the training set"
             )
         if not one.host_weights().any():
-            raise ValueError("data got only examples of weight 0; expected one that counts")
+            raise ValueError(f"{name} got only examples of weight 0; expected one that counts")
     return parts
 
 

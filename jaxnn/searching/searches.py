@@ -191,6 +191,8 @@ def _method(call: Call, hosts: Hosts) -> Method:
     """Returns the method of a call; raises ValueError if it is unknown, or not for a storage."""
     method, storage, directory = (call.arguments[n] for n in ("method", "storage", "directory"))
     one_of("method", method, METHODS)
+    if storage is not None and method != "optuna":
+        raise ValueError(f"storage came with method={method!r}; expected method='optuna'")
     if storage is not None and directory is not None:
         raise ValueError(
             "directory came with a storage, in which Optuna keeps the study; expected one of them"

@@ -152,7 +152,7 @@ class Study(Record):
             _check_unused(method, valid=valid, metric=metric)
         else:
             _check_unused(method, top=top)
-            weights = choose(self, valid, size, initial, metric).by_setting
+            weights = choose(self, valid, size, initial, metric, "valid").by_setting
         rows = best_rows(self, 1 if top is None else top) if weights is None else [*weights]
         if copies := [row for row in rows if self.parent[row] >= 0]:
             warn_caller(

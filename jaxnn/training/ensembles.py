@@ -99,7 +99,10 @@ class Ensemble:
     chosen: Chosen | None = None
 
     def __post_init__(self) -> None:
-        if not self.members:
+        members = self.members
+        if not isinstance(members, list | tuple) or not all(isinstance(o, Fitted) for o in members):
+            raise ValueError(f"Ensemble got {brief(members)}; expected a list of fitted networks")
+        if not members:
             raise ValueError("Ensemble got no members; expected one trained network at least")
         shapes = {(one.input_shape, one.targets) for one in self.members}
         if len(shapes) > 1:

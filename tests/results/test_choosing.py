@@ -277,10 +277,21 @@ def test_bad_input_is_refused():
         study.refit(corners(60), top=3, method="greedy")
     with pytest.raises(ValueError, match="method got 'stacking'"):
         study.refit(corners(60), method="stacking")
-    own = lambda outputs, targets: jaxnn.softmax_cross_entropy(outputs, targets)
+    with pytest.raises(ValueError, match=r"^valid got int; expected a Dataset"):
+        study.refit(corners(60), method="greedy", valid=3)
+
+
+def test_networks_without_probabilities_are_left_out():
+    def own(outputs, targets):
+        return jaxnn.softmax_cross_entropy(outputs, targets)
+
     study = swept(corners(60), [{"loss": own}])
     with pytest.raises(ValueError, match="outputs are no probabilities that could be averaged"):
         study.ensemble(method="greedy")
+    study = swept(corners(60), [{"loss": own}, *SETTINGS[:2]])
+    chosen = study.ensemble(method="greedy").chosen
+    assert chosen.num_candidates == 2
+    assert 0 not in chosen.numbers
 
 
 def test_predictions_that_do_not_fit_are_refused(monkeypatch):

@@ -62,6 +62,12 @@ def test_bad_weights_are_refused(members, weights):
         jaxnn.Ensemble(members, weights)
 
 
+def test_members_that_are_no_networks_are_refused(members):
+    for one in (members[0], "ab", [members[0], 3]):
+        with pytest.raises(ValueError, match="expected a list of fitted networks"):
+            jaxnn.Ensemble(one)
+
+
 def test_an_ensemble_says_what_it_is(members, capsys):
     assert repr(jaxnn.Ensemble(members)) == "<Ensemble of 2 networks with equal weights.>"
     jaxnn.Ensemble(members, [3, 1], CHOSEN).summary()
