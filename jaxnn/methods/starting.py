@@ -1,5 +1,7 @@
 """What a search draws before it begins, and the plan for it."""
 
+from collections.abc import Sequence
+
 from jaxnn.data.datasets import Dataset
 from jaxnn.engine.options import Call
 from jaxnn.methods.arena import Drawn
@@ -8,10 +10,30 @@ from jaxnn.methods.drawing import Source
 from jaxnn.methods.table import Method
 from jaxnn.settings.alternatives import with_fixed
 from jaxnn.settings.sampling import Settings, checked_space
+from jaxnn.settings.spaces import default_setting, default_space
 from jaxnn.training.recipes import recipes
 
 PROBES = 256
 """Settings that the plan is made for while the true ones are not known yet."""
+
+
+def with_space(call: Call, train: Dataset) -> Call:
+    """Returns the call with the default space, and its first setting, if it has no space.
+
+    Raises:
+      ValueError: it has no space, but a model of its own.
+    """
+    space, first, limit = (call.arguments[name] for name in ("space", "first", "limit"))
+    if space is not None:
+        return call
+    if call.options.model is not None:
+        raise ValueError(
+            "space got None with a model; expected a dict, name -> domain or value: the default "
+            "space is for networks of jaxnn's own"
+        )
+    if isinstance(first, Sequence) and not first and not limit:
+        first = [default_setting(train)]
+    return call.replaced(space=default_space(train), first=first)
 
 
 def drawn_first(how: Method, call: Call, budget: Budget, train: Dataset) -> tuple[Drawn, Rungs]:

@@ -13,7 +13,7 @@ from jaxnn.engine.jobs import open_job
 from jaxnn.engine.options import Call, Folds
 from jaxnn.methods.arena import Drawn
 from jaxnn.methods.budgets import Budget, Clock, check_seconds
-from jaxnn.methods.starting import drawn_first
+from jaxnn.methods.starting import drawn_first, with_space
 from jaxnn.methods.table import Method
 from jaxnn.results.records import Record
 
@@ -71,7 +71,7 @@ def started(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
     numbers.
 
     Args:
-      call: the call.
+      call: the call; without a space it gets the default one.
       how: its method.
       parts: the data of each fold.
       clock: the seconds since the call began.
@@ -80,6 +80,7 @@ def started(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
       ValueError: bad arguments, no budget in seconds and no number of epochs, or not one program
         can be compiled within it.
     """
+    call = with_space(call, parts[0][0])
     given = call.arguments
     is_open = given["num_settings"] is None or given["max_epochs"] is None
     if given["seconds"] is None and given["max_epochs"] is None:

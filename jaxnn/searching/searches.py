@@ -31,7 +31,7 @@ from jaxnn.with_optuna.urls import shown
 @entry
 def search(
     call: Call,
-    space: Space,
+    space: Space | None,
     train: Dataset,
     valid: Dataset | float | None = None,
     *,
@@ -91,7 +91,9 @@ def search(
     job of several processes, see `connect`, all processes make the call together.
 
     Args:
-      space: name -> domain or fixed value, or a list of such spaces, as for `sample`.
+      space: name -> domain or fixed value, or a list of such spaces, as for `sample`. None is
+        `default_space(train)`, of which `default_setting(train)` is trained among the first unless
+        there are `first` ones or a `limit`.
       train, valid: as for `sweep`; with folds, valid is None.
       method: see the table.
       num_settings: the number of settings, by default 64; in a storage, over all processes and

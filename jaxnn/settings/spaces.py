@@ -7,6 +7,7 @@ has at most all training examples: with few, `lcbench() | {"batch_size": logrand
 
 from typing import Any
 
+from jaxnn.data.datasets import Dataset
 from jaxnn.settings.distributions import (
     choice,
     lograndint,
@@ -20,6 +21,49 @@ from jaxnn.system.checks import whole_number
 
 MOST_DROPOUT = 0.99
 """The end of a range of dropout that a publication ends at 1, where nothing would be left."""
+
+
+def default_space(train: Dataset) -> dict[str, Any]:
+    """Returns the space that `search(None, ...)` searches, as a plain dict to change at will.
+
+    Args:
+      train: the training set.
+
+    >>> import numpy as np
+    >>> space = default_space(Dataset(np.zeros((100, 3)), np.arange(100) % 2))
+    >>> space["inputs"]
+    'standardised'
+    """
+    return {
+        "inputs": "standardised",
+        "hidden": layers(randint(1, 3), lograndint(16, 256), shape="brick"),
+        "activation": choice(["relu", "silu"]),
+        "learning_rate": loguniform(3e-4, 3e-2),
+        "batch_size": choice([32, 64]),
+        "dropout": uniform(0.0, 0.5),
+        "decay_schedule": "cosine",
+        "optimizer": "adamw",
+        "weight_decay": loguniform(1e-3, 1e0),
+    }
+
+
+def default_setting(train: Dataset) -> dict[str, Any]:
+    """Returns the setting of `default_space` that `search(None, ...)` trains among the first.
+
+    Args:
+      train: the training set.
+    """
+    return {
+        "inputs": "standardised",
+        "hidden": (128, 128),
+        "activation": "silu",
+        "learning_rate": 3e-3,
+        "batch_size": 32,
+        "dropout": 0.2,
+        "decay_schedule": "cosine",
+        "optimizer": "adamw",
+        "weight_decay": 1e-2,
+    }
 
 
 def course_space(tier: int = 1) -> dict[str, Any]:
