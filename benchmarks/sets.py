@@ -18,6 +18,9 @@ import numpy as np
 
 import jaxnn
 
+MOST_FOLDED = 2500
+"""Examples from which on a search holds out a fifth in place of five folds."""
+
 
 class Parts(NamedTuple):
     """A table split into examples to train with and to test with."""
@@ -123,3 +126,8 @@ REALS: dict[str, Load] = {
 def parts(load: Load, seed: int, share: float = 0.2) -> Parts:
     """Holds out a share to test with, stratified for classes."""
     return Parts(*jaxnn.hold_out(load(), share, seed=seed))
+
+
+def validated(data: jaxnn.Dataset) -> dict[str, Any]:
+    """How a search should validate: with few examples by five folds, else by a fifth held out."""
+    return {"folds": 5} if len(data) < MOST_FOLDED else {"valid": 0.2}

@@ -99,6 +99,8 @@ ON_THE_HOST = {
     *(
         "choice",
         "course_space",
+        "default_setting",
+        "default_space",
         "layers",
         "lograndint",
         "loguniform",

@@ -83,9 +83,10 @@ class Best:
     def first(cls, objective: Objective, metric: str, params: Params, state: State) -> "Best":
         """Returns that of a network before its first epoch."""
         # worse than any value, but finite, for JAX's debugging of infinities
-        most = float(jnp.finfo(jnp.result_type(float)).max)
-        ranks = objective.ranked_by(metric)
-        worst = {one.name: jnp.array(math.copysign(most, one.worst)) for one in ranks}
+        dtype = jnp.result_type(float)
+        most, ranks = float(jnp.finfo(dtype).max), objective.ranked_by(metric)
+        # of a strong type, as values are: with another one the second call compiles anew
+        worst = {one.name: jnp.full((), math.copysign(most, one.worst), dtype) for one in ranks}
         return cls(params, state, jnp.full((), -1, jnp.int32), worst)
 
     def updated(

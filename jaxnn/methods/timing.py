@@ -22,9 +22,6 @@ SHARE = 0.9
 
 MOST_MEASURED_EPOCHS = 3000
 
-COMPILING = 1.5
-"""The pace of compiling where it could not be measured."""
-
 MOST_PLANNED = 64
 """The most settings by which a plan is first made: the time of planning grows with their square."""
 
@@ -58,6 +55,9 @@ class Pace(NamedTuple):
     training: float = 1.0
     compiling: float = 1.0
 
+
+GUESSED = Pace(2.0, 2.5)
+"""What is expected of a machine before it is measured, or if it cannot be."""
 
 Start = tuple[Call, Drawn, int]
 """A call with all that it left open, what it draws first, and the epochs of all networks."""
@@ -116,8 +116,12 @@ def _fitting(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
     for _ in range(2):
         # the more is trained, the more programs are worth compiling
         trial.plan(chosen, MOST_PLANNED)
-        trial.measure()
         chosen = trial.largest(ladder)
+    if trial.has_one_structure:
+        # all of it, so that the program that is measured may be the search's
+        trial.plan(chosen)
+    trial.measure()
+    chosen = trial.largest(ladder)
     if trial.expected(ladder[0]) > call.arguments["seconds"]:
         raise ValueError(
             f"seconds got {call.arguments['seconds']:g}; expected more: {ladder[0].num_settings} "
@@ -128,9 +132,9 @@ def _fitting(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
     for _ in range(3):
         # few settings say little of many, whose chunks are full
         trial.plan(chosen)
-        if (larger := trial.largest(ladder)) <= chosen:
+        if (found := trial.largest(ladder)) == chosen:
             break
-        chosen = larger
+        chosen = found
     if call.arguments["max_epochs"] is None:
         most, each = ladder[-1].max_epochs, _epochs(chosen.max_epochs)
         ladder = [_counts(call, chosen.num_settings, one) for one in each if one <= most]
@@ -143,8 +147,8 @@ class _Trial:
 
     def __init__(self, call: Call, how: Method, parts: Folds, clock: Clock):
         self._call, self._how, self._parts, self._clock = call, how, parts, clock
-        self._seconds, self._compiled = float(call.arguments["seconds"]), list[Any]()
-        self._pace: Pace | None = None
+        self._seconds, self._pace = float(call.arguments["seconds"]), GUESSED
+        self._compiled: tuple[Any, int] | None = None
         self._planned: Counts | None = None
 
     def plan(self, counts: Counts, most: int | None = None) -> None:
@@ -171,13 +175,14 @@ class _Trial:
     def compile_seconds(self) -> float:
         """The expected seconds of compiling what is not compiled yet; a core compiles a program."""
         programs = self._drawn.plan.programs
-        each = [one.compile_seconds for one in programs if one.key not in self._compiled]
-        return (self._pace or Pace()).compiling * max(sum(each) / num_cores(), *each, 0.0)
+        new = [one for one in programs if (one.key, one.chunk) != self._compiled]
+        each = [one.compile_seconds for one in new]
+        return self._pace.compiling * max(sum(each) / num_cores(), *each, 0.0)
 
     def expected(self, counts: Counts) -> float:
         """Returns the expected seconds of a search, by those of the planned one."""
         share = self._work(counts) / self._work(self._planned or counts)
-        training = (self._pace or Pace()).training * self._drawn.plan.seconds * share
+        training = self._pace.training * self._drawn.plan.seconds * share
         return training + self.compile_seconds
 
     def largest(self, ladder: Sequence[Counts]) -> Counts:
@@ -186,18 +191,24 @@ class _Trial:
         fits = [one for one in ladder if self.expected(one) <= left]
         return fits[-1] if fits else ladder[0]
 
+    @property
+    def has_one_structure(self) -> bool:
+        """Whether one plain program trains all settings."""
+        programs = {one.program for one in self._drawn.recipes}
+        return len(programs) == len(self._drawn.plan.programs) == 1
+
     def measure(self) -> None:
         """Compiles the program of one setting, and trains a chunk on each core by it.
 
-        It is a structure in the middle of the planned ones, so that it compiles quickly. Where all
-        settings have that structure, it is the search's program.
+        Where all settings have one structure, it is that of the planned search: if the chosen
+        search has chunks of the same size, it compiles nothing. Otherwise it is a structure in the
+        middle of the planned ones, which compiles quickly.
         """
-        if self._pace is not None:
-            return
-        self._pace = Pace()
         drawn, train = self._drawn, self._parts[0][0]
         options = self._call.options.ranked(drawn.recipes)
         options = dataclasses.replace(options, progress=False, on_epoch=None)
+        if self.has_one_structure:
+            options = dataclasses.replace(options, chunk=drawn.plan.programs[0].chunk)
         by_size = sorted(drawn.recipes, key=lambda one: one.program.networks.num_weights)
         middle = by_size[len(by_size) // 2]
         (first,) = options.plan([middle], train, 1).programs
@@ -218,8 +229,9 @@ class _Trial:
         each = times[1] / (epochs - 1)
         training, compiling = each / plan.seconds, (times[0] - each) / first.compile_seconds
         # a program that this process or JAX's cache has compiled says nothing of others
-        self._pace = Pace(training, compiling if compiling > LEAST_COMPILING else COMPILING)
-        self._compiled = [first.key]
+        is_new = compiling > LEAST_COMPILING
+        self._pace = Pace(training, compiling if is_new else GUESSED.compiling)
+        self._compiled = first.key, first.chunk
 
 
 def _ladder(call: Call, num_examples: int) -> list[Counts]:

@@ -31,19 +31,13 @@ def default_space(train: Dataset) -> dict[str, Any]:
 
     >>> import numpy as np
     >>> space = default_space(Dataset(np.zeros((100, 3)), np.arange(100) % 2))
-    >>> space["inputs"]
-    'standardised'
+    >>> space["learning_rate"], space["batch_size"]
+    (jaxnn.loguniform(0.001, 0.1), 12)
     """
-    return {
-        "inputs": "standardised",
-        "hidden": layers(randint(1, 3), lograndint(16, 256), shape="brick"),
-        "activation": choice(["relu", "silu"]),
-        "learning_rate": loguniform(3e-4, 3e-2),
-        "batch_size": choice([32, 64]),
-        "dropout": uniform(0.0, 0.5),
-        "decay_schedule": "cosine",
-        "optimizer": "adamw",
+    return default_setting(train) | {
+        "learning_rate": loguniform(1e-3, 1e-1),
         "weight_decay": loguniform(1e-3, 1e0),
+        "dropout": uniform(0.0, 0.2 if train.is_real else 0.4),
     }
 
 
@@ -53,16 +47,18 @@ def default_setting(train: Dataset) -> dict[str, Any]:
     Args:
       train: the training set.
     """
+    num_examples = len(train)
     return {
         "inputs": "standardised",
         "hidden": (128, 128),
         "activation": "silu",
-        "learning_rate": 3e-3,
-        "batch_size": 32,
-        "dropout": 0.2,
-        "decay_schedule": "cosine",
+        "batch_norm": True,
+        "batch_size": 64 if num_examples >= 3000 else max(1, min(32, num_examples // 8)),
         "optimizer": "adamw",
+        "learning_rate": 5e-3,
         "weight_decay": 1e-2,
+        "dropout": 0.05 if train.is_real else 0.2,
+        "decay_schedule": "cosine",
     }
 
 

@@ -9,6 +9,7 @@ from helpers.searches import TRAIN, VALID, curves_of
 
 import jaxnn
 from jaxnn import loguniform, randint
+from jaxnn.compiled import lanes
 from jaxnn.methods import timing
 from jaxnn.methods.budgets import Clock
 from jaxnn.methods.table import METHODS
@@ -132,6 +133,17 @@ def test_a_measured_machine_trains_something():
     assert len(study.given) == 9
     assert study.ranked.size
     assert any(one.startswith("For 600 seconds: num_settings=9,") for one in study.notes)
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_program_that_is_measured_is_that_of_the_search(keep, monkeypatch):
+    """Where all settings have one structure; the clock stands still, so no time matters."""
+    monkeypatch.setattr(Clock, "seconds", lambda clock: 0.0)
+    space = {"learning_rate": loguniform(1e-3, 1e0), "hidden": (7, 3), "batch_size": 11}
+    before = lanes.train_lanes._cache_size()
+    study = jaxnn.search(space, TRAIN, VALID, seconds=30, num_settings=9, keep=keep, progress=False)
+    assert len(study.rungs) > 2
+    assert lanes.train_lanes._cache_size() == before + 1
 
 
 COUNTS = {"num_settings": 12, "max_epochs": 9, "progress": False}

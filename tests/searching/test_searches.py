@@ -156,6 +156,15 @@ def test_later_rungs_compile_nothing(halved):
     assert lanes.train_lanes._cache_size() - before <= len(fewer.plan.programs)
 
 
+@pytest.mark.parametrize("options", [{"keep": "best"}, {"patience": 3}], ids=str)
+def test_later_rungs_of_networks_that_remember_compile_nothing(options):
+    space = {"learning_rate": jaxnn.loguniform(1e-3, 1e0), "hidden": (6, 2), "batch_size": 13}
+    before = lanes.train_lanes._cache_size()
+    study = search(space, TRAIN, VALID, num_settings=9, max_epochs=9, progress=False, **options)
+    assert len(study.rungs) == 3
+    assert lanes.train_lanes._cache_size() == before + 1
+
+
 def test_dropped_lanes_cost_nothing(monkeypatch):
     executed = []
     train_lanes = chunks.train_lanes

@@ -11,7 +11,7 @@ from helpers.data import corners
 
 import jaxnn
 from jaxnn import sample, spaces
-from jaxnn.settings.alternatives import axes_in
+from jaxnn.settings.alternatives import axes_in, has
 from jaxnn.settings.domains import Choice, Domain, Range
 from jaxnn.settings.hyperparameters import complete
 
@@ -195,3 +195,21 @@ def test_the_course_tunes_in_three_tiers():
             full = complete(setting)
             assert (full["beta1"], full["epsilon"]) == (0.9, 1e-8)
             assert 1e-4 <= full["learning_rate"] <= 1
+
+
+@pytest.mark.parametrize("num_examples", [1, 5, 40, 300, 3000, 5000])
+@pytest.mark.parametrize("is_real", [False, True])
+def test_the_default_setting_is_one_of_the_default_space(num_examples, is_real):
+    y = np.arange(num_examples)
+    data = jaxnn.Dataset(
+        np.ones((num_examples, 2)), y / 7 if is_real else y % 2, None if is_real else 2
+    )
+    space, setting = jaxnn.default_space(data), jaxnn.default_setting(data)
+    assert space.keys() == setting.keys()
+    assert has(space, setting)
+    assert 1 <= complete(setting)["batch_size"] <= num_examples
+    varied = {name for name, one in space.items() if isinstance(one, Domain)}
+    assert varied == {"learning_rate", "weight_decay", "dropout"}
+    # a plain dict of its own
+    space["hidden"] = (3,)
+    assert jaxnn.default_space(data)["hidden"] == setting["hidden"]

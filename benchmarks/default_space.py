@@ -1,0 +1,146 @@
+"""Does each part of `jaxnn.default_space` pay?
+
+    taskset -c 0 python benchmarks/default_space.py             (classes; hours)
+    taskset -c 0 python benchmarks/default_space.py --reals
+    python benchmarks/default_space.py --quick
+
+Searches of equally many seconds, on one core and with compiling, over the default space and over
+each of its variants, in which one part is left out, fixed or added. A fifth of each table of
+`sets.TUNING` is unseen; five folds validate, or of many examples a fifth. Shown is the variant minus
+the default space, in accuracy (points) and log-loss of the unseen examples, or in rmse and mae
+relative to the default space's: means over tables and seeds, with standard errors over the tables,
+of the best network as it was trained and of the greedy ensemble.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import sets
+from measuring import table
+
+import jaxnn
+from jaxnn.settings.domains import Domain
+
+Space = dict[str, Any]
+Variant = Callable[[Space], Space]
+
+
+def having(**changes: Any) -> Variant:
+    return lambda space: space | changes
+
+
+COMMON: dict[str, Variant] = {
+    "default": having(),
+    "no first setting": having(),
+    "no batch norm": having(batch_norm=False),
+    "relu": having(activation="relu"),
+    "no dropout": having(dropout=0.0),
+    "adam, no weight decay": having(optimizer="adam", weight_decay=0.0),
+    "constant learning rate": having(decay_schedule="none"),
+    "hidden drawn": having(
+        hidden=jaxnn.layers(jaxnn.randint(1, 3), jaxnn.lograndint(32, 256), shape="brick")
+    ),
+    "mini-batches of 16, 32, 64": having(batch_size=jaxnn.choice([16, 32, 64])),
+}
+CLASSES = COMMON | {"label smoothing drawn": having(label_smoothing=jaxnn.choice([0.0, 0.1]))}
+REALS = COMMON | {"huber's loss drawn": having(loss=jaxnn.choice(["squared", "huber"]))}
+
+
+def measured(fitted: Any, test: jaxnn.Dataset) -> tuple[float, float]:
+    """Accuracy and log-loss, or rmse and mae."""
+    y = np.asarray(test.original_y)
+    if test.is_real:
+        errors = fitted.predict(test.original) - y
+        return float(np.sqrt(np.square(errors).mean())), float(np.abs(errors).mean())
+    own = fitted.predict_proba(test.original)[np.arange(len(y)), y]
+    return fitted.score(test), float(-np.log(np.maximum(own, 1e-7)).mean())
+
+
+Row = dict[str, Any]
+
+
+def run(name: str, variants: dict[str, Variant], seed: int, seconds: float) -> list[Row]:
+    rest, test = sets.parts({**sets.TUNING, **sets.TUNING_REALS}[name], seed)
+    rows = []
+    for variant, change in variants.items():
+        setting = jaxnn.default_setting(rest)
+        space = change(jaxnn.default_space(rest))
+        # as it is in the variant of the space
+        setting |= {key: one for key, one in space.items() if not isinstance(one, Domain)}
+        setting |= {key: one.value(0.0) for key, one in space.items() if key not in setting}
+        jax.clear_caches()
+        study = jaxnn.search(
+            space, rest, seconds=seconds, first=[] if variant == "no first setting" else [setting],
+            seed=seed, order_seed=seed, progress=False, **sets.validated(rest),
+        )  # fmt: skip
+        for answer, one in (("best", study.fitted()), ("greedy", study.ensemble(method="greedy"))):
+            rows.append(
+                {
+                    "set": name, "seed": seed, "variant": variant, "answer": answer,
+                    "values": measured(one, test), "settings": len(study.given),
+                }
+            )  # fmt: skip
+            print(*rows[-1].values(), flush=True)
+    return rows
+
+
+def shown(rows: list[Row], is_real: bool) -> str:
+    lines = [["variant", "answer", *(["rmse, %", "mae, %"] if is_real else ["points", "log-loss"])]]
+    variants = dict.fromkeys(row["variant"] for row in rows)
+    for answer in ("best", "greedy"):
+        own = [row for row in rows if row["answer"] == answer]
+        base = {
+            (r["set"], r["seed"]): np.array(r["values"]) for r in own if r["variant"] == "default"
+        }
+        for variant in variants:
+            by_set: dict[str, list[np.ndarray]] = {}
+            for row in own:
+                if row["variant"] == variant:
+                    known = base[row["set"], row["seed"]]
+                    less = np.array(row["values"]) - known
+                    less = 100 * less / known if is_real else less * [100, 1]
+                    by_set.setdefault(row["set"], []).append(less)
+            if variant == "default":
+                means = np.mean([*base.values()], axis=0)
+                lines.append([variant, answer, *(f"{one:.4g}" for one in means)])
+                continue
+            each = np.array([np.mean(some, axis=0) for some in by_set.values()])
+            errors = each.std(axis=0, ddof=1) / len(each) ** 0.5 if len(each) > 1 else each[0] * 0
+            cells = [f"{m:+.3f} ± {e:.3f}" for m, e in zip(each.mean(axis=0), errors, strict=True)]
+            lines.append([variant, answer, *cells])
+    return table(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--reals", action="store_true", help="real targets")
+    parser.add_argument("--problems", nargs="+")
+    parser.add_argument("--variants", nargs="+")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--out", type=Path, help="a file of JSON lines, to which runs are added")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    variants = REALS if given.reals else CLASSES
+    problems = given.problems or [*(sets.TUNING_REALS if given.reals else sets.TUNING)]
+    if given.quick:
+        problems, given.seconds, given.variants = problems[:1], 8, ["default", "no dropout"]
+    variants = {name: variants[name] for name in given.variants or variants}
+    rows: list[Row] = []
+    for seed in given.seeds:
+        for name in problems:
+            new = run(name, variants, seed, given.seconds)
+            rows += new
+            if given.out is not None:
+                with given.out.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in new)
+    print(shown(rows, given.reals))
+
+
+if __name__ == "__main__":
+    main()
