@@ -384,6 +384,8 @@ def test_ctrl_c_leaves_the_rungs_that_were_reached(monkeypatch):
     assert len(study.rungs) >= 1
     assert {trial.state for trial in study.trials} <= {"PRUNED", "RUNNING"}
     study.summary()
+    # what was trained until then, to the last rung, is there to predict
+    assert study.ensemble(method="greedy").chosen.num_candidates == len(study.given)
 
 
 def best_of_pairs(arena):
