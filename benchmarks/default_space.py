@@ -10,6 +10,27 @@ each of its variants, in which one part is left out, fixed or added. A fifth of 
 the default space, in accuracy (points) and log-loss of the unseen examples, or in rmse and mae
 relative to the default space's: means over tables and seeds, with standard errors over the tables,
 of the best network as it was trained and of the greedy ensemble.
+
+Twelve tables of classes, one seed, 20 seconds on a core of an AMD EPYC, JAX 0.10.2, 28 November 2026:
+
+| variant | best, points | log-loss | greedy, points | log-loss |
+| --- | --- | --- | --- | --- |
+| the default space itself | 0.8654 | 0.3634 | 0.8731 | 0.2682 |
+| no first setting | -0.01 ± 0.32 | +0.011 ± 0.008 | +0.24 ± 0.17 | -0.001 ± 0.001 |
+| no dropout | -0.06 ± 0.58 | +0.045 ± 0.069 | +0.19 ± 0.27 | +0.001 ± 0.002 |
+| constant learning rate | -0.71 ± 0.21 | +0.079 ± 0.059 | +0.18 ± 0.21 | +0.005 ± 0.002 |
+| batch norm | -0.19 ± 0.66 | -0.031 ± 0.045 | +0.01 ± 0.32 | -0.002 ± 0.003 |
+| silu | +0.11 ± 0.35 | -0.031 ± 0.034 | +0.36 ± 0.31 | -0.002 ± 0.003 |
+| weight decay drawn | +0.03 ± 0.24 | -0.038 ± 0.019 | +0.34 ± 0.23 | -0.001 ± 0.002 |
+| learning rate 1e-3 to 1e-1 | -0.07 ± 0.15 | +0.021 ± 0.015 | +0.30 ± 0.28 | +0.002 ± 0.003 |
+| three layers of 128 | -0.42 ± 0.37 | +0.084 ± 0.085 | +0.50 ± 0.22 | -0.002 ± 0.002 |
+| two layers of 256 | -0.42 ± 0.39 | +0.001 ± 0.048 | +0.07 ± 0.22 | -0.001 ± 0.002 |
+
+Of these only the cosine schedule is worth more than two errors to the best network; what is no gain
+and costs time is left out. Around a larger space (batch norm, SiLU, AdamW), a structure that is
+drawn cost the ensemble 2.4 ± 1.2 points, since in 20 seconds all lanes are padded to the largest
+network and 4 to 16 settings fit in place of 100; mini-batches that are drawn cost 0.5 ± 0.3, and
+label smoothing that is drawn 0.5 ± 0.4.
 """
 
 import argparse
@@ -37,11 +58,14 @@ def having(**changes: Any) -> Variant:
 COMMON: dict[str, Variant] = {
     "default": having(),
     "no first setting": having(),
-    "no batch norm": having(batch_norm=False),
-    "relu": having(activation="relu"),
     "no dropout": having(dropout=0.0),
-    "adam, no weight decay": having(optimizer="adam", weight_decay=0.0),
     "constant learning rate": having(decay_schedule="none"),
+    "batch norm": having(batch_norm=True),
+    "silu": having(activation="silu"),
+    "weight decay drawn": having(optimizer="adamw", weight_decay=jaxnn.loguniform(1e-3, 1e0)),
+    "learning rate 1e-3 to 1e-1": having(learning_rate=jaxnn.loguniform(1e-3, 1e-1)),
+    "three layers of 128": having(hidden=(128, 128, 128)),
+    "two layers of 256": having(hidden=(256, 256)),
     "hidden drawn": having(
         hidden=jaxnn.layers(jaxnn.randint(1, 3), jaxnn.lograndint(32, 256), shape="brick")
     ),

@@ -3,7 +3,7 @@
 Programs, plans and search methods do not belong here. Files, in reading order: `hyperparameters`
 (the table), `domains` (ranges and choices), `distributions` (the functions that make them),
 `layers` (how many hidden layers, and how many units each), `alternatives` (one of several spaces),
-`sampling` (`sample`), `spaces` (the course's space, and published ones).
+`sampling` (`sample`), `spaces` (the default space, the course's, and published ones).
 
 ## Traced or structure
 

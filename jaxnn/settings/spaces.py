@@ -1,4 +1,4 @@
-"""Spaces by name, as plain dicts to change at will: the course's, and those of public benchmarks.
+"""Spaces by name, as plain dicts to change at will: the default, the course's, and published ones.
 
 Each is a function that returns name -> domain, or a plain value that is fixed. What a publication
 searches and settings cannot say is in its docstring, and so is how to convert numbers. A mini-batch
@@ -26,17 +26,20 @@ MOST_DROPOUT = 0.99
 def default_space(train: Dataset) -> dict[str, Any]:
     """Returns the space that `search(None, ...)` searches, as a plain dict to change at will.
 
+    It draws the learning rate and dropout of one structure, an MLP 128-128 with Adam and a cosine
+    schedule. Each part was measured on tables of 350 to 7,400 examples, in
+    `benchmarks/default_space.py`.
+
     Args:
       train: the training set.
 
     >>> import numpy as np
     >>> space = default_space(Dataset(np.zeros((100, 3)), np.arange(100) % 2))
     >>> space["learning_rate"], space["batch_size"]
-    (jaxnn.loguniform(0.001, 0.1), 12)
+    (jaxnn.loguniform(0.0005, 0.05), 12)
     """
     return default_setting(train) | {
-        "learning_rate": loguniform(1e-3, 1e-1),
-        "weight_decay": loguniform(1e-3, 1e0),
+        "learning_rate": loguniform(5e-4, 5e-2),
         "dropout": uniform(0.0, 0.2 if train.is_real else 0.4),
     }
 
@@ -45,18 +48,16 @@ def default_setting(train: Dataset) -> dict[str, Any]:
     """Returns the setting of `default_space` that `search(None, ...)` trains among the first.
 
     Args:
-      train: the training set.
+      train: the training set, by whose size mini-batches are chosen.
     """
     num_examples = len(train)
     return {
         "inputs": "standardised",
         "hidden": (128, 128),
-        "activation": "silu",
-        "batch_norm": True,
+        "activation": "relu",
         "batch_size": 64 if num_examples >= 3000 else max(1, min(32, num_examples // 8)),
-        "optimizer": "adamw",
-        "learning_rate": 5e-3,
-        "weight_decay": 1e-2,
+        "optimizer": "adam",
+        "learning_rate": 3e-3,
         "dropout": 0.05 if train.is_real else 0.2,
         "decay_schedule": "cosine",
     }

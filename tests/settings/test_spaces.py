@@ -209,7 +209,7 @@ def test_the_default_setting_is_one_of_the_default_space(num_examples, is_real):
     assert has(space, setting)
     assert 1 <= complete(setting)["batch_size"] <= num_examples
     varied = {name for name, one in space.items() if isinstance(one, Domain)}
-    assert varied == {"learning_rate", "weight_decay", "dropout"}
+    assert varied == {"learning_rate", "dropout"}
     # a plain dict of its own
     space["hidden"] = (3,)
     assert jaxnn.default_space(data)["hidden"] == setting["hidden"]
