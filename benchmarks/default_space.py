@@ -6,12 +6,13 @@
 
 Searches of equally many seconds, on one core and with compiling, over the default space and over
 each of its variants, in which one part is left out, fixed or added. A fifth of each table of
-`sets.TUNING` is unseen; five folds validate, or of many examples a fifth. Shown is the variant minus
-the default space, in accuracy (points) and log-loss of the unseen examples, or in rmse and mae
-relative to the default space's: means over tables and seeds, with standard errors over the tables,
-of the best network as it was trained and of the greedy ensemble.
+`sets.TUNING` is unseen; five folds validate, or of many examples a fifth. Shown is the variant
+minus the default space, in accuracy (points) and log-loss of the unseen examples, or in rmse and
+mae relative to the default space's: means over tables and seeds, with standard errors over the
+tables, of the best network as it was trained and of the greedy ensemble.
 
-Twelve tables of classes, one seed, 20 seconds on a core of an AMD EPYC, JAX 0.10.2, 28 November 2026:
+Twelve tables of classes, one seed, 20 seconds on a core of an AMD EPYC, JAX 0.10.2, 28 November
+2026:
 
 | variant | best, points | log-loss | greedy, points | log-loss |
 | --- | --- | --- | --- | --- |
