@@ -67,7 +67,7 @@ def started(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
     """Returns the start of a search, with the numbers of settings and epochs that were left open.
 
     With a budget in seconds they are the largest of a ladder that is expected to fit, by a plan and
-    by what compiling and training a first, small program took. A directory that was begun keeps its
+    by what compiling and training a first program took. A directory that was begun keeps its
     numbers.
 
     Args:
@@ -135,6 +135,7 @@ def _fitting(call: Call, how: Method, parts: Folds, clock: Clock) -> Start:
         if (found := trial.largest(ladder)) == chosen:
             break
         chosen = found
+    trial.plan(chosen)
     if call.arguments["max_epochs"] is None:
         most, each = ladder[-1].max_epochs, _epochs(chosen.max_epochs)
         ladder = [_counts(call, chosen.num_settings, one) for one in each if one <= most]
@@ -148,7 +149,7 @@ class _Trial:
     def __init__(self, call: Call, how: Method, parts: Folds, clock: Clock):
         self._call, self._how, self._parts, self._clock = call, how, parts, clock
         self._seconds, self._pace = float(call.arguments["seconds"]), GUESSED
-        self._compiled: tuple[Any, int] | None = None
+        self._compiled: Any = None
         self._planned: Counts | None = None
 
     def plan(self, counts: Counts, most: int | None = None) -> None:
@@ -175,8 +176,7 @@ class _Trial:
     def compile_seconds(self) -> float:
         """The expected seconds of compiling what is not compiled yet; a core compiles a program."""
         programs = self._drawn.plan.programs
-        new = [one for one in programs if (one.key, one.chunk) != self._compiled]
-        each = [one.compile_seconds for one in new]
+        each = [one.compile_seconds for one in programs if one.key != self._compiled]
         return self._pace.compiling * max(sum(each) / num_cores(), *each, 0.0)
 
     def expected(self, counts: Counts) -> float:
@@ -193,7 +193,7 @@ class _Trial:
 
     @property
     def has_one_structure(self) -> bool:
-        """Whether one plain program trains all settings."""
+        """Whether all settings have the structure of the one program that trains them."""
         programs = {one.program for one in self._drawn.recipes}
         return len(programs) == len(self._drawn.plan.programs) == 1
 
@@ -206,20 +206,24 @@ class _Trial:
         """
         drawn, train = self._drawn, self._parts[0][0]
         options = self._call.options.ranked(drawn.recipes)
-        options = dataclasses.replace(options, progress=False, on_epoch=None)
+        # one fold is enough, since folds train the same programs
+        options = dataclasses.replace(
+            options, folds=1, select="mean", progress=False, on_epoch=None
+        )
         if self.has_one_structure:
             options = dataclasses.replace(options, chunk=drawn.plan.programs[0].chunk)
         by_size = sorted(drawn.recipes, key=lambda one: one.program.networks.num_weights)
         middle = by_size[len(by_size) // 2]
         (first,) = options.plan([middle], train, 1).programs
-        prepared = [middle] * math.ceil(num_cores() * first.chunk / options.seeds / options.folds)
+        prepared = [middle] * math.ceil(num_cores() * first.chunk / options.seeds)
         plan = options.plan(prepared, train, 1)
         if plan.seconds > MOST_MEASURED * self._seconds:
             return
         # long enough that a call's own cost is small
         epochs = min(1 + math.ceil(0.3 / plan.seconds), MOST_MEASURED_EPOCHS)
-        record = empty_record(Record, options, self._parts, plan, epochs=epochs)
-        feed, times = Feed(record=record, folds=self._parts, row_space=options.row_space), []
+        parts, times = self._parts[:1], []
+        record = empty_record(Record, options, parts, plan, epochs=epochs)
+        feed = Feed(record=record, folds=parts, row_space=options.row_space)
         with open_job(record, options, feed, epochs * len(prepared)) as job:
             rows = job.add([one.setting for one in prepared], prepared, plan)
             for until in (1, epochs):
@@ -231,7 +235,7 @@ class _Trial:
         # a program that this process or JAX's cache has compiled says nothing of others
         is_new = compiling > LEAST_COMPILING
         self._pace = Pace(training, compiling if is_new else GUESSED.compiling)
-        self._compiled = first.key, first.chunk
+        self._compiled = first.key
 
 
 def _ladder(call: Call, num_examples: int) -> list[Counts]:

@@ -39,8 +39,7 @@ def of_probabilities(record: Record, parts: Parts, metric: str, weights: np.ndar
     """Returns the measure of classes and labels, whose probabilities are averaged.
 
     The cost is -log of the mean probability of the true class; of K labels it is the sum over
-    them. For the cost, and for two classes, no other class is held. Nothing is averaged of outputs
-    that are no probabilities.
+    them. For the cost, and for two classes, no other class is held.
     """
     targets = record.targets
     objectives = {one["loss"]: targets.objective(one["loss"]) for one in record.settings}
@@ -58,8 +57,6 @@ def of_probabilities(record: Record, parts: Parts, metric: str, weights: np.ndar
 
     def held(setting: Mapping[str, Any], fold: int, outputs: np.ndarray) -> np.ndarray:
         objective, true = objectives[setting["loss"]], ys[fold].reshape(len(outputs), -1)
-        if not objective.has_probabilities:
-            return np.full((len(outputs), 1), np.nan)
         if targets.is_real or outputs.shape[1] == 1:
             # 1 - p would lose the digits of a small probability
             logits = np.where(true > 0, outputs, -outputs)

@@ -17,6 +17,7 @@ from jaxnn.results.predictions import check_held_out, outputs, validation_parts
 from jaxnn.results.records import Record
 from jaxnn.results.trials import Lane
 from jaxnn.system.checks import check_fits, either, whole_number
+from jaxnn.system.terminal import warn_caller
 from jaxnn.training.ensembles import Chosen
 
 MOST_NUMBERS = 2**18
@@ -29,7 +30,8 @@ def choose(
     """Chooses networks of a record greedily, see `Study.ensemble`.
 
     Args:
-      data, name: the validation examples, for each fold; None takes those of the record.
+      data: the validation examples, for each fold; None takes those of the record.
+      name: what errors call them.
       size: the most networks, counted as often as they were chosen.
       initial: the number of best networks that begin.
       metric: what is optimised; None is the cost of the averaged predictions.
@@ -88,9 +90,7 @@ def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[L
     With folds the prediction for an example is that of the network that did not train on it.
     Networks whose predictions are not finite are left out.
     """
-    shape = len(record.settings), record.folds, -1
-    is_here = (record.places[..., 0] >= 0) & (record.diverged < 0)
-    lanes = [(int(row), int(k)) for row, k in np.argwhere(is_here.reshape(shape).all(axis=1))]
+    lanes = _candidates(record)
     starts, dtype = np.cumsum([0, *map(len, parts)]), parts[0].x.dtype
     held = len(lanes), int(starts[-1]), measure.width
     check_fits(
@@ -120,6 +120,24 @@ def _predictions(record: Record, parts: Parts, measure: Measure) -> tuple[list[L
         lanes = [lanes[one] for one in np.flatnonzero(is_finite)]
         predictions = predictions[is_finite]
     return lanes, predictions
+
+
+def _candidates(record: Record) -> list[Lane]:
+    """Returns the networks, (setting, repetition), that are here and can be averaged."""
+    shape = len(record.settings), record.folds, -1
+    is_here = (record.places[..., 0] >= 0) & (record.diverged < 0)
+    lanes = [(int(row), int(k)) for row, k in np.argwhere(is_here.reshape(shape).all(axis=1))]
+    if record.objective.point is not None:
+        return lanes
+    losses = [one["loss"] for one in record.settings]
+    suits = {loss: record.targets.objective(loss).has_probabilities for loss in losses}
+    fine = [lane for lane in lanes if suits[losses[lane[0]]]]
+    if len(fine) < len(lanes):
+        warn_caller(
+            f"the greedy choice leaves out {len(lanes) - len(fine)} of {len(lanes)} networks: the "
+            "outputs of their loss are no probabilities that could be averaged"
+        )
+    return fine
 
 
 class Adding(NamedTuple):

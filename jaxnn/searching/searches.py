@@ -92,8 +92,8 @@ def search(
 
     Args:
       space: name -> domain or fixed value, or a list of such spaces, as for `sample`. None is
-        `default_space(train)`, of which `default_setting(train)` is trained among the first unless
-        there are `first` ones or a `limit`.
+        `default_space` of the part that trains, whose `default_setting` is trained among the first
+        unless there are `first` ones or a `limit`.
       train, valid: as for `sweep`; with folds, valid is None.
       method: see the table.
       num_settings: the number of settings, by default 64; in a storage, over all processes and

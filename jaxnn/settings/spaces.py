@@ -27,11 +27,11 @@ def default_space(train: Dataset) -> dict[str, Any]:
     """Returns the space that `search(None, ...)` searches, as a plain dict to change at will.
 
     It draws the learning rate and dropout of one structure, an MLP 128-128 with Adam and a cosine
-    schedule. Each part was measured on tables of 350 to 7,400 examples, in
-    `benchmarks/default_space.py`.
+    schedule. `benchmarks/default_space.py` compares it with others, on tables of 350 to 7,400
+    examples.
 
     Args:
-      train: the training set.
+      train: the part that trains, by whose size mini-batches are chosen.
 
     >>> import numpy as np
     >>> space = default_space(Dataset(np.zeros((100, 3)), np.arange(100) % 2))
@@ -48,7 +48,7 @@ def default_setting(train: Dataset) -> dict[str, Any]:
     """Returns the setting of `default_space` that `search(None, ...)` trains among the first.
 
     Args:
-      train: the training set, by whose size mini-batches are chosen.
+      train: the part that trains.
     """
     num_examples = len(train)
     return {

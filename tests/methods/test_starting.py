@@ -1,23 +1,29 @@
 """A search without a space: the default one, with its setting among the first."""
 
 import numpy as np
+import optuna
 import pytest
 from helpers.data import corners, curved
 from helpers.searches import TRAIN, VALID, curves_of
 
 import jaxnn
+from jaxnn.methods import timing
+from jaxnn.methods.table import METHODS
 from jaxnn.searching.resuming import resume
 from jaxnn.settings.sampling import checked_space
 
 OPTIONS = {"num_settings": 5, "max_epochs": 2, "progress": False}
 
 
-@pytest.mark.parametrize("method", ["halving", "random", "population", "optuna"])
+@pytest.mark.parametrize(
+    "method",
+    [one if one == "halving" else pytest.param(one, marks=pytest.mark.slow) for one in METHODS],
+)
 def test_it_is_a_search_of_the_default_space(method):
     found = jaxnn.search(None, TRAIN, VALID, method=method, **OPTIONS)
     space, setting = jaxnn.default_space(TRAIN), jaxnn.default_setting(TRAIN)
     known = jaxnn.search(space, TRAIN, VALID, method=method, first=[setting], **OPTIONS)
-    assert found.given[0] == setting
+    assert setting in found.given
     assert found.given == known.given
     assert found.space == checked_space(space)
     np.testing.assert_array_equal(curves_of(found), curves_of(known))
@@ -30,6 +36,27 @@ def test_the_space_is_that_of_the_training_part():
     study = jaxnn.search(None, data, 0.75, num_settings=4, max_epochs=1, progress=False)
     assert study.space == checked_space(jaxnn.default_space(part))
     assert study.space != checked_space(jaxnn.default_space(data))
+
+
+def test_folds_and_seconds_and_patience(monkeypatch):
+    monkeypatch.setattr(timing._Trial, "measure", lambda trial: None)
+    options = {"folds": 2, "seconds": 9, "num_settings": 4, "patience": 3}
+    study = jaxnn.search(None, TRAIN, progress=False, **options)
+    default = jaxnn.default_setting(TRAIN[: len(TRAIN) // 2])
+    assert study.given[0] == default | {"patience": 3, "monitor": "valid_accuracy"}
+    assert study.ensemble(method="greedy").chosen.num_candidates == 4
+
+
+def test_a_storage_is_continued_without_a_space():
+    storage = optuna.storages.InMemoryStorage()
+    for count in (3, 5):
+        jaxnn.search(
+            None, TRAIN, VALID, method="optuna", storage=storage, name="default",
+            num_settings=count, max_epochs=2, progress=False,
+        )  # fmt: skip
+    trials = optuna.load_study(study_name="default", storage=storage).trials
+    rate = jaxnn.default_setting(TRAIN)["learning_rate"]
+    assert [one.params["learning_rate"] == rate for one in trials] == [True] + 4 * [False]
 
 
 def test_settings_and_limits_of_the_caller_come_before_the_default_setting():

@@ -135,15 +135,47 @@ def test_a_measured_machine_trains_something():
     assert any(one.startswith("For 600 seconds: num_settings=9,") for one in study.notes)
 
 
-@pytest.mark.parametrize("keep", ["last", "best"])
-def test_the_program_that_is_measured_is_that_of_the_search(keep, monkeypatch):
-    """Where all settings have one structure; the clock stands still, so no time matters."""
+@pytest.fixture
+def measured(monkeypatch):
+    """Compiles and trains to measure, on a clock that stands still; a known pace is found."""
+    measure = timing._Trial.measure
+
+    def found(trial):
+        measure(trial)
+        trial._pace = Pace(1000.0, 1.0)
+
+    monkeypatch.setattr(timing._Trial, "measure", found)
     monkeypatch.setattr(Clock, "seconds", lambda clock: 0.0)
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"valid": VALID},
+        {"valid": VALID, "keep": "best"},
+        {"folds": 2, "select": "lower_bound"},
+        {"valid": VALID, "seeds": 2, "chunk": 3},
+    ],
+    ids=["plain", "keep", "folds", "seeds"],
+)
+def test_the_program_that_is_measured_is_that_of_the_search(options):
+    """Where all settings have one structure: of two sizes of chunks at most."""
     space = {"learning_rate": loguniform(1e-3, 1e0), "hidden": (7, 3), "batch_size": 11}
     before = lanes.train_lanes._cache_size()
-    study = jaxnn.search(space, TRAIN, VALID, seconds=30, num_settings=9, keep=keep, progress=False)
+    study = jaxnn.search(space, TRAIN, seconds=30, progress=False, **options)
     assert len(study.rungs) > 2
-    assert lanes.train_lanes._cache_size() == before + 1
+    most = 1 if options.get("chunk") else 2
+    assert lanes.train_lanes._cache_size() - before <= most
+
+
+def test_a_machine_that_cannot_be_measured_is_guessed(monkeypatch):
+    """An epoch of a chunk would take too long; then nothing is compiled before the search."""
+    monkeypatch.setattr(timing, "MOST_MEASURED", 0.0)
+    monkeypatch.setattr(Clock, "seconds", lambda clock: 0.0)
+    monkeypatch.setattr(timing, "open_job", None)
+    study = jaxnn.search(SPACE, TRAIN, VALID, seconds=9, num_settings=9, progress=False)
+    assert len(study.given) == 9
 
 
 COUNTS = {"num_settings": 12, "max_epochs": 9, "progress": False}

@@ -1,6 +1,5 @@
 """The page of a study: what it holds, and that it works in a browser."""
 
-import base64
 import dataclasses
 import html
 import json
@@ -10,6 +9,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from helpers.plotly import decoded
 from helpers.studies import SPACE, make_study
 
 import jaxnn
@@ -100,13 +100,6 @@ def test_parallel_coordinates_show_what_was_dropped(tmp_path):
     domain = study.domain("learning_rate")
     places = [domain.position(one["learning_rate"]) for one in study.settings[:9]]
     assert decoded(shown["learning_rate"]["values"]) == pytest.approx(places)
-
-
-def decoded(values):
-    """Plotly packs long lists."""
-    if isinstance(values, dict):
-        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).tolist()
-    return values
 
 
 def test_a_study_without_a_value_has_a_page(tmp_path):

@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from helpers.plotly import decoded
 from helpers.studies import make_study
-from test_reports import decoded
 
 import jaxnn
 from jaxnn import choice, layers, lograndint, loguniform, randint, sample
