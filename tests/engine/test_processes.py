@@ -103,7 +103,7 @@ def child(task, out):
             {"model": None if process == 1 else jaxnn.mlp(4, (), 3)},
         ):
             refused(jaxnn.sweep, [{}], corners(), 0.25, **{"epochs": 3, **wrong})
-        refused(halving, storage="sqlite://")
+        refused(halving, method="optuna", storage="sqlite://")
         for error in (MemoryError(), ZeroDivisionError("by zero")):
 
             def fail(*arguments, error=error):
