@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import sets
-from measuring import table
+from measuring import log_loss, table
 from rivals import Answer, Side, Task, optuna, realmlp, scikit_learn
 
 import jaxnn
@@ -76,9 +76,8 @@ def measured(answer: Answer, y: np.ndarray) -> tuple[float, float] | tuple[None,
     found = answer.probabilities
     if found is None or answer.seconds > LATE * answer.budget:
         return None, None
-    own = found[np.arange(len(y)), y]
-    loss = float(-np.log(np.maximum(own, 1e-7)).mean())
-    return round(float((found.argmax(axis=1) == y).mean()), 5), round(loss, 5)
+    accuracy = float((found.argmax(axis=1) == y).mean())
+    return round(accuracy, 5), round(log_loss(found, y), 5)
 
 
 Row = dict[str, Any]

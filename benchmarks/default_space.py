@@ -44,7 +44,7 @@ from typing import Any
 import jax
 import numpy as np
 import sets
-from measuring import table
+from measuring import log_loss, table
 
 import jaxnn
 from jaxnn.settings.domains import Domain
@@ -83,8 +83,7 @@ def measured(fitted: Any, test: jaxnn.Dataset) -> tuple[float, float]:
     if test.is_real:
         errors = fitted.predict(test.original) - y
         return float(np.sqrt(np.square(errors).mean())), float(np.abs(errors).mean())
-    own = fitted.predict_proba(test.original)[np.arange(len(y)), y]
-    return fitted.score(test), float(-np.log(np.maximum(own, 1e-7)).mean())
+    return fitted.score(test), log_loss(fitted.predict_proba(test.original), y)
 
 
 Row = dict[str, Any]
@@ -140,7 +139,9 @@ def shown(rows: list[Row], is_real: bool) -> str:
                 lines.append([variant, answer, *(f"{one:.4g}" for one in means)])
                 continue
             each = np.array([np.mean(some, axis=0) for some in by_set.values()])
-            errors = each.std(axis=0, ddof=1) / len(each) ** 0.5 if len(each) > 1 else each[0] * 0
+            errors = (
+                each.std(axis=0, ddof=1) / len(each) ** 0.5 if len(each) > 1 else np.full(2, np.nan)
+            )
             cells = [f"{m:+.3f} ± {e:.3f}" for m, e in zip(each.mean(axis=0), errors, strict=True)]
             lines.append([variant, answer, *cells])
     return table(lines)

@@ -37,7 +37,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from measuring import table
+from measuring import log_loss, table
 from sklearn import datasets
 
 import jaxnn
@@ -86,13 +86,6 @@ def counts_of(method: str) -> dict[str, Any]:
     return {**COUNTS, "num_settings": best}
 
 
-def cost(fitted: jaxnn.Fitted, data: jaxnn.Dataset) -> float:
-    """The mean of -log of the true classes' probabilities."""
-    probabilities = fitted.predict_proba(data.original)
-    own = probabilities[np.arange(len(data)), np.asarray(data.y)]
-    return float(-np.log(np.maximum(own, 1e-12)).mean())
-
-
 def mean_and_error(values: np.ndarray) -> str:
     return f"{values.mean():+.4f} ± {values.std(ddof=1) / len(values) ** 0.5:.4f}"
 
@@ -107,7 +100,9 @@ def compared(name: str, methods: list[str], seeds: int, counts: dict[str, dict[s
                 SPACE, rest, 0.25, method=method, seed=seed, progress=False, **counts[method]
             )
             fitted = study.fitted()
-            found[place, seed] = fitted.score(unseen), cost(fitted, unseen)
+            probabilities = fitted.predict_proba(unseen.original)
+            loss = log_loss(probabilities, np.asarray(unseen.y), 1e-12)
+            found[place, seed] = fitted.score(unseen), loss
     rows = [["", "settings", "accuracy", "minus halving", "cost", "minus halving"]]
     for method, values in zip(methods, found, strict=True):
         accuracy, costs = values.T

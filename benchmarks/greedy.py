@@ -48,7 +48,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from measuring import table
+from measuring import log_loss, table
 
 import jaxnn
 
@@ -102,8 +102,8 @@ def sides(sizes: list[int]) -> dict[str, Callable[[jaxnn.Study], Any]]:
 
 def measured(predictor: Any, test: jaxnn.Dataset) -> tuple[float, float]:
     """Accuracy and log-loss."""
-    found = predictor.predict_proba(test.original)[np.arange(len(test)), test.original_y]
-    return predictor.score(test), float(-np.log(np.maximum(found, 1e-12)).mean())
+    found = predictor.predict_proba(test.original)
+    return predictor.score(test), log_loss(found, np.asarray(test.original_y), 1e-12)
 
 
 def difference(values: np.ndarray) -> str:

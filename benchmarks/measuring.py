@@ -90,6 +90,12 @@ def results_folder(out: Path | None, is_quick: bool) -> Path:
     return folder
 
 
+def log_loss(probabilities: np.ndarray, y: np.ndarray, least: float = 1e-7) -> float:
+    """The mean of -log of the true classes' probabilities, which count as `least` at least."""
+    own = probabilities[np.arange(len(y)), y]
+    return float(-np.log(np.maximum(own, least)).mean())
+
+
 def spread(values: Sequence[float] | np.ndarray, digits: int = 0) -> str:
     """Such as "846 (790 to 1,021)": the median, the least and the most."""
     middle, least, most = (f"{f(values):,.{digits}f}" for f in (np.median, np.min, np.max))

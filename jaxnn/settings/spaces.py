@@ -49,6 +49,11 @@ def default_setting(train: Dataset) -> dict[str, Any]:
 
     Args:
       train: the part that trains.
+
+    >>> import numpy as np
+    >>> setting = default_setting(Dataset(np.zeros((400, 3)), np.linspace(0, 1, 400)))
+    >>> setting["hidden"], setting["batch_size"], setting["dropout"]
+    ((128, 128), 32, 0.05)
     """
     num_examples = len(train)
     return {
